@@ -1,0 +1,11 @@
+/** Largest gRPC message, in bytes. Chunks are far below; pages of lists and reports stay below by being pages. */
+export const messageMaxBytes = 8 * 2 ** 20;
+/** Bytes of data in one chunk of a file or blob: what gave the best rate over loopback. */
+export const chunkBytes = 256 * 2 ** 10;
+/** Window of a bulk connection, in bytes: large enough that a fast link is never idle. */
+export const bulkWindowBytes = 8 * 2 ** 20;
+/** How long a unary call may take unless it says otherwise, in milliseconds. */
+export const callDeadlineMs = 30_000;
+/** How long a connection may be silent before it is pinged, and how long the answer may take, in milliseconds. */
+export const pingEveryMs = 20_000;
+export const pingWaitMs = 10_000;

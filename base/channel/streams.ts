@@ -1,0 +1,51 @@
+import type { Writable } from 'node:stream';
+import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import { errorFromStatus } from './refusals.ts';
+
+/** Reads a server's stream with backpressure. A refusal is thrown as `RefusedError`; leaving the loop cancels the call. */
+export async function* readStream<Message>(
+  stream: ClientReadableStream<Message>,
+  signal?: AbortSignal,
+): AsyncGenerator<Message> {
+  const abort = () => stream.cancel();
+  if (signal?.aborted) abort();
+  else signal?.addEventListener('abort', abort, { once: true });
+  try {
+    for await (const message of stream) yield message;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw isServiceError(error) ? errorFromStatus(error) : error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    stream.cancel();
+  }
+}
+
+/**
+ * Writes one message and resolves when the stream takes more. A full stream makes the writer wait: nothing is buffered
+ * without bound. Rejects when the stream fails or closes first.
+ */
+export function writeTo<Message>(
+  stream: Writable & { write(message: Message): boolean },
+  message: Message,
+): Promise<void> | undefined {
+  if (stream.write(message)) return undefined;
+  return new Promise((resolve, reject) => {
+    const done = (error?: Error) => {
+      stream.off('drain', drained);
+      stream.off('error', done);
+      stream.off('close', closed);
+      if (error) reject(error);
+      else resolve();
+    };
+    const drained = () => done();
+    const closed = () => done(new Error('the stream was closed'));
+    stream.on('drain', drained);
+    stream.on('error', done);
+    stream.on('close', closed);
+  });
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;
+}

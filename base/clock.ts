@@ -1,0 +1,45 @@
+import { performance } from 'node:perf_hooks';
+
+/** A timer that has been set; `cancel` is harmless once it has fired. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Where time comes from. Everything that asks for time or waits for it takes one of these. */
+export interface Clock {
+  /** Milliseconds since 1970, for people and records. The wall clock may jump. */
+  nowMs(): number;
+  /** Milliseconds since some fixed moment; never jumps and never goes back. */
+  monotonicMs(): number;
+  /** Calls `task` once, after `delayMs`. */
+  setTimer(delayMs: number, task: () => void): Timer;
+}
+
+/** Longest delay `setTimeout` keeps; a longer one would fire at once. */
+const timerMaxMs = 2 ** 31 - 1;
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  setTimer(delayMs, task) {
+    const handle = setTimeout(task, Math.min(Math.max(0, delayMs), timerMaxMs));
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
+
+/** Resolves after `delayMs`, or rejects with the signal's reason when aborted first. */
+export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const abort = () => {
+      timer.cancel();
+      reject(signal?.reason);
+    };
+    const timer = clock.setTimer(delayMs, () => {
+      signal?.removeEventListener('abort', abort);
+      resolve();
+    });
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,2 @@
+console.error('usage: npm run bench -- true | matrix');
+process.exitCode = 2;

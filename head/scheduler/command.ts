@@ -1,0 +1,78 @@
+import type { Refusal } from '../../base/errors.ts';
+import type { BatchId, ClusterId, NodeId } from '../../base/ids.ts';
+import type { AttemptRef } from './attempt.ts';
+import type { Event, InlineArchive, NodeFacts, Outcome, ProgressPhase, Submission } from './event.ts';
+import type { JobRanges } from './job-ranges.ts';
+
+/** What is asked of the head. `decide` turns a command into events or a refusal. Ids and chance arrive inside. */
+export type Command =
+  | { readonly kind: 'start-head'; readonly version: string; readonly clusterId: ClusterId }
+  | {
+      readonly kind: 'submit';
+      readonly submission: Submission;
+      readonly namespace: string;
+      readonly name: string;
+      readonly maxRunning: number;
+      readonly origin: 'labrun' | 'distribute';
+      readonly replace: boolean;
+    }
+  /** `extensionId` makes it repeatable. New and changed jobs were found outside, when the batch had `partsSeen` submissions. */
+  | {
+      readonly kind: 'extend';
+      readonly extensionId: BatchId;
+      readonly submission: Submission;
+      readonly added: JobRanges;
+      readonly changed: readonly (readonly [index: number, specIndex: number])[];
+      readonly partsSeen: number;
+    }
+  | { readonly kind: 'cancel' | 'hold' | 'release' | 'retry'; readonly batchId: BatchId; readonly jobs: JobRanges }
+  | {
+      readonly kind: 'connect-node';
+      readonly nodeId: NodeId;
+      readonly name: string;
+      readonly version: string;
+      readonly features: readonly string[];
+      readonly bootId: string;
+      readonly facts: NodeFacts;
+      readonly builds: readonly string[];
+    }
+  | { readonly kind: 'disconnect-node'; readonly nodeId: NodeId }
+  | { readonly kind: 'change-node'; readonly nodeId: NodeId; readonly facts: NodeFacts }
+  | {
+      readonly kind: 'progress-attempt';
+      readonly nodeId: NodeId;
+      readonly attempt: AttemptRef;
+      readonly phase: ProgressPhase;
+      readonly startedMsAgo: number | undefined;
+    }
+  | {
+      readonly kind: 'return-attempt';
+      readonly nodeId: NodeId;
+      readonly attempt: AttemptRef;
+      readonly reason: string;
+      readonly message: string;
+    }
+  | { readonly kind: 'lose-attempt'; readonly nodeId: NodeId; readonly attempt: AttemptRef; readonly message: string }
+  /** Everything of the attempt is staged, hashed and on disk. */
+  | {
+      readonly kind: 'archive-staged';
+      readonly nodeId: NodeId;
+      readonly attempt: AttemptRef;
+      readonly outcome: Outcome;
+      readonly manifestHash: string;
+      readonly startedMsAgo: number | undefined;
+      readonly endedMsAgo: number;
+      readonly inline: InlineArchive | undefined;
+    }
+  | {
+      readonly kind: 'report-build';
+      readonly nodeId: NodeId;
+      readonly digest: string;
+      readonly state: 'ready' | 'failed' | 'gone';
+      readonly message: string;
+    }
+  /** Time has passed: leases and exclusions may have run out. */
+  | { readonly kind: 'tick' };
+
+/** What `decide` says to a command. */
+export type Verdict = { readonly kind: 'accepted'; readonly events: readonly Event[] } | Refusal;

@@ -1,0 +1,176 @@
+import type { BatchId, ClusterId, NodeId } from '../../base/ids.ts';
+import type { Needs } from '../../config/spec.ts';
+import type { AttemptRef } from './attempt.ts';
+import type { JobRanges } from './job-ranges.ts';
+
+/**
+ * What has happened. Events are past facts with their outcome, never requests to compute something again: yesterday's
+ * log must mean the same under tomorrow's scheduler. The vocabulary only grows. On disk: proto/labrun/store/v1/log.proto.
+ */
+export type Event =
+  | { readonly kind: 'head-started'; readonly epoch: number; readonly version: string; readonly clusterId: ClusterId }
+  | ({
+      readonly kind: 'batch-submitted';
+      readonly namespace: string;
+      readonly name: string;
+      readonly maxRunning: number;
+      readonly origin: 'labrun' | 'distribute';
+      readonly replaces: BatchId | undefined;
+    } & Submission)
+  /** New jobs, and jobs that run again with a new spec: `changed` pairs the batch's index with the new spec's. */
+  | ({
+      readonly kind: 'batch-extended';
+      readonly extensionId: BatchId;
+      readonly added: JobRanges;
+      readonly changed: readonly (readonly [index: number, specIndex: number])[];
+    } & Submission)
+  | ({ readonly kind: 'jobs-held' } & JobsOf)
+  | ({ readonly kind: 'jobs-released' } & JobsOf)
+  /** Jobs that had no live attempt; live ones get `attempt-cancelling`. */
+  | ({ readonly kind: 'jobs-cancelled' } & JobsOf)
+  | ({ readonly kind: 'jobs-retried' } & JobsOf)
+  /** Jobs that failed without an attempt of their own (a build that failed on every node). */
+  | ({ readonly kind: 'jobs-failed'; readonly reason: FailureReason; readonly message: string } & JobsOf)
+  | { readonly kind: 'batch-ended'; readonly batchId: BatchId; readonly state: EndState }
+  | {
+      readonly kind: 'node-connected';
+      readonly nodeId: NodeId;
+      readonly name: string;
+      readonly version: string;
+      readonly features: readonly string[];
+      readonly bootId: string;
+      readonly facts: NodeFacts;
+      readonly builds: readonly string[];
+    }
+  | { readonly kind: 'node-disconnected'; readonly nodeId: NodeId }
+  | { readonly kind: 'node-changed'; readonly nodeId: NodeId; readonly facts: NodeFacts }
+  | { readonly kind: 'attempt-assigned'; readonly attempt: AttemptRef; readonly nodeId: NodeId; readonly cpus: number }
+  | { readonly kind: 'attempt-recalled'; readonly attempt: AttemptRef }
+  | {
+      readonly kind: 'attempt-returned';
+      readonly attempt: AttemptRef;
+      readonly reason: string;
+      readonly message: string;
+    }
+  | {
+      readonly kind: 'attempt-progressed';
+      readonly attempt: AttemptRef;
+      readonly phase: ProgressPhase;
+      readonly startedAtMs: number | undefined;
+    }
+  | { readonly kind: 'attempt-cancelling'; readonly attempt: AttemptRef }
+  | { readonly kind: 'attempt-lapsed'; readonly attempt: AttemptRef }
+  | { readonly kind: 'attempt-readopted'; readonly attempt: AttemptRef }
+  | {
+      readonly kind: 'attempt-lost';
+      readonly attempt: AttemptRef;
+      readonly message: string;
+      readonly requeued: boolean;
+    }
+  /** The commit point of an archive, and the end of the attempt. `requeued`: one of the job's retries follows. */
+  | {
+      readonly kind: 'archive-accepted';
+      readonly attempt: AttemptRef;
+      readonly outcome: Outcome;
+      readonly manifestHash: string;
+      readonly startedAtMs: number | undefined;
+      readonly endedAtMs: number;
+      readonly requeued: boolean;
+      readonly inline: InlineArchive | undefined;
+    }
+  | { readonly kind: 'build-ready'; readonly nodeId: NodeId; readonly digest: string }
+  | { readonly kind: 'build-failed'; readonly nodeId: NodeId; readonly digest: string; readonly message: string }
+  /** May be tried again there (everywhere: no node), or is no longer there. */
+  | { readonly kind: 'build-forgotten'; readonly nodeId: NodeId | undefined; readonly digest: string };
+
+/** One spec and the jobs it holds, as the log keeps them. */
+export interface Submission {
+  readonly batchId: BatchId;
+  readonly specHash: string;
+  /** The file as written; empty when it was not sent. */
+  readonly sourceHash: string;
+  readonly features: readonly string[];
+  /** Of the whole spec, in its order. */
+  readonly groups: readonly GroupFacts[];
+  /** The part of the build key that does not depend on the machine; empty without a build. */
+  readonly buildDigest: string;
+  /** What a node must have for the build, besides what the jobs need. */
+  readonly buildNeeds: Needs | undefined;
+}
+
+/** Jobs of one template: they need the same. */
+export interface GroupFacts {
+  readonly count: number;
+  readonly needs: Needs;
+  readonly retries: number;
+}
+
+interface JobsOf {
+  readonly batchId: BatchId;
+  readonly jobs: JobRanges;
+}
+
+/** What a machine has. */
+export interface NodeFacts {
+  /** By name; the value is the version, empty when there is none. */
+  readonly capabilities: Readonly<Record<string, string>>;
+  /** Physical cores it gives to jobs. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  readonly gpus: number;
+  readonly os: string;
+  readonly architecture: string;
+  readonly tracking: string;
+  readonly dedicated: boolean;
+}
+
+export type EndState = 'succeeded' | 'failed' | 'cancelled';
+export type ProgressPhase = 'staging' | 'building' | 'running' | 'paused' | 'archiving';
+
+/** Why a job failed. Stable, documented in docs/states.md. */
+export type FailureReason =
+  | 'exit'
+  | 'signal'
+  | 'timeout'
+  | 'oom'
+  | 'disk-full'
+  | 'build-failed'
+  | 'missing-output'
+  | 'staging-failed'
+  | 'lost'
+  | 'archive-failed';
+
+/** How an attempt ended. */
+export interface Outcome {
+  readonly state: EndState;
+  /** Set when it failed. */
+  readonly reason: FailureReason | undefined;
+  /** One sentence; may be empty when it succeeded. */
+  readonly message: string;
+  readonly exitCode: number | undefined;
+  readonly signal: number | undefined;
+  readonly ranMs: number;
+}
+
+/** An archive small enough to travel inside the event. Paths are `log` or `archive/…`. */
+export interface InlineArchive {
+  readonly manifest: Uint8Array;
+  readonly files: readonly { readonly path: string; readonly data: Uint8Array }[];
+}
+
+/** Who did it. */
+export interface Actor {
+  readonly kind: 'user' | 'node' | 'system';
+  readonly name: string;
+}
+
+/** An event where it stands in the log. */
+export interface LogRecord {
+  /** From 1, without gaps. */
+  readonly seq: number;
+  /** The head's time, milliseconds since 1970; never goes back. */
+  readonly atMs: number;
+  readonly actor: Actor;
+  readonly event: Event;
+}

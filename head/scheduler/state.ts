@@ -1,0 +1,112 @@
+import type { AttemptId, BatchId, ClusterId, NodeId } from '../../base/ids.ts';
+import type { Attempt } from './attempt.ts';
+import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './event.ts';
+
+/** Everything the head knows. Only `apply` changes it; everyone else reads. */
+export interface ClusterState {
+  readonly clusterId: ClusterId | undefined;
+  /** Grows with each start of the head. */
+  readonly epoch: number;
+  /** The last record applied. */
+  readonly seq: number;
+  readonly atMs: number;
+  readonly batches: ReadonlyMap<BatchId, Batch>;
+  /** `namespace/name` (by its key) → the newest batch of that name. */
+  readonly batchByName: ReadonlyMap<string, BatchId>;
+  /** Live attempts only: their number is bounded by the cluster, not by the queue. */
+  readonly attempts: ReadonlyMap<AttemptId, Attempt>;
+  readonly nodes: ReadonlyMap<NodeId, Node>;
+}
+
+/** One submission and what was added to it. */
+export interface Batch {
+  readonly id: BatchId;
+  readonly namespace: string;
+  readonly name: string;
+  readonly submittedBy: Actor;
+  readonly submittedAtMs: number;
+  readonly maxRunning: number;
+  readonly origin: 'labrun' | 'distribute';
+  /** The first submission, then those added. A job's row says which of them it follows. */
+  readonly parts: readonly Submission[];
+  readonly rows: JobRows;
+  readonly ended: { readonly state: EndState; readonly atMs: number } | undefined;
+}
+
+/** What waits or has ended. `assigned` to `archiving` are told by the live attempt; the row then says `live`. */
+export type RowState = 'queued' | 'held' | 'live' | 'succeeded' | 'failed' | 'cancelled';
+
+/** Typed arrays fit it; readers cannot write. */
+export interface Column {
+  readonly [row: number]: number;
+  readonly length: number;
+}
+
+/** One per batch; row = job index. Names are computed from the spec, never stored. */
+export interface JobRows {
+  readonly count: number;
+  /** Index into `rowStates`. */
+  readonly state: Column;
+  /** The last attempt's number; 0: none yet. */
+  readonly attempts: Column;
+  /** Index into `nodeIds`, plus 1; 0: none. */
+  readonly node: Column;
+  /** Index into `failureReasons`, plus 1; 0: none. */
+  readonly reason: Column;
+  /** -1: none. */
+  readonly exitCode: Column;
+  /** Seconds since 1970; 0: not yet. */
+  readonly startedS: Column;
+  readonly endedS: Column;
+  readonly retriesUsed: Column;
+  /** Which of the batch's submissions holds the job's spec, and its index there. */
+  readonly part: Column;
+  readonly specIndex: Column;
+  readonly nodeIds: readonly NodeId[];
+  /** Sentences of jobs that ended badly. */
+  readonly messages: ReadonlyMap<number, string>;
+  readonly counts: Readonly<Record<RowState, number>>;
+}
+
+/** The meaning of the numbers in `JobRows.state`. Only ever added to: they are on disk. */
+export const rowStates = [
+  'queued',
+  'held',
+  'live',
+  'succeeded',
+  'failed',
+  'cancelled',
+] as const satisfies readonly RowState[];
+
+/** The meaning of the numbers in `JobRows.reason`, less 1. Only ever added to: they are on disk. */
+export const failureReasons = [
+  'exit',
+  'signal',
+  'timeout',
+  'oom',
+  'disk-full',
+  'build-failed',
+  'missing-output',
+  'staging-failed',
+  'lost',
+  'archive-failed',
+] as const satisfies readonly FailureReason[];
+
+/** A machine. */
+export interface Node {
+  readonly id: NodeId;
+  readonly name: string;
+  readonly version: string;
+  readonly features: readonly string[];
+  readonly bootId: string;
+  readonly facts: NodeFacts;
+  readonly connected: boolean;
+  /** When it was connected or disconnected. */
+  readonly sinceMs: number;
+  /** Build digests that are ready there. */
+  readonly builds: ReadonlySet<string>;
+  /** Build digests that failed there. */
+  readonly failedBuilds: ReadonlyMap<string, { readonly message: string; readonly atMs: number }>;
+  /** Its live attempts, and the sum of the cores granted to them. */
+  readonly attempts: ReadonlySet<AttemptId>;
+}

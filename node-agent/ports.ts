@@ -1,0 +1,118 @@
+import type { Readable } from 'node:stream';
+import type { AttemptId } from '../base/ids.ts';
+import type { ContentHash } from '../base/transfer/hash.ts';
+import type { BatchSpec, Params } from '../config/spec.ts';
+
+/**
+ * The agent's seams. The core (attempts/, agent.ts, uplink/) decides; these do. Each has a real implementation in the
+ * room named, and tests may put a twin in its place.
+ */
+
+/** One process tree to start: a job or a build. */
+export interface ProcessRequest {
+  /** The directory that is its own: identity, exit status and log are written there. */
+  readonly home: string;
+  /** The name that goes into the environment as the mark by which stray processes are found. */
+  readonly id: string;
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  /** The whole environment; nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** How a process tree ended. */
+export type ProcessEnd =
+  | { readonly kind: 'exited'; readonly exitCode: number; readonly ranMs: number }
+  | { readonly kind: 'signalled'; readonly signal: number; readonly ranMs: number }
+  /** Its supervisor is gone without a word: killed, or the machine went down. */
+  | { readonly kind: 'lost'; readonly message: string };
+
+/** A process tree that was started, by this agent or by the one before it. */
+export interface RunningProcess {
+  readonly startedAtMs: number;
+  /** Resolves when the main process has ended and the supervisor has written how; never rejects. */
+  readonly ended: Promise<ProcessEnd>;
+}
+
+/** Processes that outlive the agent (`executor/`). */
+export interface Executor {
+  /** How everything a job started is found here: "cgroup-v2", "cgroup-v1", "subreaper" or "session". */
+  readonly tracking: string;
+  /** Starts it at most once: a home that holds an identity already is an error. Resolves when the identity is on disk. */
+  start(request: ProcessRequest): Promise<RunningProcess>;
+  /** Picks up what an earlier agent started in this home; nothing when nothing was ever started there. */
+  adopt(home: string): Promise<RunningProcess | undefined>;
+  /** SIGTERM to everything of it, then SIGKILL to what is left after `graceMs`. Resolves when nothing is left. */
+  kill(home: string, graceMs: number): Promise<void>;
+  /** Ids of all living processes of it. */
+  processes(home: string): Promise<readonly number[]>;
+  close(): Promise<void>;
+}
+
+/** A job as an agent gets it: everything resolved but the files' content. */
+export interface JobOrder {
+  readonly id: AttemptId;
+  readonly spec: BatchSpec;
+  /** Number of the job in the spec. */
+  readonly specIndex: number;
+  readonly index: number;
+  readonly attempt: number;
+  readonly namespace: string;
+  readonly batch: string;
+  readonly jobName: string;
+  readonly params: Params;
+  /** Granted cores. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
+}
+
+/** Input files by their content (`uplink/blob-cache.ts`). */
+export interface BlobCache {
+  /** Resolves with the path of the verified content, fetched first if needed. Read-only; pinned until `release`. */
+  obtain(namespace: string, hash: ContentHash, sizeBytes: number, holder: string, signal: AbortSignal): Promise<string>;
+  /** Drops the pins of this holder; least recently used content goes when the quota is passed. */
+  release(holder: string): void;
+}
+
+/** A finished build that jobs may be laid over. */
+export interface BuildView {
+  /** Where it was built and stays, read-only. */
+  readonly folder: string;
+}
+
+/** Working folders (`scratch/`): laying out, collecting, wiping. */
+export interface Workspace {
+  /** The attempt's own directory. */
+  homeOf(id: AttemptId): string;
+  /** Lays out a job over its build and says how to start it. Reads inputs through the cache. */
+  prepare(order: JobOrder, build: BuildView | undefined, signal: AbortSignal): Promise<ProcessRequest>;
+  /** What the attempt keeps, as of now; called when all processes are dead. Throws `Fault` with a code on trouble. */
+  collect(order: JobOrder): Promise<Collected>;
+  /** Removes the attempt's directory, whatever is in it. */
+  wipe(id: AttemptId): Promise<void>;
+  /** Attempts that have a directory. */
+  list(): Promise<readonly AttemptId[]>;
+}
+
+/** A file of the archive, as the final sweep found it. */
+export interface CollectedFile {
+  /** Relative to the job's folder on the head. */
+  readonly path: string;
+  readonly kind: 'file' | 'folder' | 'link';
+  /** Where its bytes are now. */
+  readonly source: string;
+  readonly sizeBytes: number;
+  readonly mode: number;
+  readonly hash: ContentHash | undefined;
+  readonly linkTarget: string | undefined;
+}
+
+/** What the final sweep found. */
+export interface Collected {
+  readonly files: readonly CollectedFile[];
+  /** Of `expect`: missing or empty. */
+  readonly missing: readonly string[];
+}
+
+/** What a file's bytes are read from when they are sent. */
+export type OpenFile = (path: string, offset: number) => Readable;

@@ -1,0 +1,4 @@
+/** The JSON Schemas that the build writes beside the program, by name. */
+export function schemas(): Record<string, object> {
+  return {};
+}
