@@ -1,0 +1,100 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { it, type TestContext } from 'vitest';
+import { apptainerRunOptions, buildTinyImage } from './tiny-image.ts';
+
+/** Programs that are not labrun's and that some tests use for real. */
+export type PartName = keyof typeof probes;
+
+/** Whether a part works on this machine, as found by running it once. */
+export interface RealPart {
+  readonly name: PartName;
+  readonly available: boolean;
+  /** What it answered, or why it does not work. */
+  readonly why: string;
+}
+
+const known = new Map<PartName, RealPart>();
+
+/** Runs the part once (a few milliseconds to two seconds) and remembers the answer for this process. */
+export function realPart(name: PartName): RealPart {
+  const part = known.get(name) ?? probe(name);
+  known.set(name, part);
+  return part;
+}
+
+/**
+ * `it` for tests that need parts: skipped, with the reason printed, where one is missing; failing instead where
+ * `LABRUN_REQUIRE` (names separated by commas) asks for that part.
+ */
+export function itWith(...names: readonly PartName[]) {
+  return (sentence: string, test: (context: TestContext) => Promise<void> | void, timeoutMs?: number): void => {
+    const missing = names.map(realPart).filter((part) => !part.available);
+    const required = (process.env['LABRUN_REQUIRE'] ?? '').split(',');
+    const fatal = missing.find((part) => required.includes(part.name));
+    if (fatal !== undefined) {
+      it(sentence, () => {
+        throw new Error(`"${fatal.name}" is required (LABRUN_REQUIRE) and does not work: ${fatal.why}`);
+      });
+      return;
+    }
+    if (missing.length > 0) {
+      it.skip(`${sentence} [skipped: ${missing.map(({ name, why }) => `${name}: ${why}`).join('; ')}]`, test);
+      return;
+    }
+    it(sentence, test, timeoutMs);
+  };
+}
+
+const probes = {
+  python3: () => output(['python3', '-c', 'print(6 * 7)'], '42'),
+  cc: (folder: string) => compiled(folder, 'cc', 'probe.c', '#include <stdio.h>\nint main(void){puts("42");}\n'),
+  gfortran: (folder: string) => compiled(folder, 'gfortran', 'probe.f90', "print '(i2)', 42\nend\n"),
+  // OpenFOAM's programs start only when told where their project lies.
+  openfoam: () => output(['blockMesh', '-help'], 'OpenFOAM', { WM_PROJECT_DIR: '/usr/share/openfoam' }),
+  apptainer: (folder: string) => {
+    const image = join(folder, 'probe.sif');
+    buildTinyImage(image);
+    return output(['apptainer', 'exec', ...apptainerRunOptions(), image, '/bin/echo', '42'], '42');
+  },
+  ssh: (folder: string) => {
+    const key = join(folder, 'key');
+    output(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key], '');
+    mkdirSync('/run/sshd', { recursive: true });
+    output(['/usr/sbin/sshd', '-t', '-f', '/dev/null', '-h', key], '');
+    return output(['ssh', '-V'], 'OpenSSH');
+  },
+  rsync: () => output(['rsync', '--version'], 'rsync'),
+  perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
+} as const;
+
+function probe(name: PartName): RealPart {
+  const folder = mkdtempSync(join(tmpdir(), 'labrun-part-'));
+  try {
+    return { name, available: true, why: probes[name](folder) };
+  } catch (error) {
+    return { name, available: false, why: error instanceof Error ? error.message : String(error) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The first line a program prints; throws when it fails or does not print what it must. */
+function output(argv: readonly string[], mustHold: string, env: Record<string, string> = {}): string {
+  const [command = '', ...args] = argv;
+  const result = spawnSync(command, args, { encoding: 'utf8', timeout: 30_000, env: { ...process.env, ...env } });
+  const said = `${result.stdout ?? ''}${result.stderr ?? ''}`.trim();
+  if (result.error) throw new Error(result.error.message);
+  if (result.status !== 0 || !said.includes(mustHold)) {
+    throw new Error(`"${argv.join(' ')}" ended with ${result.signal ?? result.status}: ${said.slice(-300)}`);
+  }
+  return said.split('\n')[0] ?? '';
+}
+
+function compiled(folder: string, compiler: string, name: string, source: string): string {
+  writeFileSync(join(folder, name), source);
+  output([compiler, '-o', join(folder, 'probe'), join(folder, name)], '');
+  return output([join(folder, 'probe')], '42');
+}
