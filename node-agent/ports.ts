@@ -74,6 +74,58 @@ export interface BlobCache {
   release(holder: string): void;
 }
 
+/** A build as this machine must make it. */
+export interface BuildOrder {
+  /** The whole build key on this machine; also its folder's name. */
+  readonly key: string;
+  readonly spec: BatchSpec;
+  readonly namespace: string;
+  readonly batch: string;
+  /** Cores it may use. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
+}
+
+/** A build folder that is there, finished or not. */
+export interface BuildFolderFacts {
+  readonly key: string;
+  /** `buildDigest` of the specs it serves: the part of the key that does not depend on the machine. */
+  readonly digest: string;
+  readonly finished: boolean;
+  /** When a job last used it, or when it was made. */
+  readonly usedAtMs: number;
+  readonly sizeBytes: number;
+}
+
+/** Build folders (`scratch/build-folder.ts`). The core decides when to build and runs the processes; this keeps the folders. */
+export interface BuildFolders {
+  /** The whole key on this machine with its capabilities as they are now; nothing for a spec without a build. */
+  keyOf(spec: BatchSpec): string | undefined;
+  /** A finished one (its marker is there); notes that it was used now. */
+  find(key: string): Promise<BuildView | undefined>;
+  /** The directory that is the build process's own: identity, exit status, log. */
+  homeOf(key: string): string;
+  /** Removes what an unfinished try left, lays out the inputs at the final path, and says how to start it. */
+  prepare(order: BuildOrder, signal: AbortSignal): Promise<ProcessRequest>;
+  /** The build succeeded and its processes are gone: makes it read-only, writes and syncs the marker. */
+  finish(order: BuildOrder): Promise<BuildView>;
+  remove(key: string): Promise<void>;
+  list(): Promise<readonly BuildFolderFacts[]>;
+}
+
+/** What this machine has (`machine/`), as its probes found it. */
+export interface MachineInventory {
+  /** Versions by name; empty when a capability has none. */
+  readonly capabilities: Readonly<Record<string, string>>;
+  /** Physical cores for jobs. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  readonly gpus: number;
+  readonly os: string;
+  readonly architecture: string;
+}
+
 /** A finished build that jobs may be laid over. */
 export interface BuildView {
   /** Where it was built and stays, read-only. */
