@@ -1,0 +1,48 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { chunkBytes } from '../channel/limits.ts';
+import type { RunningHash } from './hash.ts';
+
+/** Bytes of a file and where they stand in it. */
+export interface Chunk {
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
+/**
+ * A file's bytes from an offset, `chunkBytes` at a time; nothing more is held. `endOffset` bounds what is read of a
+ * file that still grows. Throws the operating system's error.
+ */
+export async function* chunksOf(
+  path: string,
+  offset: number,
+  endOffset = Number.MAX_SAFE_INTEGER,
+): AsyncGenerator<Chunk> {
+  const file = await open(path, 'r');
+  try {
+    yield* chunksIn(file, offset, endOffset);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Like `chunksOf`, of an open file. */
+export async function* chunksIn(file: FileHandle, offset: number, endOffset: number): AsyncGenerator<Chunk> {
+  for (let at = offset; at < endOffset; ) {
+    // A buffer of its own for each chunk: the one before may still wait in a stream.
+    const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, endOffset - at));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+    if (bytesRead === 0) return;
+    yield { offset: at, data: buffer.subarray(0, bytesRead) };
+    at += bytesRead;
+  }
+}
+
+/** Feeds the first `endOffset` bytes of a file to a running hash, as a resumed transfer must. Answers how many there were. */
+export async function hashBeginning(hash: RunningHash, path: string, endOffset: number): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of chunksOf(path, 0, endOffset)) {
+    hash.update(chunk.data);
+    bytes += chunk.data.length;
+  }
+  return bytes;
+}
