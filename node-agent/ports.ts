@@ -68,8 +68,18 @@ export interface JobOrder {
 
 /** Input files by their content (`uplink/blob-cache.ts`). */
 export interface BlobCache {
-  /** Resolves with the path of the verified content, fetched first if needed. Read-only; pinned until `release`. */
-  obtain(namespace: string, hash: ContentHash, sizeBytes: number, holder: string, signal: AbortSignal): Promise<string>;
+  /**
+   * Resolves with the path of the verified content, fetched first if needed, for as long as it takes. Read-only; pinned
+   * until `release`. Rejects with `Fault` "disk-full" when it does not fit, with the head's refusal when it has no such
+   * content, or with the signal's reason.
+   */
+  obtain(
+    namespace: string,
+    hash: ContentHash,
+    sizeBytes: number | undefined,
+    holder: string,
+    signal: AbortSignal,
+  ): Promise<string>;
   /** Drops the pins of this holder; least recently used content goes when the quota is passed. */
   release(holder: string): void;
 }
