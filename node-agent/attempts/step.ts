@@ -1,0 +1,205 @@
+import { unreachable } from '../../base/assert.ts';
+import type { Attempt, Ending, Phase, Stop } from './attempt.ts';
+import type { AttemptEvent, Effect, ProcessEnd } from './event.ts';
+
+/** What an event makes of an attempt, and what is to be done. */
+export interface Step {
+  readonly attempt: Attempt;
+  readonly effects: readonly Effect[];
+}
+
+/**
+ * The life of an attempt. `nowMs` is the wall clock. Repeated and late events change nothing; words of the head that no longer fit are answered
+ * with a report of where the attempt really is, so that the head's next comparison heals the difference.
+ */
+export function step(attempt: Attempt, event: AttemptEvent, nowMs: number): Step {
+  switch (event.kind) {
+    case 'recall':
+      if (attempt.phase.kind !== 'assigned') return tell(attempt);
+      return to(attempt, { kind: 'returned', reason: 'recalled', message: '' }, save, report);
+    case 'cancel':
+      return cancel(attempt, event.graceMs, nowMs);
+    case 'discard':
+      return discard(attempt);
+    case 'settle':
+      return attempt.phase.kind === 'ended' ? to(attempt, { kind: 'wiping' }, save, wipe) : tell(attempt);
+    case 'forget':
+      return forget(attempt);
+    case 'resend':
+      return attempt.phase.kind === 'ended' ? same(attempt, { kind: 'resend', paths: event.paths }) : tell(attempt);
+    case 'time-over':
+      return timeOver(attempt, event.graceMs);
+    default:
+      return progress(attempt, event, nowMs);
+  }
+}
+
+type Progress = Exclude<
+  AttemptEvent,
+  { kind: 'recall' | 'cancel' | 'discard' | 'settle' | 'forget' | 'resend' | 'time-over' }
+>;
+
+const save: Effect = { kind: 'save' };
+const report: Effect = { kind: 'report' };
+const wipe: Effect = { kind: 'wipe' };
+const archive: Effect = { kind: 'archive' };
+/** For what has been told to stop already and has not. */
+const discardGraceMs = 2_000;
+
+function progress(attempt: Attempt, event: Progress, nowMs: number): Step {
+  const { phase, stop } = attempt;
+  switch (event.kind) {
+    case 'slot':
+      return phase.kind === 'assigned' ? to(attempt, { kind: 'staging' }, { kind: 'stage' }, report) : same(attempt);
+    case 'build-awaited':
+      return phase.kind === 'staging' ? to(attempt, { kind: 'building' }, report) : same(attempt);
+    case 'build-ready':
+      return phase.kind === 'building' ? to(attempt, { kind: 'staging' }, report) : same(attempt);
+    case 'staged':
+      if (!isStaging(phase)) return same(attempt);
+      // An abort that came too late for staging still comes in time for the start.
+      return stop ? same(attempt) : to(attempt, { kind: 'starting' }, { kind: 'launch' });
+    case 'stage-returned':
+      if (!isStaging(phase)) return same(attempt);
+      return to(attempt, { kind: 'returned', reason: event.reason, message: event.message }, save, report, wipe);
+    case 'stage-failed':
+      if (!isStaging(phase) && phase.kind !== 'starting') return same(attempt);
+      return finishUnstarted(attempt, { kind: 'staging-failed', message: event.message }, nowMs);
+    case 'stage-stopped':
+      if (!isStaging(phase) && phase.kind !== 'starting') return same(attempt);
+      return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
+    case 'never-started':
+      if (phase.kind !== 'assigned' || !stop) return same(attempt);
+      return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
+    case 'started':
+      return started(attempt, event.startedAtMs);
+    case 'exited':
+      return exited(attempt, event.end, nowMs);
+    case 'archived':
+      if (phase.kind !== 'archiving' && phase.kind !== 'ended') return same(attempt);
+      return to(
+        attempt,
+        { kind: 'ended', startedAtMs: phase.startedAtMs, endedAtMs: phase.endedAtMs, ...event.finish },
+        save,
+        report,
+      );
+    case 'wiped':
+      return phase.kind === 'wiping' ? to(attempt, { kind: 'wiped' }, save, report) : same(attempt);
+    default:
+      return unreachable(event);
+  }
+}
+
+function cancel(attempt: Attempt, graceMs: number, nowMs: number): Step {
+  const { phase } = attempt;
+  if (phase.kind === 'assigned') return cancelUnstarted(attempt, nowMs);
+  if (attempt.stop) return same(attempt);
+  if (isStaging(phase)) return stopping(attempt, 'cancelled', { kind: 'abort' });
+  if (phase.kind === 'starting') return stopping(attempt, 'cancelled');
+  if (phase.kind === 'running') return stopping(attempt, 'cancelled', { kind: 'kill', graceMs });
+  return tell(attempt);
+}
+
+/** Nothing is to be swept; the head still gets a complete, empty archive with the outcome. */
+function cancelUnstarted(attempt: Attempt, nowMs: number): Step {
+  const ending: Ending = { kind: 'cancelled', ranMs: 0 };
+  return to(
+    { ...attempt, stop: 'cancelled' },
+    { kind: 'archiving', startedAtMs: undefined, endedAtMs: nowMs, ending },
+    save,
+    archive,
+  );
+}
+
+function discard(attempt: Attempt): Step {
+  const { phase } = attempt;
+  switch (phase.kind) {
+    case 'assigned':
+    case 'ended':
+    case 'lost':
+      return to({ ...attempt, stop: 'discarded' }, { kind: 'wiping' }, save, wipe);
+    case 'archiving':
+      return to({ ...attempt, stop: 'discarded' }, { kind: 'wiping' }, save, { kind: 'abort' }, wipe);
+    case 'staging':
+    case 'building':
+      return attempt.stop === 'discarded' ? same(attempt) : stopping(attempt, 'discarded', { kind: 'abort' });
+    case 'starting':
+      return stopping(attempt, 'discarded');
+    case 'running':
+      if (attempt.stop === 'discarded') return same(attempt);
+      return stopping(attempt, 'discarded', { kind: 'kill', graceMs: discardGraceMs });
+    case 'wiping':
+    case 'wiped':
+    case 'returned':
+    case 'forgotten':
+      return tell(attempt);
+    default:
+      return unreachable(phase);
+  }
+}
+
+/** Only what is over can be forgotten; for the rest the word comes too early, and the head is told so. */
+function forget(attempt: Attempt): Step {
+  const { phase } = attempt;
+  if (phase.kind === 'wiped') return to(attempt, { kind: 'forgotten' }, { kind: 'drop' });
+  if (phase.kind === 'returned' || phase.kind === 'lost') {
+    return to(attempt, { kind: 'forgotten' }, wipe, { kind: 'drop' });
+  }
+  return tell(attempt);
+}
+
+function timeOver(attempt: Attempt, graceMs: number): Step {
+  if (attempt.phase.kind !== 'running' || attempt.stop) return same(attempt);
+  return stopping(attempt, 'timeout', { kind: 'kill', graceMs });
+}
+
+function started(attempt: Attempt, startedAtMs: number): Step {
+  if (attempt.phase.kind !== 'starting' && attempt.phase.kind !== 'assigned') return same(attempt);
+  const kill: Effect[] = attempt.stop ? [{ kind: 'kill', graceMs: discardGraceMs }] : [];
+  return to(attempt, { kind: 'running', startedAtMs }, report, ...kill);
+}
+
+function exited(attempt: Attempt, end: ProcessEnd, nowMs: number): Step {
+  const { phase, stop } = attempt;
+  if (phase.kind !== 'running') return same(attempt);
+  if (stop === 'discarded') return to(attempt, { kind: 'wiping' }, wipe);
+  if (end.kind === 'lost' && !stop) {
+    return to(attempt, { kind: 'lost', message: end.message }, save, { kind: 'kill', graceMs: 0 }, report);
+  }
+  const ranMs = end.kind === 'lost' ? Math.max(0, nowMs - phase.startedAtMs) : end.ranMs;
+  const ending: Ending =
+    stop === 'cancelled'
+      ? { kind: 'cancelled', ranMs }
+      : stop === 'timeout' || end.kind === 'lost'
+        ? { kind: 'timeout', ranMs }
+        : end;
+  return to(attempt, { kind: 'archiving', startedAtMs: phase.startedAtMs, endedAtMs: nowMs, ending }, report, archive);
+}
+
+function finishUnstarted(attempt: Attempt, ending: Ending, nowMs: number): Step {
+  if (attempt.stop === 'discarded') return to(attempt, { kind: 'wiping' }, wipe);
+  const last: Ending = attempt.stop ? { kind: 'cancelled', ranMs: 0 } : ending;
+  const phase: Phase = { kind: 'archiving', startedAtMs: undefined, endedAtMs: nowMs, ending: last };
+  return to(attempt, phase, report, archive);
+}
+
+function isStaging(phase: Phase): boolean {
+  return phase.kind === 'staging' || phase.kind === 'building';
+}
+
+/** The reason goes to disk first: a restarted agent must not take our own kill for the job's doing. */
+function stopping(attempt: Attempt, stop: Stop, ...effects: readonly Effect[]): Step {
+  return { attempt: { ...attempt, stop }, effects: [save, ...effects] };
+}
+
+function to(attempt: Attempt, phase: Phase, ...effects: readonly Effect[]): Step {
+  return { attempt: { ...attempt, phase }, effects };
+}
+
+function same(attempt: Attempt, ...effects: readonly Effect[]): Step {
+  return { attempt, effects };
+}
+
+function tell(attempt: Attempt): Step {
+  return { attempt, effects: [report] };
+}

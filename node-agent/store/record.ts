@@ -1,0 +1,104 @@
+import { mkdir } from 'node:fs/promises';
+import { Level } from 'level';
+import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
+import { type AttemptId, asClusterId, asNodeId, type ClusterId, type NodeId } from '../../base/ids.ts';
+import type { Attempt } from '../attempts/attempt.ts';
+import { readAttempt, writeAttempt } from './attempt-text.ts';
+import { GroupWriter } from './group-writer.ts';
+
+/** What the agent must still know after it was killed. One writer; opening it a second time is refused. */
+export interface AgentRecord {
+  readonly nodeId: NodeId;
+  /** The cluster it belongs to; none before its first welcome. */
+  readonly clusterId: ClusterId | undefined;
+  /** Durable when it resolves. */
+  joinCluster(clusterId: ClusterId): Promise<void>;
+  /** As it was recorded, in the order assigned. */
+  readonly attempts: readonly Attempt[];
+  /** Takes the attempt as it is now; on disk once `durable` says so. */
+  save(attempt: Attempt): void;
+  remove(id: AttemptId): void;
+  /** Resolves when everything saved and removed so far is on disk. */
+  durable(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const nodeKey = 'node';
+const clusterKey = 'cluster';
+const attemptPrefix = 'attempt!';
+/** Order of assignment outlives a restart: keys of attempts carry a number that only grows. */
+const orderDigits = 14;
+
+/**
+ * Opens the record, making it (and the node id) at the first start. Rejects with `Fault` "locked" while another agent
+ * has it open.
+ */
+export async function openRecord(folder: string, newNodeId: () => NodeId): Promise<AgentRecord> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const database = new Level<string, string>(folder);
+  await open(database, folder);
+  const writer = new GroupWriter((changes) => database.batch([...changes], { sync: true }));
+  const keys = new Map<AttemptId, string>();
+  const attempts: Attempt[] = [];
+  let order = 0;
+  for await (const [key, text] of database.iterator({ gt: attemptPrefix, lt: `${attemptPrefix}~` })) {
+    const attempt = readAttempt(key, text);
+    keys.set(attempt.id, key);
+    attempts.push(attempt);
+    order = Number(key.slice(attemptPrefix.length, attemptPrefix.length + orderDigits));
+  }
+  let nodeId = asNodeId((await database.get(nodeKey)) ?? '');
+  if (!nodeId) {
+    nodeId = newNodeId();
+    writer.add({ type: 'put', key: nodeKey, value: nodeId });
+    await writer.durable();
+  }
+  let clusterId = asClusterId((await database.get(clusterKey)) ?? '');
+  const keyOf = (id: AttemptId) => {
+    const known = keys.get(id);
+    if (known !== undefined) return known;
+    const key = `${attemptPrefix}${String(++order).padStart(orderDigits, '0')}!${id}`;
+    keys.set(id, key);
+    return key;
+  };
+  return {
+    nodeId,
+    attempts,
+    get clusterId() {
+      return clusterId;
+    },
+    joinCluster(id) {
+      clusterId = id;
+      writer.add({ type: 'put', key: clusterKey, value: id });
+      return writer.durable();
+    },
+    save: (attempt) => writer.add({ type: 'put', key: keyOf(attempt.id), value: writeAttempt(attempt) }),
+    remove(id) {
+      const key = keys.get(id);
+      if (key === undefined) return;
+      keys.delete(id);
+      writer.add({ type: 'del', key });
+    },
+    durable: () => writer.durable(),
+    async close() {
+      await writer.durable();
+      await database.close();
+    },
+  };
+}
+
+async function open(database: Level<string, string>, folder: string): Promise<void> {
+  try {
+    await database.open();
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (isSystemError(cause, 'LEVEL_LOCKED')) {
+      throw new Fault('locked', `Cannot use the data directory of "${folder}": another agent is running on it`, {
+        cause: error,
+      });
+    }
+    throw new Fault('record', `Cannot open the agent's record "${folder}": ${messageOf(cause ?? error)}`, {
+      cause: error,
+    });
+  }
+}

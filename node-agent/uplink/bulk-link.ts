@@ -1,0 +1,71 @@
+import type { Address } from '../../base/channel/address.ts';
+import { callerMetadata } from '../../base/channel/caller.ts';
+import { openClient } from '../../base/channel/client.ts';
+import { readStream } from '../../base/channel/streams.ts';
+import type { Fence, NodeId } from '../../base/ids.ts';
+import { ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
+import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
+import { PutStream } from './put-stream.ts';
+
+/** How much of a file the head has. */
+export interface StagedFile {
+  readonly sizeBytes: number;
+  /** Set once the complete file was verified. */
+  readonly hash: string;
+}
+
+/** What the bulk connection needs. */
+export interface BulkPorts {
+  readonly address: Address;
+  readonly nodeId: NodeId;
+  /** Resolves while a head of our cluster listens. */
+  connected(signal: AbortSignal): Promise<void>;
+}
+
+/** The connection for transfers, apart from the control stream so that a long file delays no heartbeat. */
+export class BulkLink {
+  readonly #ports: BulkPorts;
+  readonly #archive: ArchiveClient;
+  readonly #blobs: BlobsClient;
+  #put: PutStream | undefined;
+
+  constructor(ports: BulkPorts) {
+    this.#ports = ports;
+    this.#archive = openClient(ArchiveClient, ports.address, 'bulk');
+    this.#blobs = openClient(BlobsClient, ports.address, 'bulk');
+  }
+
+  /** The stream for files that is open now, or a new one as soon as the head is there. All attempts share it. */
+  async open(signal: AbortSignal): Promise<PutStream> {
+    await this.#ports.connected(signal);
+    if (!this.#put || this.#put.broken) this.#put = new PutStream(this.#archive.put(this.#metadata()));
+    return this.#put;
+  }
+
+  /** What the head has staged of an attempt already, by path. */
+  async staged(fence: Fence, signal: AbortSignal): Promise<Map<string, StagedFile>> {
+    const staged = new Map<string, StagedFile>();
+    const pages = this.#archive.staged({ attempt: { ...fence } }, this.#metadata());
+    for await (const page of readStream(pages, signal)) {
+      for (const { path, size, hash } of page.files) staged.set(path, { sizeBytes: Number(size), hash });
+    }
+    return staged;
+  }
+
+  /** A blob's bytes from an offset. Rejects with the head's refusal, or a `Fault` when the connection fails. */
+  async *blob(namespace: string, hash: string, offset: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+    await this.#ports.connected(signal);
+    const stream = this.#blobs.get({ namespace, hash, offset: BigInt(offset) }, this.#metadata());
+    for await (const chunk of readStream(stream, signal)) yield chunk.data;
+  }
+
+  close(): void {
+    this.#put?.close();
+    this.#archive.close();
+    this.#blobs.close();
+  }
+
+  #metadata() {
+    return callerMetadata({ kind: 'node', name: this.#ports.nodeId });
+  }
+}

@@ -1,0 +1,36 @@
+import type { AgentNews } from '../wire.ts';
+
+/**
+ * What the head has still to be told. It holds names, not messages: news is made when it is sent, so that many changes
+ * of one attempt within a flush are one report of where it is then. What was sent and not acknowledged when a
+ * connection breaks is covered by the next hello, which says everything; what must survive a kill is in the record.
+ */
+export class Outbox {
+  readonly #waiting = new Map<string, () => AgentNews | undefined>();
+
+  get isEmpty(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  /** There is news under this key; `make` says what, or nothing when it has become pointless. */
+  note(key: string, make: () => AgentNews | undefined): void {
+    this.#waiting.set(key, make);
+  }
+
+  /** Takes out up to `max` pieces of news, oldest first, as they are now. */
+  take(max: number): readonly AgentNews[] {
+    const news: AgentNews[] = [];
+    for (const [key, make] of this.#waiting) {
+      if (news.length >= max) break;
+      this.#waiting.delete(key);
+      const made = make();
+      if (made) news.push(made);
+    }
+    return news;
+  }
+
+  /** A hello is about to say everything. */
+  clear(): void {
+    this.#waiting.clear();
+  }
+}

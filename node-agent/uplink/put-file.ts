@@ -1,0 +1,135 @@
+import { open, readFile } from 'node:fs/promises';
+import { chunkBytes } from '../../base/channel/limits.ts';
+import { Fault, RefusedError, refused } from '../../base/errors.ts';
+import type { ArchiveAck } from '../../proto/gen/labrun/v1/archive.ts';
+import type { PutStream, PutTarget } from './put-stream.ts';
+
+/** A file on its way to the head. */
+export interface FileToPut {
+  readonly target: PutTarget;
+  /** On the wire: `archive/…`, `log`, `manifest`; empty for a build's log. */
+  readonly path: string;
+  /** Where its bytes are. */
+  readonly source: string;
+  readonly sizeBytes: number;
+  readonly hash: string;
+}
+
+/** How often the head may find another hash than ours before we say so. */
+const mismatchesMax = 3;
+
+/**
+ * Sends a complete file from an offset and resolves once the head has verified it. Rejects with `Fault` "changed" when
+ * the file does not hold what it was said to hold, `Fault` "link" when the stream breaks, or with the head's refusal.
+ */
+export async function putFile(stream: PutStream, file: FileToPut, fromOffset: number): Promise<void> {
+  let offset = fromOffset;
+  for (let mismatches = 0; ; mismatches++) {
+    const answer = listenForEnd(stream, file, offset);
+    // The answer may fail while chunks are still written; it is awaited below all the same.
+    answer.ended.catch(() => undefined);
+    try {
+      await sendFrom(stream, file, offset, answer);
+      const goOn = await answer.ended;
+      if (goOn === undefined) return;
+      offset = goOn;
+    } finally {
+      answer.forget();
+    }
+    if (mismatches >= mismatchesMax) {
+      throw new Fault('changed', `Cannot send "${file.path}": it changes while it is sent`);
+    }
+  }
+}
+
+interface EndOfFile {
+  /** Nothing when verified, else the offset to go on from. */
+  readonly ended: Promise<number | undefined>;
+  /** The head has asked to go on elsewhere, or refused: what follows is in vain. */
+  readonly over: () => boolean;
+  readonly forget: () => void;
+}
+
+function listenForEnd(stream: PutStream, file: FileToPut, offset: number): EndOfFile {
+  let lastOffset = offset;
+  let over = false;
+  let forget = () => {};
+  const ended = new Promise<number | undefined>((resolve, reject) => {
+    const answer = (ack: ArchiveAck) => {
+      const staged = Number(ack.offset);
+      if (ack.verified) resolve(undefined);
+      else if (ack.refusedCode) reject(refusalOf(ack));
+      else if (staged > lastOffset) {
+        lastOffset = staged;
+        return;
+      } else resolve(staged);
+      over = true;
+    };
+    const fail = (error: Error) => {
+      over = true;
+      reject(error);
+    };
+    forget = stream.listen(file.target, file.path, answer, fail);
+  });
+  return { ended, over: () => over, forget };
+}
+
+async function sendFrom(stream: PutStream, file: FileToPut, offset: number, answer: EndOfFile): Promise<void> {
+  if (file.sizeBytes - offset <= chunkBytes) {
+    const data = await readRest(file, offset);
+    if (data.length !== file.sizeBytes - offset) throw changed(file);
+    return stream.write(chunkOf(file, offset, data, true));
+  }
+  const handle = await open(file.source);
+  try {
+    for (let at = offset; at < file.sizeBytes && !answer.over(); ) {
+      const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, file.sizeBytes - at));
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) throw changed(file);
+      const next = at + bytesRead;
+      await stream.write(chunkOf(file, at, buffer.subarray(0, bytesRead), next === file.sizeBytes));
+      at = next;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readRest(file: FileToPut, offset: number): Promise<Buffer> {
+  if (offset === 0) return readFile(file.source);
+  const handle = await open(file.source);
+  try {
+    const buffer = Buffer.alloc(file.sizeBytes - offset);
+    let filled = 0;
+    while (filled < buffer.length) {
+      const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, offset + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return buffer.subarray(0, filled);
+  } finally {
+    await handle.close();
+  }
+}
+
+function chunkOf(file: FileToPut, offset: number, data: Buffer, last: boolean) {
+  return {
+    target: file.target,
+    path: file.path,
+    offset: BigInt(offset),
+    data,
+    truncate: offset === 0,
+    finalHash: last ? file.hash : '',
+  };
+}
+
+function refusalOf(ack: ArchiveAck): RefusedError {
+  // Codes cross the wire as text; one this release does not know counts as a plain no.
+  const known = ['disk-full', 'busy', 'stale', 'limit', 'not-found', 'conflict', 'denied'] as const;
+  const code = known.find((name) => name === ack.refusedCode) ?? 'invalid';
+  return new RefusedError(refused(code, ack.refusedMessage));
+}
+
+function changed(file: FileToPut): Fault {
+  return new Fault('changed', `Cannot send "${file.path}": it has become shorter since it was looked at`);
+}

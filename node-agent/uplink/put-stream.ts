@@ -1,0 +1,75 @@
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { errorFromStatus } from '../../base/channel/refusals.ts';
+import { writeTo } from '../../base/channel/streams.ts';
+import { Fault, messageOf } from '../../base/errors.ts';
+import type { ArchiveAck, ArchiveChunk } from '../../proto/gen/labrun/v1/archive.ts';
+
+/** Where a chunk belongs: a file of an attempt, or the log of a build here. */
+export type PutTarget = NonNullable<ArchiveChunk['target']>;
+
+/** One `Archive.Put` stream. Files of all attempts share it; each is told its own answers. */
+export class PutStream {
+  readonly #stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>;
+  readonly #listeners = new Map<string, { answer(ack: ArchiveAck): void; fail(error: Error): void }>();
+  #failure: Error | undefined;
+  /** One writer at a time waits for a full stream; the others queue behind it. */
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>) {
+    this.#stream = stream;
+    stream.on('data', (ack: ArchiveAck) => {
+      if (ack.target) this.#listeners.get(keyOf(ack.target, ack.path))?.answer(ack);
+    });
+    stream.on('error', (error) => this.#fail(error));
+    stream.on('end', () => this.#fail(new Error('the head closed the transfer')));
+    stream.on('close', () => this.#fail(new Error('the transfer was closed')));
+  }
+
+  get broken(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Resolves when the stream takes more. Rejects with `Fault` "link" (or the head's refusal) when it is broken. */
+  write(chunk: ArchiveChunk): Promise<void> {
+    const turn = this.#tail.then(async () => {
+      if (this.#failure) throw this.#failure;
+      await writeTo(this.#stream, chunk);
+    });
+    this.#tail = turn.catch((error: unknown) => this.#fail(error)); // whoever wrote hears of it through `turn`
+    return turn;
+  }
+
+  /** Tells `answer` what the head says to this file, until the returned function is called. One listener per file. */
+  listen(target: PutTarget, path: string, answer: (ack: ArchiveAck) => void, fail: (error: Error) => void): () => void {
+    const key = keyOf(target, path);
+    const listener = { answer, fail };
+    this.#listeners.set(key, listener);
+    if (this.#failure) fail(this.#failure);
+    return () => {
+      if (this.#listeners.get(key) === listener) this.#listeners.delete(key);
+    };
+  }
+
+  close(): void {
+    this.#stream.cancel();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure) return;
+    const fault =
+      error instanceof Error && 'code' in error && 'metadata' in error
+        ? errorFromStatus(error as Parameters<typeof errorFromStatus>[0]) // what grpc-js gives has these members
+        : error;
+    this.#failure = new Fault('link', `the transfer to the head was interrupted: ${messageOf(fault)}`, {
+      cause: fault,
+    });
+    for (const { fail } of this.#listeners.values()) fail(this.#failure);
+    this.#listeners.clear();
+  }
+}
+
+function keyOf(target: PutTarget, path: string): string {
+  if (target.$case === 'build') return `build ${target.value.batchId}`;
+  const { clusterId, index, attempt } = target.value;
+  return `${clusterId} ${target.value.batchId}.${index}.${attempt} ${path}`;
+}

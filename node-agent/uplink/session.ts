@@ -1,0 +1,152 @@
+import { callerMetadata } from '../../base/channel/caller.ts';
+import { readStream, writeTo } from '../../base/channel/streams.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { Fault, RefusedError } from '../../base/errors.ts';
+import type { NodeId } from '../../base/ids.ts';
+import type {
+  AgentLinkClient,
+  AgentMessage,
+  HeadDelta,
+  HeadMessage,
+  Hello,
+} from '../../proto/gen/labrun/v1/agent_link.ts';
+import { type HeadWord, readHeadChange, readWelcome, type Welcome, writeNews } from '../wire.ts';
+import type { Outbox } from './outbox.ts';
+import { Wake } from './wake.ts';
+
+/** What a session needs to know of its agent. */
+export interface SessionPorts {
+  readonly clock: Clock;
+  readonly nodeId: NodeId;
+  readonly outbox: Outbox;
+  /** Everything held, as of now. */
+  hello(): Hello;
+  /** The head has answered. Rejects when this head is not ours. */
+  welcomed(welcome: Welcome): Promise<void>;
+  /** One word of the head; what it changes is durable once `durable` has resolved. */
+  heard(word: HeadWord): void;
+  /** A word that could not be read. */
+  garbled(message: string): void;
+  durable(): Promise<void>;
+}
+
+/** Changes in one delta: far below the largest message, also when each carries a small archive. */
+const changesMax = 256;
+/** Deltas on their way without an acknowledgement; then news waits (and is told in fewer reports). */
+const deltasInFlightMax = 32;
+
+/** One connection of the control stream, from hello to its end. */
+export class Session {
+  readonly #ports: SessionPorts;
+  readonly #stream: ReturnType<AgentLinkClient['link']>;
+  readonly #wake = new Wake();
+  #sentSeq = 0n;
+  #ackedSeq = 0n;
+  #heardSeq = 0n;
+  #answeredSeq = 0n;
+  #ended = false;
+
+  constructor(client: AgentLinkClient, ports: SessionPorts) {
+    this.#ports = ports;
+    this.#stream = client.link(callerMetadata({ kind: 'node', name: ports.nodeId }));
+  }
+
+  /** There is news in the outbox. */
+  poke(): void {
+    this.#wake.now();
+  }
+
+  /** Talks until the connection ends; always rejects with why. Aborting the signal ends it. */
+  async run(signal: AbortSignal): Promise<never> {
+    // What is noted from here on is newer than the hello.
+    this.#ports.outbox.clear();
+    const hello = this.#ports.hello();
+    await this.#ports.durable();
+    await this.#send({ message: { $case: 'hello', value: hello } });
+    let talking: Promise<void> | undefined;
+    let beat: Timer | undefined;
+    try {
+      for await (const message of readStream<HeadMessage>(this.#stream, signal)) {
+        if (talking !== undefined) {
+          this.#take(message);
+          continue;
+        }
+        const welcome = this.#readWelcome(message);
+        await this.#ports.welcomed(welcome);
+        talking = this.#talk();
+        // Its failure ends the stream, and with it the loop above; it is awaited below.
+        talking.catch((error: unknown) => this.#stream.destroy(error instanceof Error ? error : undefined));
+        const next = () => {
+          this.#stream.write({ message: { $case: 'heartbeat', value: {} } });
+          beat = this.#ports.clock.setTimer(welcome.heartbeatMs, next);
+        };
+        beat = this.#ports.clock.setTimer(welcome.heartbeatMs, next);
+      }
+    } finally {
+      beat?.cancel();
+      this.#ended = true;
+      this.#wake.now();
+      this.#stream.destroy();
+      await talking?.catch(() => undefined); // the stream's own error, which is being thrown, says more
+    }
+    throw new Fault('closed', 'the head closed the connection');
+  }
+
+  #readWelcome(message: HeadMessage): Welcome {
+    if (message.message?.$case !== 'welcome') throw new Fault('protocol', 'the head did not begin with a welcome');
+    const welcome = readWelcome(message.message.value);
+    if ('code' in welcome) throw new RefusedError(welcome);
+    return welcome;
+  }
+
+  #take(message: HeadMessage): void {
+    switch (message.message?.$case) {
+      case 'delta':
+        this.#takeDelta(message.message.value);
+        return;
+      case 'acknowledged':
+        this.#ackedSeq = message.message.value;
+        this.#wake.now();
+        return;
+      default: // heartbeats say by coming that the head is there
+    }
+  }
+
+  #takeDelta(delta: HeadDelta): void {
+    if (delta.seq > this.#heardSeq) {
+      this.#heardSeq = delta.seq;
+      for (const change of delta.changes) {
+        const word = readHeadChange(change);
+        if ('code' in word) this.#ports.garbled(word.message);
+        else this.#ports.heard(word);
+      }
+    }
+    this.#wake.now();
+  }
+
+  /** Acknowledgements and news leave together, behind one write to the disk. */
+  async #talk(): Promise<void> {
+    for (;;) {
+      await this.#wake.wait();
+      if (this.#ended) return;
+      const heardSeq = this.#heardSeq;
+      const mayTell = this.#sentSeq - this.#ackedSeq < deltasInFlightMax;
+      const news = mayTell ? this.#ports.outbox.take(changesMax) : [];
+      await this.#ports.durable();
+      if (heardSeq > this.#answeredSeq) {
+        this.#answeredSeq = heardSeq;
+        await this.#send({ message: { $case: 'acknowledged', value: heardSeq } });
+      }
+      if (news.length > 0) {
+        this.#sentSeq += 1n;
+        const changes = news.map(writeNews);
+        await this.#send({ message: { $case: 'delta', value: { seq: this.#sentSeq, changes } } });
+      }
+      if (mayTell && !this.#ports.outbox.isEmpty) this.#wake.now();
+    }
+  }
+
+  async #send(message: AgentMessage): Promise<void> {
+    await writeTo(this.#stream, message);
+  }
+}

@@ -1,0 +1,108 @@
+import type { Address } from '../../base/channel/address.ts';
+import { formatAddress } from '../../base/channel/address.ts';
+import { openClient } from '../../base/channel/client.ts';
+import { delay } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { AgentLinkClient } from '../../proto/gen/labrun/v1/agent_link.ts';
+import type { AgentNews, Welcome } from '../wire.ts';
+import { makeBackoff, reconnectLimits } from './backoff.ts';
+import { Outbox } from './outbox.ts';
+import { Session, type SessionPorts } from './session.ts';
+
+/** What the uplink needs. */
+export interface UplinkPorts extends Omit<SessionPorts, 'outbox'> {
+  readonly address: Address;
+  readonly random: Random;
+  readonly log: Log;
+  /** A line for people: `connected to …`, `disconnected: …`. */
+  say(line: string): void;
+}
+
+/** Keeps the agent and its head in touch: dials, redials for ever, and brings news across once the disk has it. */
+export class Uplink {
+  readonly #ports: UplinkPorts;
+  readonly #outbox = new Outbox();
+  readonly #stop = new AbortController();
+  #session: Session | undefined;
+  #connected = false;
+  #waiters: (() => void)[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(ports: UplinkPorts) {
+    this.#ports = ports;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** There is news under this key; it is told once what was recorded before is on disk. */
+  note(key: string, make: () => AgentNews | undefined): void {
+    this.#outbox.note(key, make);
+    this.#session?.poke();
+  }
+
+  /** Resolves while a head of our cluster listens: at once, or when it is back. */
+  async connected(signal: AbortSignal): Promise<void> {
+    while (!this.#connected) {
+      signal.throwIfAborted();
+      await new Promise<void>((resolve, reject) => {
+        const abort = () => reject(signal.reason);
+        signal.addEventListener('abort', abort, { once: true });
+        this.#waiters.push(() => {
+          signal.removeEventListener('abort', abort);
+          resolve();
+        });
+      });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('the agent is stopping'));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random, log, say, address } = this.#ports;
+    const backoff = makeBackoff(reconnectLimits, random);
+    const signal = this.#stop.signal;
+    let toldAway = false;
+    while (!signal.aborted) {
+      const client = openClient(AgentLinkClient, address, 'control');
+      try {
+        this.#session = new Session(client, {
+          ...this.#ports,
+          outbox: this.#outbox,
+          welcomed: async (welcome: Welcome) => {
+            await this.#ports.welcomed(welcome);
+            backoff.reset();
+            this.#setConnected();
+            toldAway = false;
+            say(`connected to ${formatAddress(address)}`);
+          },
+        });
+        await this.#session.run(signal);
+      } catch (error) {
+        if (this.#connected) say(`disconnected: ${signal.aborted ? 'stopping' : messageOf(error)}`);
+        else if (!toldAway && !signal.aborted)
+          say(`cannot reach the head at ${formatAddress(address)}: ${messageOf(error)}; trying on`);
+        toldAway = true;
+        log.debug({ error: messageOf(error) }, 'the connection to the head has ended');
+      } finally {
+        this.#connected = false;
+        this.#session = undefined;
+        client.close();
+      }
+      if (!signal.aborted) await delay(clock, backoff.nextMs(), signal).catch(() => undefined); // only close() ends it early
+    }
+  }
+
+  #setConnected(): void {
+    this.#connected = true;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resume of waiters) resume();
+  }
+}

@@ -1,0 +1,191 @@
+import { type Refusal, refused } from '../base/errors.ts';
+import { type AttemptId, asBatchId, asClusterId, attemptId, type ClusterId, type Fence } from '../base/ids.ts';
+import { nameProblem } from '../base/names.ts';
+import { asContentHash } from '../base/transfer/hash.ts';
+import type * as Wire from '../proto/gen/labrun/v1/agent_link.ts';
+import { AttemptPhase, BuildState } from '../proto/gen/labrun/v1/agent_link.ts';
+import type { Fence as WireFence } from '../proto/gen/labrun/v1/common.ts';
+import type { Assignment } from './attempts/attempt.ts';
+import type { AttemptEvent } from './attempts/event.ts';
+import type { AttemptReport, ReportedPhase } from './attempts/report.ts';
+import type { MachineInventory } from './ports.ts';
+
+/** One word of the head, checked. */
+export type HeadWord =
+  | { readonly kind: 'assign'; readonly id: AttemptId; readonly assignment: Assignment }
+  | { readonly kind: 'attempt'; readonly id: AttemptId; readonly fence: Fence; readonly event: AttemptEvent }
+  | { readonly kind: 'build-retry'; readonly digest: string };
+
+/** What the head says about itself when it takes an agent. */
+export interface Welcome {
+  readonly protocol: number;
+  readonly version: string;
+  readonly clusterId: ClusterId;
+  readonly heartbeatMs: number;
+}
+
+/** News of a build on this node. */
+export interface BuildReport {
+  readonly digest: string;
+  readonly state: 'ready' | 'failed' | 'gone';
+  readonly message: string;
+  /** Whose jobs asked for it; empty when nobody's does now. */
+  readonly batchId: string;
+}
+
+/** What the head is told about the machine. */
+export interface NodeInventory extends MachineInventory {
+  readonly tracking: string;
+  readonly dedicated: boolean;
+}
+
+/** One piece of news for the head. */
+export type AgentNews =
+  | { readonly kind: 'attempt'; readonly report: AttemptReport }
+  | { readonly kind: 'build'; readonly report: BuildReport }
+  | { readonly kind: 'inventory'; readonly inventory: NodeInventory };
+
+/** Longest time between SIGTERM and SIGKILL that a head may ask for, in milliseconds. */
+const graceMaxMs = 600_000;
+
+/** Reads a change from the head; a refusal says what was wrong with it. */
+export function readHeadChange(message: Wire.HeadChange): HeadWord | Refusal {
+  const change = message.change;
+  switch (change?.$case) {
+    case 'assign': {
+      const { fence: wireFence, namespace, batch, specHash: hash, specIndex, granted, user } = change.value;
+      const fence = readFence(wireFence);
+      const specHash = asContentHash(hash);
+      const problem = nameProblem(namespace) ?? nameProblem(batch);
+      if (!fence || !specHash || !granted || problem) {
+        return refused(
+          'invalid',
+          `Cannot take an assignment: it ${problem ? `has a name that ${problem}` : 'is incomplete'}`,
+        );
+      }
+      const assignment = {
+        fence,
+        namespace,
+        batch,
+        specHash,
+        specIndex,
+        cpus: granted.cpus,
+        memoryBytes: Number(granted.memoryBytes),
+        user,
+      };
+      return { kind: 'assign', id: idOf(fence), assignment };
+    }
+    case 'recall':
+    case 'settle':
+    case 'forget':
+    case 'discard':
+      return forAttempt(change.value, { kind: change.$case });
+    case 'cancel': {
+      const graceMs = Math.min(graceMaxMs, Number(change.value.graceMs));
+      return forAttempt(change.value.fence, { kind: 'cancel', graceMs });
+    }
+    case 'resend':
+      return forAttempt(change.value.fence, { kind: 'resend', paths: change.value.paths });
+    case 'buildRetry':
+      return { kind: 'build-retry', digest: change.value };
+    default:
+      return refused('unsupported', 'Cannot read what the head asks: it is newer than this agent');
+  }
+}
+
+/** Reads the head's first message. */
+export function readWelcome(message: Wire.Welcome): Welcome | Refusal {
+  const clusterId = asClusterId(message.clusterId);
+  const heartbeatMs = Number(message.heartbeatMs);
+  if (!clusterId) return refused('invalid', `Cannot join the head: its cluster id "${message.clusterId}" is none`);
+  if (!(heartbeatMs >= 100))
+    return refused('invalid', `Cannot join the head: it asks for a heartbeat every ${heartbeatMs} ms`);
+  return { protocol: message.protocol, version: message.version, clusterId, heartbeatMs };
+}
+
+/** News as it crosses the wire. */
+export function writeNews(news: AgentNews): Wire.AgentChange {
+  switch (news.kind) {
+    case 'attempt':
+      return { change: { $case: 'attempt', value: writeAttemptReport(news.report) } };
+    case 'build':
+      return { change: { $case: 'build', value: writeBuildReport(news.report) } };
+    default:
+      return { change: { $case: 'inventory', value: writeInventory(news.inventory) } };
+  }
+}
+
+/** An attempt's report as it crosses the wire. */
+export function writeAttemptReport(report: AttemptReport): Wire.AttemptReport {
+  const { finish } = report;
+  return {
+    fence: { ...report.fence },
+    phase: wirePhase[report.phase],
+    startedMsAgo: report.startedMsAgo === undefined ? undefined : BigInt(report.startedMsAgo),
+    endedMsAgo: report.endedMsAgo === undefined ? undefined : BigInt(report.endedMsAgo),
+    outcome: finish && { ...finish.outcome, ranMs: BigInt(Math.max(0, Math.round(finish.outcome.ranMs))) },
+    manifestHash: finish?.manifestHash ?? '',
+    inlineArchive: finish?.inline && {
+      manifest: bufferOf(finish.inline.manifest),
+      files: finish.inline.files.map(({ path, data }) => ({ path, data: bufferOf(data) })),
+    },
+    returnedReason: report.returned ?? '',
+    message: report.message,
+  };
+}
+
+/** A build's report as it crosses the wire. */
+export function writeBuildReport(report: BuildReport): Wire.BuildReport {
+  const state = { ready: BuildState.READY, failed: BuildState.FAILED, gone: BuildState.GONE }[report.state];
+  return { buildDigest: report.digest, state, message: report.message, batchId: report.batchId };
+}
+
+/** The machine as it crosses the wire. */
+export function writeInventory(inventory: NodeInventory): Wire.Inventory {
+  return {
+    capabilities: Object.entries(inventory.capabilities).map(([name, version]) => ({ name, version })),
+    total: {
+      cpus: inventory.cpus,
+      memoryBytes: BigInt(Math.round(inventory.memoryBytes)),
+      diskBytes: BigInt(Math.round(inventory.diskBytes)),
+      gpus: inventory.gpus,
+    },
+    os: inventory.os,
+    architecture: inventory.architecture,
+    tracking: inventory.tracking,
+    dedicated: inventory.dedicated,
+  };
+}
+
+const wirePhase: Readonly<Record<ReportedPhase, AttemptPhase>> = {
+  assigned: AttemptPhase.ASSIGNED,
+  staging: AttemptPhase.STAGING,
+  building: AttemptPhase.BUILDING,
+  running: AttemptPhase.RUNNING,
+  archiving: AttemptPhase.ARCHIVING,
+  ended: AttemptPhase.ENDED,
+  returned: AttemptPhase.RETURNED,
+  wiped: AttemptPhase.WIPED,
+  lost: AttemptPhase.LOST,
+};
+
+function forAttempt(message: WireFence | undefined, event: AttemptEvent): HeadWord | Refusal {
+  const fence = readFence(message);
+  if (!fence) return refused('invalid', `Cannot follow "${event.kind}": it names no attempt`);
+  return { kind: 'attempt', id: idOf(fence), fence, event };
+}
+
+function readFence(fence: WireFence | undefined): Fence | undefined {
+  const clusterId = asClusterId(fence?.clusterId ?? '');
+  const batchId = asBatchId(fence?.batchId ?? '');
+  if (!fence || !clusterId || !batchId || fence.attempt < 1) return undefined;
+  return { clusterId, batchId, index: fence.index, attempt: fence.attempt };
+}
+
+function idOf(fence: Fence): AttemptId {
+  return attemptId(fence, fence.attempt);
+}
+
+function bufferOf(data: Uint8Array): Buffer {
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
