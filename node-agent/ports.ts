@@ -40,9 +40,15 @@ export interface Executor {
   readonly tracking: string;
   /** Starts it at most once: a home that holds an identity already is an error. Resolves when the identity is on disk. */
   start(request: ProcessRequest): Promise<RunningProcess>;
-  /** Picks up what an earlier agent started in this home; nothing when nothing was ever started there. */
+  /**
+   * Picks up what an earlier agent started in this home; nothing when nothing was ever started there. Of another boot
+   * of the machine it is `lost`, whatever the files say.
+   */
   adopt(home: string): Promise<RunningProcess | undefined>;
-  /** SIGTERM to everything of it, then SIGKILL to what is left after `graceMs`. Resolves when nothing is left. */
+  /**
+   * SIGTERM to everything of it, then SIGKILL to what is left after `graceMs`. Resolves when nothing is left. Call it
+   * also after `ended`, before the home is wiped: daemons of the job may be left, and it costs nothing when none are.
+   */
   kill(home: string, graceMs: number): Promise<void>;
   /** Ids of all living processes of it. */
   processes(home: string): Promise<readonly number[]>;

@@ -1,0 +1,109 @@
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isSystemError } from '../../base/errors.ts';
+import { readSmallFile } from './small-file.ts';
+
+/** The two kinds of control groups that can hold a whole process tree still. */
+export type CgroupVersion = 'v1' | 'v2';
+
+/**
+ * The folder below this agent's own control group where the groups of its supervisors are made; nothing where that is
+ * not possible: no such hierarchy, or none that this user may write.
+ */
+export function makeGroupsFolder(version: CgroupVersion, name: string): string | undefined {
+  const mount = findMount(version, readFileSync('/proc/self/mountinfo', 'utf8'));
+  const own = ownGroup(version, readFileSync('/proc/self/cgroup', 'utf8'));
+  if (mount === undefined || own === undefined) return undefined;
+  const folder = join(mount.folder, relativeTo(mount.root, own), name);
+  try {
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  } catch (error) {
+    if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'EBUSY', 'EAGAIN')) return undefined;
+    throw error;
+  }
+}
+
+/** Ids of all processes in a group and the groups below it; none when the group is gone. */
+export function groupMembers(group: string): readonly number[] {
+  const text = readSmallFile(join(group, 'cgroup.procs'));
+  if (text === undefined) return [];
+  const here = text.split('\n').filter(Boolean).map(Number);
+  return hasSubgroups(group) ? [...here, ...subgroups(group).flatMap(groupMembers)] : here;
+}
+
+/** Stops (or lets go on) everything in a group at once. Answers false where the group is gone. */
+export function setFrozen(group: string, frozen: boolean): boolean {
+  try {
+    if (readSmallFile(join(group, 'freezer.state')) !== undefined) {
+      writeFileSync(join(group, 'freezer.state'), frozen ? 'FROZEN' : 'THAWED');
+    } else {
+      writeFileSync(join(group, 'cgroup.freeze'), frozen ? '1' : '0', { flag: 'r+' });
+    }
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENODEV')) return false;
+    throw error;
+  }
+}
+
+/** Removes an empty group and those below it; '' stands for none. A group that still has processes stays, and the answer is false. */
+export function removeGroup(group: string): boolean {
+  if (group === '') return true;
+  try {
+    for (const below of subgroups(group)) removeGroup(below);
+    rmdirSync(group);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EBUSY', 'ENOTEMPTY')) return false;
+    if (isSystemError(error, 'ENOENT')) return true;
+    throw error;
+  }
+}
+
+/** A directory has two links and one for each directory in it: far cheaper to ask than to list. */
+function hasSubgroups(group: string): boolean {
+  return (statSync(group, { throwIfNoEntry: false })?.nlink ?? 0) > 2;
+}
+
+function subgroups(group: string): readonly string[] {
+  try {
+    return readdirSync(group, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(group, entry.name));
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENODEV')) return [];
+    throw error;
+  }
+}
+
+/** Lines of mountinfo: id parent major:minor root folder options … - type source superoptions. */
+function findMount(version: CgroupVersion, mountinfo: string): { root: string; folder: string } | undefined {
+  for (const line of mountinfo.split('\n')) {
+    const [before = '', after = ''] = line.split(' - ');
+    const [type, , options = ''] = after.split(' ');
+    const fits = version === 'v2' ? type === 'cgroup2' : type === 'cgroup' && options.split(',').includes('freezer');
+    const [, , , root, folder] = before.split(' ');
+    if (fits && root !== undefined && folder !== undefined) return { root: plain(root), folder: plain(folder) };
+  }
+  return undefined;
+}
+
+/** Lines of /proc/self/cgroup: number:controllers:path; v2 is number 0 without controllers. */
+function ownGroup(version: CgroupVersion, text: string): string | undefined {
+  for (const line of text.split('\n')) {
+    const match = /^(\d+):([^:]*):(.*)$/.exec(line);
+    const fits = version === 'v2' ? match?.[1] === '0' : match?.[2]?.split(',').includes('freezer');
+    if (fits) return match?.[3];
+  }
+  return undefined;
+}
+
+/** A hierarchy may be mounted from below its root, as in containers. */
+function relativeTo(root: string, own: string): string {
+  return root !== '/' && own.startsWith(root) ? own.slice(root.length) : own;
+}
+
+function plain(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}

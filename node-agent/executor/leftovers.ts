@@ -1,0 +1,44 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { hashBytes } from '../../base/transfer/hash.ts';
+import { dismiss } from './alive-watch.ts';
+import { makeGroupsFolder, removeGroup } from './cgroup.ts';
+import { readIdentity, type TrackingName } from './identity.ts';
+import { readSmallFile } from './small-file.ts';
+import { findProcesses, isSupervisorAlive } from './tracking.ts';
+
+/** Where the control groups of an executor's supervisors are made: '' when it needs none, nothing when it can't have any. */
+export function groupsFolder(tracking: TrackingName, folder: string): string | undefined {
+  if (tracking !== 'cgroup-v1' && tracking !== 'cgroup-v2') return '';
+  // Several agents share one machine (the demo), so the name tells them apart and stays the same over restarts.
+  const name = `labrun-${hashBytes(folder).slice('blake3:'.length).slice(0, 12)}`;
+  return makeGroupsFolder(tracking === 'cgroup-v2' ? 'v2' : 'v1', name);
+}
+
+/** Removes what the dead supervisors of earlier agents left. Those that live, or whose trees do, keep their folders. */
+export function tidyAll(folder: string, groups: string): void {
+  const names = readdirSync(folder);
+  for (const name of names) tidy(join(folder, name), groups === '' ? '' : join(groups, name));
+  if (groups === '') return;
+  for (const entry of readdirSync(groups, { withFileTypes: true })) {
+    if (entry.isDirectory() && !names.includes(entry.name)) removeGroup(join(groups, entry.name));
+  }
+}
+
+/**
+ * Removes a supervisor's folder and group when it is dead and nothing is left of its last tree; tells one that only
+ * stayed for its orphans that they are gone. `group` is for one that died before it could write its identity.
+ */
+export function tidy(folder: string, group = ''): void {
+  const identity = readIdentity(folder);
+  if (identity) {
+    const home = readSmallFile(join(folder, 'home'))?.slice(0, -1);
+    const id = (home === undefined ? undefined : readIdentity(home)?.id) ?? `${basename(folder)} had no tree`;
+    if (findProcesses({ ...identity, id }).length > 0) return;
+    if (isSupervisorAlive(identity)) {
+      dismiss(folder);
+      return;
+    }
+  }
+  if (removeGroup(identity?.group || group)) rmSync(folder, { recursive: true, force: true });
+}

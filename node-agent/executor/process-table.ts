@@ -1,0 +1,84 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { isSystemError } from '../../base/errors.ts';
+import { readSmallFile } from './small-file.ts';
+
+/** A process as `/proc/<pid>/stat` shows it. */
+export interface ProcessFacts {
+  readonly pid: number;
+  /** One letter; `Z` and `X` are dead. */
+  readonly state: string;
+  readonly parent: number;
+  readonly session: number;
+  /** Clock ticks since boot. */
+  readonly startTicks: number;
+}
+
+/** One process, or nothing when there is none with this id. */
+export function readProcess(pid: number): ProcessFacts | undefined {
+  const stat = readSmallFile(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The program's name stands in parentheses and may hold anything, so fields are counted from the last one.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state = '', parent, , session] = fields;
+  return { pid, state, parent: Number(parent), session: Number(session), startTicks: Number(fields[19]) };
+}
+
+/** Whether it still runs; a zombie does not. */
+export function isAlive(pid: number): boolean {
+  const facts = readProcess(pid);
+  return facts !== undefined && facts.state !== 'Z' && facts.state !== 'X';
+}
+
+/** All processes of the machine, read once. Those that end meanwhile are left out. */
+export function readProcesses(): readonly ProcessFacts[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter((facts) => facts !== undefined);
+}
+
+/** Whether a process was started with this entry (`NAME=value`) in its environment; false where that may not be read. */
+export function hasInEnvironment(pid: number, entry: string): boolean {
+  try {
+    return `\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`.includes(`\0${entry}\0`);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) return false;
+    throw error;
+  }
+}
+
+/**
+ * Everything below a process. The kernel's list of children may leave some out while others end, but it is empty only
+ * when there is none: a caller that repeats until it is empty misses nobody.
+ */
+export function descendants(pid: number): readonly number[] {
+  const found: number[] = [];
+  const open = [pid];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    for (const child of childrenOf(next)) {
+      open.push(child);
+      if (isAlive(child)) found.push(child);
+    }
+  }
+  return found;
+}
+
+/** The boot this is; a pid means nothing in another. */
+export function readBootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
+
+function childrenOf(pid: number): readonly number[] {
+  return threadsOf(pid).flatMap((thread) =>
+    (readSmallFile(`/proc/${pid}/task/${thread}/children`) ?? '').split(' ').filter(Boolean).map(Number),
+  );
+}
+
+function threadsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ESRCH')) return [];
+    throw error;
+  }
+}

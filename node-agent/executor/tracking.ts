@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { groupMembers } from './cgroup.ts';
+import type { Identity, TrackingName } from './identity.ts';
+import { descendants, hasInEnvironment, isAlive, readBootId, readProcess, readProcesses } from './process-table.ts';
+import { markName } from './supervisor-script.ts';
+
+/** All living processes of a tree, without its supervisor. */
+export function findProcesses(identity: Identity): readonly number[] {
+  if (identity.group !== '') return groupMembers(identity.group).filter((pid) => pid !== identity.pid);
+  // Where the supervisor was killed, its orphans went to init, and only session and mark are left to find them by.
+  if (identity.tracking === 'subreaper' && isSupervisorAlive(identity)) return descendants(identity.pid);
+  return findMarked(identity);
+}
+
+/** Whether the supervisor is the process that wrote this identity, and still runs. */
+export function isSupervisorAlive(identity: Identity): boolean {
+  if (identity.bootId !== readBootId()) return false;
+  return readProcess(identity.pid)?.startTicks === identity.startTicks && isAlive(identity.pid);
+}
+
+/** The command that becomes a supervisor's shell, and whether it can be made here. */
+export function shellCommand(tracking: TrackingName, architecture: string): readonly string[] | undefined {
+  if (tracking !== 'subreaper') return ['/bin/sh'];
+  // prctl(PR_SET_CHILD_SUBREAPER = 36, 1); the flag is kept over exec and not passed on to children.
+  const number = { x64: 157, arm64: 167 }[architecture];
+  if (number !== undefined && existsSync('/usr/bin/perl')) {
+    return ['/usr/bin/perl', '-e', `syscall(${number},36,1,0,0,0)==0 or exit 70; exec @ARGV`, '/bin/sh'];
+  }
+  if (!existsSync('/usr/bin/python3')) return undefined;
+  const code =
+    'import ctypes,os,sys;ctypes.CDLL(None).prctl(36,1,0,0,0)==0 or sys.exit(70);os.execv(sys.argv[1],sys.argv[1:])';
+  return ['/usr/bin/python3', '-c', code, '/bin/sh'];
+}
+
+/** By session, and by the mark in the environment: /proc is read once. */
+function findMarked(identity: Identity): readonly number[] {
+  const mark = `${markName}=${identity.id}`;
+  return readProcesses()
+    .filter(({ pid, state }) => pid !== identity.pid && state !== 'Z' && state !== 'X')
+    .filter(({ pid, session, startTicks }) => {
+      if (session === identity.pid && startTicks >= identity.startTicks) return true;
+      return hasInEnvironment(pid, mark);
+    })
+    .map(({ pid }) => pid);
+}

@@ -1,0 +1,36 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { arch } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { systemClock } from '../../base/clock.ts';
+import { openExecutor } from '../../node-agent/executor/executor.ts';
+import type { TrackingName } from '../../node-agent/executor/identity.ts';
+import type { Executor, ProcessRequest } from '../../node-agent/ports.ts';
+
+/** An executor with one kind of tracking (or the best one here) below `root`, closed when the test has finished. */
+export async function anExecutor(root: string, tracking?: TrackingName): Promise<Executor> {
+  const executor = await openExecutor({
+    folder: join(root, 'supervisors'),
+    clock: systemClock,
+    architecture: arch(),
+    ...(tracking ? { trackings: [tracking] } : {}),
+  });
+  onTestFinished(() => executor.close());
+  return executor;
+}
+
+/** A shell script to run in a new home below `root`. */
+export function aRequest(root: string, script: string, facts: Partial<ProcessRequest> = {}): ProcessRequest {
+  const id = facts.id ?? `job-${requests++}`;
+  const home = join(root, id);
+  mkdirSync(home, { recursive: true });
+  const env = { PATH: '/usr/local/bin:/usr/bin:/bin' };
+  return { home, id, argv: ['/bin/sh', '-c', script], cwd: home, env, ...facts };
+}
+
+let requests = 1;
+
+/** What the processes of a home have written to their log. */
+export function logOf(request: ProcessRequest): string {
+  return readFileSync(join(request.home, 'log'), 'utf8');
+}
