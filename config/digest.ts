@@ -9,10 +9,8 @@ import { renderText } from './template.ts';
  */
 export function buildDigest(spec: BatchSpec): string {
   if (spec.build === undefined) return '';
-  const made = builds.get(spec);
-  if (made !== undefined) return made;
   const inputs = [...spec.build.inputs, ...spec.initialInputs, ...scriptsOf(spec.build.runtime)];
-  const digest = hashBytes(
+  return hashBytes(
     JSON.stringify([
       spec.namespace,
       spec.build.runtime,
@@ -21,8 +19,6 @@ export function buildDigest(spec: BatchSpec): string {
       inputs.map((input) => [input, spec.sources[input.source]]),
     ]),
   );
-  builds.set(spec, digest);
-  return digest;
 }
 
 /** Everything that makes a job's result: two jobs of one name and digest need not run twice. */
@@ -43,7 +39,6 @@ interface GroupParts {
   readonly varying: readonly Input[];
 }
 
-const builds = new WeakMap<BatchSpec, string>();
 const known = new WeakMap<JobGroup, GroupParts>();
 
 function partsOf(spec: BatchSpec, group: JobGroup): GroupParts {

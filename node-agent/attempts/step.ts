@@ -58,7 +58,8 @@ function progress(attempt: Attempt, event: Progress, nowMs: number): Step {
     case 'staged':
       if (!isStaging(phase)) return same(attempt);
       // An abort that came too late for staging still comes in time for the start.
-      return stop ? same(attempt) : to(attempt, { kind: 'starting' }, { kind: 'launch' });
+      if (stop) return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
+      return to(attempt, { kind: 'starting' }, { kind: 'launch' });
     case 'stage-returned':
       if (!isStaging(phase)) return same(attempt);
       return to(attempt, { kind: 'returned', reason: event.reason, message: event.message }, save, report, wipe);

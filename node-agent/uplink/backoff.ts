@@ -1,3 +1,5 @@
+import { type Clock, delay } from '../../base/clock.ts';
+import { Fault, RefusedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 
 /** Waits between tries: they grow to a cap, and no two agents wait alike. The only place where retries are timed. */
@@ -16,6 +18,8 @@ export interface BackoffLimits {
 
 /** For a head that is away: it is noticed soon when it is back, and not stormed by a whole lab. */
 export const reconnectLimits: BackoffLimits = { firstMs: 100, capMs: 5_000 };
+/** For a transfer that was interrupted or put off; the head is there, or `connected` waits for it. */
+export const transferLimits: BackoffLimits = { firstMs: 100, capMs: 30_000 };
 
 /** Doubles from `firstMs` to `capMs`; each wait is between half of that and all of it. */
 export function makeBackoff(limits: BackoffLimits, random: Random): Backoff {
@@ -30,4 +34,39 @@ export function makeBackoff(limits: BackoffLimits, random: Random): Backoff {
       tries = 0;
     },
   };
+}
+
+/** Repeats a transfer for as long as what stops it will pass: never gives up before the signal says so. */
+export async function keepTrying<Result>(
+  ports: { readonly clock: Clock; readonly random: Random },
+  signal: AbortSignal,
+  task: () => Promise<Result>,
+): Promise<Result> {
+  const backoff = makeBackoff(transferLimits, ports.random);
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await task();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!willPass(error)) throw error;
+    }
+    await delay(ports.clock, backoff.nextMs(), signal);
+  }
+}
+
+/** A cut connection, a head that is busy or full, and an attempt that has lapsed (it may be taken back) will pass. */
+function willPass(error: unknown): boolean {
+  if (error instanceof RefusedError) return ['busy', 'disk-full', 'stale'].includes(error.refusal.code);
+  const passing = [
+    'link',
+    'no-room',
+    'UNAVAILABLE',
+    'CANCELLED',
+    'DEADLINE_EXCEEDED',
+    'INTERNAL',
+    'UNKNOWN',
+    'ABORTED',
+  ];
+  return error instanceof Fault && passing.includes(error.code);
 }

@@ -2,9 +2,10 @@ import type { Address } from '../../base/channel/address.ts';
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { openClient } from '../../base/channel/client.ts';
 import { readStream } from '../../base/channel/streams.ts';
-import type { Fence, NodeId } from '../../base/ids.ts';
+import type { NodeId } from '../../base/ids.ts';
 import { ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
 import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
+import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
 import { PutStream } from './put-stream.ts';
 
 /** How much of a file the head has. */

@@ -1,6 +1,5 @@
-import { open, readFile } from 'node:fs/promises';
-import { chunkBytes } from '../../base/channel/limits.ts';
 import { Fault, RefusedError, refused } from '../../base/errors.ts';
+import { chunksOf } from '../../base/transfer/chunk.ts';
 import type { ArchiveAck } from '../../proto/gen/labrun/v1/archive.ts';
 import type { PutStream, PutTarget } from './put-stream.ts';
 
@@ -75,41 +74,15 @@ function listenForEnd(stream: PutStream, file: FileToPut, offset: number): EndOf
 }
 
 async function sendFrom(stream: PutStream, file: FileToPut, offset: number, answer: EndOfFile): Promise<void> {
-  if (file.sizeBytes - offset <= chunkBytes) {
-    const data = await readRest(file, offset);
-    if (data.length !== file.sizeBytes - offset) throw changed(file);
-    return stream.write(chunkOf(file, offset, data, true));
+  let at = offset;
+  if (at === file.sizeBytes) await stream.write(chunkOf(file, at, Buffer.alloc(0), true));
+  for await (const chunk of chunksOf(file.source, offset, file.sizeBytes)) {
+    if (answer.over()) return;
+    const next = at + chunk.data.length;
+    await stream.write(chunkOf(file, at, chunk.data, next === file.sizeBytes));
+    at = next;
   }
-  const handle = await open(file.source);
-  try {
-    for (let at = offset; at < file.sizeBytes && !answer.over(); ) {
-      const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, file.sizeBytes - at));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
-      if (bytesRead === 0) throw changed(file);
-      const next = at + bytesRead;
-      await stream.write(chunkOf(file, at, buffer.subarray(0, bytesRead), next === file.sizeBytes));
-      at = next;
-    }
-  } finally {
-    await handle.close();
-  }
-}
-
-async function readRest(file: FileToPut, offset: number): Promise<Buffer> {
-  if (offset === 0) return readFile(file.source);
-  const handle = await open(file.source);
-  try {
-    const buffer = Buffer.alloc(file.sizeBytes - offset);
-    let filled = 0;
-    while (filled < buffer.length) {
-      const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, offset + filled);
-      if (bytesRead === 0) break;
-      filled += bytesRead;
-    }
-    return buffer.subarray(0, filled);
-  } finally {
-    await handle.close();
-  }
+  if (at !== file.sizeBytes) throw changed(file);
 }
 
 function chunkOf(file: FileToPut, offset: number, data: Buffer, last: boolean) {

@@ -1,0 +1,178 @@
+import { background } from '../base/background.ts';
+import type { AttemptId, Fence } from '../base/ids.ts';
+import { type Assignment, type Attempt, assigned } from './attempts/attempt.ts';
+import { holdsCpus, startable } from './attempts/desired.ts';
+import type { AttemptEvent, Effect } from './attempts/event.ts';
+import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/report.ts';
+import { step } from './attempts/step.ts';
+import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
+import type { AgentRecord } from './store/record.ts';
+import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
+
+/** What the agent decides with and acts through. */
+export interface AgentPorts extends WorkPorts {
+  readonly record: AgentRecord;
+  /** There is news under this key; `make` says what when it is sent. */
+  tell(key: string, make: () => AgentNews | undefined): void;
+}
+
+interface Held {
+  attempt: Attempt;
+  readonly work: AttemptWork;
+}
+
+/** Holds the attempts of this node: takes the head's words, keeps what must survive, starts what fits. */
+export class Agent {
+  readonly #ports: AgentPorts;
+  /** In the order assigned. */
+  readonly #held = new Map<AttemptId, Held>();
+  #inventory: NodeInventory;
+  #restored = false;
+
+  constructor(ports: AgentPorts, inventory: NodeInventory) {
+    this.#ports = ports;
+    this.#inventory = inventory;
+  }
+
+  get inventory(): NodeInventory {
+    return this.#inventory;
+  }
+
+  /** Takes up what earlier agents left: processes go on, ends are noticed, what nobody knows is removed. */
+  async restore(): Promise<void> {
+    const { record, workspace, executor, builds, log } = this.#ports;
+    for (const attempt of record.attempts) this.#hold(attempt);
+    for (const { attempt, work } of [...this.#held.values()]) {
+      if (attempt.phase.kind === 'assigned') await work.adopt(attempt);
+      else if (attempt.phase.kind === 'wiping') work.wipe(attempt);
+    }
+    for (const id of await workspace.list()) {
+      if (this.#held.has(id)) continue;
+      log.info({ attempt: id }, 'removing the folder of an attempt that nobody knows');
+      await executor.kill(workspace.homeOf(id), 0);
+      await workspace.wipe(id);
+    }
+    await builds.restore([...this.#held.values()].some(({ attempt }) => attempt.phase.kind === 'assigned'));
+    this.#restored = true;
+    this.#fillSlots();
+  }
+
+  /** Where every attempt is now, for the hello. */
+  reports(): readonly AttemptReport[] {
+    const nowMs = this.#ports.clock.nowMs();
+    return [...this.#held.values()].flatMap(({ attempt }) => reportOf(attempt, nowMs) ?? []);
+  }
+
+  /** Follows one word of the head. It is durable once the record says so. */
+  heard(word: HeadWord): void {
+    if (word.kind === 'build-retry') {
+      this.#ports.builds.retry(word.digest);
+      return;
+    }
+    const held = this.#held.get(word.id);
+    if (word.kind === 'attempt') {
+      if (held) this.#take(held, word.event);
+      else this.#tellUnknown(word.fence, word.event);
+    } else if (held) this.#report(word.id);
+    else this.#assign(word.id, word.assignment);
+  }
+
+  /** The machine has been looked at again. */
+  setInventory(inventory: NodeInventory): void {
+    const before = this.#inventory;
+    this.#inventory = inventory;
+    if (JSON.stringify(before) === JSON.stringify(inventory)) return;
+    if (JSON.stringify(before.capabilities) !== JSON.stringify(inventory.capabilities)) this.#ports.builds.forgetAll();
+    this.#ports.tell('inventory', () => ({ kind: 'inventory', inventory: this.#inventory }));
+    this.#fillSlots();
+  }
+
+  /** Resolves when nothing is being done any more. Jobs go on. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#held.values()].map(({ work }) => work.close()));
+  }
+
+  #assign(id: AttemptId, assignment: Assignment): void {
+    const attempt = assigned(id, assignment);
+    this.#hold(attempt);
+    this.#ports.record.save(attempt);
+    this.#report(id);
+    this.#fillSlots();
+  }
+
+  #hold(attempt: Attempt): void {
+    const work = new AttemptWork(this.#ports, attempt, (event) => {
+      const held = this.#held.get(attempt.id);
+      if (held) this.#take(held, event);
+    });
+    this.#held.set(attempt.id, { attempt, work });
+  }
+
+  #take(held: Held, event: AttemptEvent): void {
+    const before = held.attempt;
+    const { attempt, effects } = step(before, event, this.#ports.clock.nowMs());
+    held.attempt = attempt;
+    for (const effect of effects) this.#perform(held, effect);
+    if (holdsCpus(before) && !holdsCpus(attempt)) this.#fillSlots();
+  }
+
+  #perform({ attempt, work }: Held, effect: Effect): void {
+    switch (effect.kind) {
+      case 'save':
+        this.#ports.record.save(attempt);
+        break;
+      case 'report':
+        this.#report(attempt.id);
+        break;
+      case 'kill':
+        work.kill(attempt, effect.graceMs);
+        break;
+      case 'resend':
+        work.resend(attempt, effect.paths);
+        break;
+      case 'drop':
+        background(work.idle().then(() => this.#drop(attempt.id)));
+        break;
+      default:
+        work[effect.kind](attempt);
+    }
+  }
+
+  #drop(id: AttemptId): void {
+    this.#ports.record.remove(id);
+    this.#held.delete(id);
+  }
+
+  #fillSlots(): void {
+    if (!this.#restored) return;
+    const attempts = [...this.#held.values()].map(({ attempt }) => attempt);
+    for (const id of startable(attempts, this.#inventory.cpus)) {
+      const held = this.#held.get(id);
+      if (held) this.#take(held, { kind: 'slot' });
+    }
+  }
+
+  #report(id: AttemptId): void {
+    this.#ports.tell(`attempt ${id}`, () => {
+      const attempt = this.#held.get(id)?.attempt;
+      const report = attempt && reportOf(attempt, this.#ports.clock.nowMs());
+      return report && { kind: 'attempt', report };
+    });
+  }
+
+  /** The head believes in an attempt that is not here: it gets the word that lets it go on. */
+  #tellUnknown(fence: Fence, event: AttemptEvent): void {
+    if (event.kind === 'forget') return;
+    const phase: ReportedPhase = event.kind === 'settle' || event.kind === 'discard' ? 'wiped' : 'lost';
+    const report: AttemptReport = {
+      fence,
+      phase,
+      startedMsAgo: undefined,
+      endedMsAgo: undefined,
+      finish: undefined,
+      returned: undefined,
+      message: phase === 'lost' ? 'the agent has no record of this attempt' : '',
+    };
+    this.#ports.tell(`unknown ${fence.batchId}.${fence.index}.${fence.attempt}`, () => ({ kind: 'attempt', report }));
+  }
+}

@@ -1,0 +1,74 @@
+import { unreachable } from '../../base/assert.ts';
+import type { Ending, FailureReason, Outcome } from './attempt.ts';
+
+/** What is known besides how the processes ended. */
+export interface Remains {
+  /** Expected files that are missing or empty. */
+  readonly missing: readonly string[];
+  /** Of the log; empty when there is none. */
+  readonly lastLine: string;
+  readonly timeLimitMs: number;
+  /** Why what it left cannot be kept; empty when it can. */
+  readonly archiveProblem: string;
+}
+
+/** Names shown in a sentence, at most. */
+const namesMax = 3;
+
+/** The outcome in the head's words, with a sentence that says what to look at. */
+export function outcomeOf(ending: Ending, remains: Remains): Outcome {
+  switch (ending.kind) {
+    case 'cancelled':
+      return { ...blank, state: 'cancelled', message: remains.archiveProblem, ranMs: ending.ranMs };
+    case 'staging-failed':
+      return failed('staging-failed', ending.message, 0);
+    case 'timeout':
+      return failed(
+        'timeout',
+        withLine(`ran into its time limit of ${seconds(remains.timeLimitMs)}`, remains),
+        ending.ranMs,
+      );
+    case 'signalled': {
+      const message = withLine(`was ended by signal ${ending.signal}`, remains);
+      return { ...failed('signal', message, ending.ranMs), signal: ending.signal };
+    }
+    case 'exited':
+      return { ...exited(ending.exitCode, ending.ranMs, remains), exitCode: ending.exitCode };
+    default:
+      return unreachable(ending);
+  }
+}
+
+const blank: Outcome = {
+  state: 'succeeded',
+  reason: '',
+  message: '',
+  exitCode: undefined,
+  signal: undefined,
+  ranMs: 0,
+};
+
+function exited(exitCode: number, ranMs: number, remains: Remains): Outcome {
+  if (exitCode !== 0) return failed('exit', withLine(`exit code ${exitCode}`, remains), ranMs);
+  if (remains.archiveProblem !== '') return failed('archive-failed', remains.archiveProblem, ranMs);
+  if (remains.missing.length > 0) {
+    const named = remains.missing.slice(0, namesMax).map((name) => `"${name}"`);
+    const more = remains.missing.length - named.length;
+    const list = more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
+    return failed('missing-output', `${list} missing or empty at the end`, ranMs);
+  }
+  return { ...blank, ranMs };
+}
+
+function failed(reason: FailureReason, message: string, ranMs: number): Outcome {
+  return { ...blank, state: 'failed', reason, message, ranMs };
+}
+
+function withLine(what: string, { lastLine, archiveProblem }: Remains): string {
+  const said = lastLine === '' ? what : `${what}: ${lastLine}`;
+  return archiveProblem === '' ? said : `${said} (${archiveProblem})`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
+}

@@ -1,0 +1,264 @@
+import { AssertionError } from '../../base/assert.ts';
+import { background } from '../../base/background.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { hashBytes } from '../../base/transfer/hash.ts';
+import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
+import type { AttemptEvent } from '../attempts/event.ts';
+import { leftoverGraceMs, timeLimitGraceMs } from '../attempts/limits.ts';
+import { outcomeOf } from '../attempts/outcome.ts';
+import type { BlobCache, Executor, RunningProcess } from '../ports.ts';
+import { keepTrying } from '../uplink/backoff.ts';
+import type { BulkLink } from '../uplink/bulk-link.ts';
+import { ArchiveSender } from '../uplink/send-archive.ts';
+import { LiveTravel } from './live-travel.ts';
+import type { LocatedOrder } from './specs.ts';
+import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
+import { sweep } from './sweep.ts';
+
+/** What the work on attempts needs. */
+export interface WorkPorts extends StagePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly executor: Executor;
+  readonly blobs: BlobCache;
+  readonly link: BulkLink;
+  /** Resolves when everything saved so far is on disk. */
+  durable(): Promise<void>;
+  /** Aborted when the agent stops; jobs go on. */
+  readonly closing: AbortSignal;
+}
+
+/** Does what `step` asks for one attempt, one thing after the other, and tells what came of it. */
+export class AttemptWork {
+  readonly #ports: WorkPorts;
+  readonly #emit: (event: AttemptEvent) => void;
+  readonly #sender: ArchiveSender;
+  #tail: Promise<void> = Promise.resolve();
+  /** Of what was asked for and has not ended. */
+  readonly #aborts = new Set<AbortController>();
+  #staged: StagedJob | undefined;
+  #located: LocatedOrder | undefined;
+  #live: LiveTravel | undefined;
+  #timeLimit: Timer | undefined;
+
+  constructor(ports: WorkPorts, attempt: Attempt, emit: (event: AttemptEvent) => void) {
+    this.#ports = ports;
+    // Work that is cut short because the agent stops says nothing about the attempt.
+    this.#emit = (event) => {
+      if (!ports.closing.aborted) emit(event);
+    };
+    this.#sender = new ArchiveSender(ports, attempt.assignment.fence);
+  }
+
+  /** Finds out what an earlier agent has started. */
+  async adopt(attempt: Attempt): Promise<void> {
+    const home = this.#ports.workspace.homeOf(attempt.id);
+    const running = await this.#ports.executor.adopt(home);
+    if (!running) {
+      // What it had begun to lay out is of no use: nobody knows how far it came.
+      await this.#ports.workspace.wipe(attempt.id);
+      this.#emit({ kind: 'never-started' });
+      return;
+    }
+    this.#follow(attempt, running);
+  }
+
+  stage(attempt: Attempt): void {
+    this.#then(async (signal) => {
+      try {
+        this.#staged = await stageJob(this.#ports, attempt, signal, this.#emit);
+        this.#located = this.#staged.located;
+        this.#emit(signal.aborted ? { kind: 'stage-stopped' } : { kind: 'staged' });
+      } catch (error) {
+        this.#emit(signal.aborted ? { kind: 'stage-stopped' } : stageProblem(error));
+      }
+    });
+  }
+
+  launch(attempt: Attempt): void {
+    this.#then(async () => {
+      // Else a restarted agent would find processes of an attempt it has never heard of.
+      await this.#ports.durable();
+      const staged = this.#staged;
+      if (!staged) throw new Fault('unstaged', `Cannot start ${attempt.id}: it was not laid out`);
+      this.#staged = undefined;
+      try {
+        this.#follow(attempt, await this.#ports.executor.start(staged.request));
+      } catch (error) {
+        this.#emit(stageProblem(error));
+      }
+    });
+  }
+
+  /** Stops staging or sending; both say so by their end. */
+  abort(): void {
+    for (const task of this.#aborts) task.abort(new Error('the attempt is not wanted any more'));
+  }
+
+  kill(attempt: Attempt, graceMs: number): void {
+    this.#then(async () => {
+      // Why it is killed goes to disk first: a restarted agent must not take it for the job's own end.
+      await this.#ports.durable();
+      await this.#ports.executor.kill(this.#ports.workspace.homeOf(attempt.id), graceMs);
+    });
+  }
+
+  archive(attempt: Attempt): void {
+    const { phase } = attempt;
+    if (phase.kind !== 'archiving') return;
+    this.#timeLimit?.cancel();
+    this.#then(async (signal) => {
+      const { executor, workspace } = this.#ports;
+      const started = phase.startedAtMs !== undefined;
+      await this.#live?.close();
+      this.#live = undefined;
+      if (started) await executor.kill(workspace.homeOf(attempt.id), leftoverGraceMs);
+      try {
+        const finish = await keepTrying(this.#ports, signal, async () => {
+          const located = await this.#locate(attempt, signal);
+          return await withRoom(
+            sweep(
+              {
+                workspace,
+                order: located.order,
+                sender: this.#sender,
+                ending: phase.ending,
+                timeLimitMs: located.timeLimitMs,
+                started,
+              },
+              signal,
+            ),
+          );
+        });
+        this.#emit({ kind: 'archived', finish });
+      } catch (error) {
+        if (!signal.aborted) this.#emit({ kind: 'archived', finish: unkept(phase.ending, error) });
+      }
+      this.#ports.builds.release(attempt.id);
+    });
+  }
+
+  /** The head lacks what it had: everything is looked at and sent again. */
+  resend(attempt: Attempt, paths: readonly string[]): void {
+    const { phase } = attempt;
+    if (phase.kind !== 'ended') return;
+    this.#sender.unknow(paths);
+    this.#then(async (signal) => {
+      try {
+        const finish = await keepTrying(this.#ports, signal, async () => {
+          const { order, timeLimitMs } = await this.#locate(attempt, signal);
+          const started = phase.startedAtMs !== undefined;
+          const ending = { kind: 'exited' as const, exitCode: 0, ranMs: 0 };
+          const { workspace } = this.#ports;
+          return withRoom(sweep({ workspace, order, sender: this.#sender, ending, timeLimitMs, started }, signal));
+        });
+        // How it ended was known before; only what it left was looked at again.
+        this.#emit({ kind: 'archived', finish: { ...finish, outcome: phase.outcome } });
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    });
+  }
+
+  wipe(attempt: Attempt): void {
+    this.#timeLimit?.cancel();
+    this.#then(async () => {
+      await this.#ports.durable();
+      await this.#live?.close();
+      this.#live = undefined;
+      this.#ports.builds.release(attempt.id);
+      try {
+        await this.#ports.workspace.wipe(attempt.id);
+      } catch (error) {
+        // The next start of the agent sweeps what nobody knows; until then it costs room and nothing else.
+        this.#ports.log.error({ error: String(error), attempt: attempt.id }, 'cannot remove the folder of an attempt');
+      }
+      this.#ports.blobs.release(attempt.id);
+      this.#emit({ kind: 'wiped' });
+    });
+  }
+
+  /** Resolves when all that was begun has ended. */
+  async close(): Promise<void> {
+    this.#timeLimit?.cancel();
+    this.abort();
+    await this.#live?.close();
+    await this.#tail;
+  }
+
+  /** Everything that was asked for before has been done. */
+  idle(): Promise<void> {
+    return this.#tail;
+  }
+
+  #follow(attempt: Attempt, running: RunningProcess): void {
+    const { clock, workspace } = this.#ports;
+    this.#emit({ kind: 'started', startedAtMs: running.startedAtMs });
+    background(running.ended.then((end) => this.#emit({ kind: 'exited', end })));
+    this.#live = new LiveTravel(this.#ports, attempt, workspace.homeOf(attempt.id), this.#sender);
+    const limitMs = this.#located?.timeLimitMs ?? 0;
+    if (limitMs > 0) this.#setTimeLimit(running.startedAtMs + limitMs - clock.nowMs());
+    // After a restart the limit is in the spec, which is at hand unless the cache was lost.
+    else if (!this.#located) background(this.#restoreTimeLimit(attempt, running));
+  }
+
+  async #restoreTimeLimit(attempt: Attempt, running: RunningProcess): Promise<void> {
+    try {
+      const { timeLimitMs } = await this.#locate(attempt, this.#ports.closing);
+      if (timeLimitMs > 0) this.#setTimeLimit(running.startedAtMs + timeLimitMs - this.#ports.clock.nowMs());
+    } catch (error) {
+      if (this.#ports.closing.aborted) return;
+      this.#ports.log.error(
+        { error: String(error), attempt: attempt.id },
+        'cannot read the time limit of a running job',
+      );
+    }
+  }
+
+  #setTimeLimit(leftMs: number): void {
+    const over = () => this.#emit({ kind: 'time-over', graceMs: timeLimitGraceMs });
+    this.#timeLimit = this.#ports.clock.setTimer(leftMs, over);
+  }
+
+  async #locate(attempt: Attempt, signal: AbortSignal): Promise<LocatedOrder> {
+    this.#located ??= await this.#ports.specs.order(attempt.id, attempt.assignment, signal);
+    return this.#located;
+  }
+
+  #then(task: (signal: AbortSignal) => Promise<void>): void {
+    const stop = new AbortController();
+    this.#aborts.add(stop);
+    this.#tail = this.#tail.then(async () => {
+      try {
+        if (!this.#ports.closing.aborted) await task(stop.signal);
+      } finally {
+        this.#aborts.delete(stop);
+      }
+    });
+    background(this.#tail);
+  }
+}
+
+/** The end of an attempt of which nothing can be kept, not even its log. Bugs are not outcomes. */
+function unkept(ending: Ending, error: unknown): Finish {
+  if (error instanceof AssertionError) throw error;
+  const remains = { missing: [], lastLine: '', timeLimitMs: 0, archiveProblem: messageOf(error) };
+  const manifest = new Uint8Array(0);
+  return { outcome: outcomeOf(ending, remains), manifestHash: hashBytes(manifest), inline: { manifest, files: [] } };
+}
+
+/** A full disk of our own will be emptied some day; what an attempt left must not be lost by it. */
+async function withRoom<Result>(work: Promise<Result>): Promise<Result> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isSystemError(error, 'ENOSPC', 'EDQUOT')) {
+      throw new Fault('no-room', 'the disk of the agent is full', { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import { background } from '../../base/background.ts';
+import { Fault } from '../../base/errors.ts';
+import { leftoverGraceMs, timeLimitGraceMs } from '../attempts/limits.ts';
+import type { BuildFolders, BuildOrder, BuildView, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
+import { type BuildLogPorts, openBuildLog } from './build-log.ts';
+import { lastLineOf } from './last-line.ts';
+
+/** What a build needs. */
+export interface BuildRunPorts extends BuildLogPorts {
+  readonly executor: Executor;
+  readonly folders: BuildFolders;
+}
+
+/** Tries of a build whose processes vanished under it. */
+const triesMax = 2;
+
+/**
+ * Makes a build ready, going on with one that an earlier agent started. Its log travels to the head under the batch
+ * that asked first. Throws `Fault` "build-failed" when the build itself is at fault, other faults when the machine is,
+ * and the signal's reason when nobody wants it any more; then nothing of it is left.
+ */
+export async function runBuild(
+  ports: BuildRunPorts,
+  order: BuildOrder,
+  batchId: string,
+  signal: AbortSignal,
+): Promise<BuildView> {
+  const { executor, folders } = ports;
+  const home = folders.homeOf(order.key);
+  for (let tries = 1; ; tries++) {
+    const running = (await executor.adopt(home)) ?? (await executor.start(await folders.prepare(order, signal)));
+    const log = openBuildLog(ports, home, batchId);
+    let end: ProcessEnd | 'timeout';
+    try {
+      end = await untilEnd(ports, running, order, signal);
+    } catch (error) {
+      await log.abandon();
+      // A stopping agent leaves its builds running, like its jobs.
+      if (ports.closing.aborted) throw error;
+      await executor.kill(home, leftoverGraceMs);
+      await folders.remove(order.key);
+      throw error;
+    }
+    await executor.kill(home, end === 'timeout' ? timeLimitGraceMs : leftoverGraceMs);
+    const problem = await problemOf(end, order, join(home, 'log'));
+    if (problem === undefined) {
+      const view = await folders.finish(order);
+      background(log.complete());
+      return view;
+    }
+    if (end !== 'timeout' && end.kind === 'lost') {
+      await log.abandon();
+      await folders.remove(order.key);
+      if (tries < triesMax) continue;
+      throw new Fault('lost', `the build was lost: ${problem}`);
+    }
+    background(log.complete().then(() => folders.remove(order.key)));
+    throw new Fault('build-failed', problem);
+  }
+}
+
+async function untilEnd(
+  ports: BuildRunPorts,
+  running: RunningProcess,
+  order: BuildOrder,
+  signal: AbortSignal,
+): Promise<ProcessEnd | 'timeout'> {
+  signal.throwIfAborted();
+  const limitMs = order.spec.build?.timeLimitMs ?? 0;
+  const stops: (() => void)[] = [];
+  const limits = new Promise<'timeout'>((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    stops.push(() => signal.removeEventListener('abort', abort));
+    if (limitMs === 0) return;
+    const leftMs = running.startedAtMs + limitMs - ports.clock.nowMs();
+    const timer = ports.clock.setTimer(leftMs, () => resolve('timeout'));
+    stops.push(() => timer.cancel());
+  });
+  try {
+    return await Promise.race([running.ended, limits]);
+  } finally {
+    for (const stop of stops) stop();
+  }
+}
+
+async function problemOf(end: ProcessEnd | 'timeout', order: BuildOrder, log: string): Promise<string | undefined> {
+  if (end === 'timeout') {
+    return `the build ran into its time limit of ${Math.round((order.spec.build?.timeLimitMs ?? 0) / 1000)} s`;
+  }
+  if (end.kind === 'lost') return end.message;
+  if (end.kind === 'exited' && end.exitCode === 0) return undefined;
+  const how = end.kind === 'exited' ? `exit code ${end.exitCode}` : `signal ${end.signal}`;
+  const line = await lastLineOf(log);
+  return line === '' ? `the build ended with ${how}` : `the build ended with ${how}: ${line}`;
+}

@@ -1,0 +1,185 @@
+import { background } from '../../base/background.ts';
+import { Fault } from '../../base/errors.ts';
+import type { AttemptId } from '../../base/ids.ts';
+import type { BuildOrder, BuildView } from '../ports.ts';
+import type { BuildReport } from '../wire.ts';
+import { type BuildRunPorts, runBuild } from './build-run.ts';
+import type { LocatedOrder } from './specs.ts';
+
+/** What the builds of a node need. */
+export interface BuildsPorts extends BuildRunPorts {
+  /** Bytes that finished builds nobody uses may take. */
+  readonly limitBytes: number;
+  /** News for the head. */
+  report(report: BuildReport): void;
+}
+
+interface Run {
+  readonly digest: string;
+  readonly stop: AbortController;
+  readonly done: Promise<BuildView>;
+  readonly waiters: Set<AttemptId>;
+}
+
+/** The builds of this node: each key is built once, whoever waits; a failed one is not tried again unasked. */
+export class Builds {
+  readonly #ports: BuildsPorts;
+  readonly #runs = new Map<string, Run>();
+  readonly #ready = new Map<string, { readonly view: BuildView; readonly digest: string }>();
+  readonly #failed = new Map<string, { readonly message: string; readonly digest: string; readonly batchId: string }>();
+  /** Who is laid over which build, so that none is removed under a job. */
+  readonly #users = new Map<AttemptId, string>();
+
+  constructor(ports: BuildsPorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * Takes stock after a start: finished builds stay. Unfinished ones go, unless there are attempts that may wait for
+   * them (`keepUnfinished`): then they go on, and `ensure` takes them up.
+   */
+  async restore(keepUnfinished: boolean): Promise<void> {
+    const { folders, executor } = this.#ports;
+    for (const { key, digest, finished } of await folders.list()) {
+      const view = finished ? await folders.find(key) : undefined;
+      if (view) this.#ready.set(key, { view, digest });
+      else if (!keepUnfinished) {
+        await executor.kill(folders.homeOf(key), 0);
+        await folders.remove(key);
+      }
+    }
+  }
+
+  /**
+   * The build a job is laid over, made first if needed; nothing when its batch has none. `onWait` is called before a
+   * wait. Throws what `runBuild` throws, or the signal's reason; the last to leave stops the build.
+   */
+  async ensure(located: LocatedOrder, batchId: string, signal: AbortSignal, onWait: () => void) {
+    const { order } = located;
+    const key = this.#ports.folders.keyOf(order.spec);
+    if (key === undefined) return undefined;
+    this.#users.set(order.id, key);
+    const known = this.#ready.get(key)?.view ?? (await this.#find(key, located.buildDigest));
+    if (known) return known;
+    const failure = this.#failed.get(key);
+    if (failure) throw new Fault('build-failed', failure.message);
+    onWait();
+    for (;;) {
+      const running = this.#runs.get(key);
+      // One that everybody has left is being cleared away; then it is begun anew.
+      if (!running?.stop.signal.aborted)
+        return this.#join(running ?? this.#start(key, located, batchId), order.id, signal);
+      await running.done.catch(() => undefined);
+      signal.throwIfAborted();
+    }
+  }
+
+  /** The attempt has no use for its build any more. */
+  release(id: AttemptId): void {
+    this.#users.delete(id);
+  }
+
+  /** Somebody wants a failed build tried again. */
+  retry(digest: string): void {
+    for (const [key, failure] of this.#failed) if (failure.digest === digest) this.#failed.delete(key);
+  }
+
+  /** Keys hold versions of capabilities: what was built or failed with other ones says nothing now. */
+  forgetAll(): void {
+    for (const { digest } of this.#ready.values()) this.#report(digest, 'gone', '', '');
+    this.#ready.clear();
+    this.#failed.clear();
+  }
+
+  /** For the hello: where every build stands. */
+  reports(): readonly BuildReport[] {
+    const ready = [...this.#ready.values()].map(({ digest }) => ({
+      digest,
+      state: 'ready' as const,
+      message: '',
+      batchId: '',
+    }));
+    const failed = [...this.#failed.values()].map((failure) => ({ ...failure, state: 'failed' as const }));
+    return [...ready, ...failed];
+  }
+
+  async #find(key: string, digest: string): Promise<BuildView | undefined> {
+    const view = await this.#ports.folders.find(key);
+    if (view) {
+      this.#ready.set(key, { view, digest });
+      this.#report(digest, 'ready', '', '');
+    }
+    return view;
+  }
+
+  #start(key: string, located: LocatedOrder, batchId: string): Run {
+    const { order, buildDigest } = located;
+    const { spec, namespace, batch, cpus, memoryBytes } = order;
+    const buildOrder: BuildOrder = { key, spec, namespace, batch, cpus, memoryBytes };
+    const stop = new AbortController();
+    const run = {
+      digest: buildDigest,
+      stop,
+      done: this.#run(buildOrder, buildDigest, batchId, stop.signal),
+      waiters: new Set<AttemptId>(),
+    };
+    this.#runs.set(key, run);
+    return run;
+  }
+
+  async #run(order: BuildOrder, digest: string, batchId: string, signal: AbortSignal): Promise<BuildView> {
+    try {
+      const view = await runBuild(this.#ports, order, batchId, signal);
+      this.#ready.set(order.key, { view, digest });
+      this.#report(digest, 'ready', '', batchId);
+      background(this.#evict());
+      return view;
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'build-failed') {
+        this.#failed.set(order.key, { message: error.message, digest, batchId });
+        this.#report(digest, 'failed', error.message, batchId);
+      }
+      throw error;
+    } finally {
+      this.#runs.delete(order.key);
+    }
+  }
+
+  async #join(run: Run, id: AttemptId, signal: AbortSignal): Promise<BuildView> {
+    run.waiters.add(id);
+    let leave = () => {};
+    const left = new Promise<never>((_, reject) => {
+      leave = () => reject(signal.reason);
+      if (signal.aborted) leave();
+      else signal.addEventListener('abort', leave, { once: true });
+    });
+    try {
+      return await Promise.race([run.done, left]);
+    } finally {
+      signal.removeEventListener('abort', leave);
+      run.waiters.delete(id);
+      if (run.waiters.size === 0) run.stop.abort(new Error('nobody waits for this build any more'));
+    }
+  }
+
+  /** Removes finished builds that nobody uses, least recently used first, until the rest is within the limit. */
+  async #evict(): Promise<void> {
+    const { folders, limitBytes, log } = this.#ports;
+    const used = new Set(this.#users.values());
+    const idle = (await folders.list()).filter(({ key, finished }) => finished && !used.has(key));
+    let bytes = idle.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    for (const { key, digest, sizeBytes } of idle.toSorted((a, b) => a.usedAtMs - b.usedAtMs)) {
+      if (bytes <= limitBytes) return;
+      if ([...this.#users.values()].includes(key)) continue; // taken into use while others were removed
+      bytes -= sizeBytes;
+      this.#ready.delete(key);
+      this.#report(digest, 'gone', '', '');
+      await folders.remove(key);
+      log.info({ key }, 'removed a build that nobody used');
+    }
+  }
+
+  #report(digest: string, state: BuildReport['state'], message: string, batchId: string): void {
+    this.#ports.report({ digest, state, message, batchId });
+  }
+}

@@ -1,0 +1,115 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault, isSystemError, messageOf, RefusedError } from '../../base/errors.ts';
+import { type ContentHash, hashBytes, hashFile } from '../../base/transfer/hash.ts';
+import { logPath, type ManifestEntry, manifestLine, stagedPathOf } from '../../base/transfer/manifest.ts';
+import type { Ending, Finish, InlineArchive } from '../attempts/attempt.ts';
+import { inlineMaxBytes } from '../attempts/limits.ts';
+import { outcomeOf } from '../attempts/outcome.ts';
+import type { Collected, CollectedFile, JobOrder, Workspace } from '../ports.ts';
+import type { ArchiveSender, FileToSend } from '../uplink/send-archive.ts';
+import { lastLineOf } from './last-line.ts';
+
+/** One ended attempt whose remains are to be kept. All its processes are dead. */
+export interface Sweep {
+  readonly workspace: Workspace;
+  readonly order: JobOrder;
+  readonly sender: ArchiveSender;
+  readonly ending: Ending;
+  readonly timeLimitMs: number;
+  /** Whether any process of it ever ran; without one there is nothing to look at. */
+  readonly started: boolean;
+}
+
+/**
+ * Looks at everything the attempt left, brings what is not yet there to the head's staging, and says what to report.
+ * Small archives stay here and travel inside the report. What cannot be kept makes the attempt fail, with its log.
+ */
+export async function sweep(job: Sweep, signal: AbortSignal): Promise<Finish> {
+  try {
+    const collected = job.started ? await job.workspace.collect(job.order) : nothing;
+    return await bringHome(job, collected, '', signal);
+  } catch (error) {
+    const problem = lastingProblem(error);
+    if (problem === undefined || signal.aborted) throw error;
+    return bringHome(job, nothing, problem, signal);
+  }
+}
+
+const nothing: Collected = { files: [], missing: [] };
+
+async function bringHome(
+  job: Sweep,
+  collected: Collected,
+  archiveProblem: string,
+  signal: AbortSignal,
+): Promise<Finish> {
+  const home = job.workspace.homeOf(job.order.id);
+  const log = job.started ? await logOf(home) : undefined;
+  const files = log ? [...collected.files, log] : collected.files;
+  const manifest = Buffer.from(files.map((file) => manifestLine(entryOf(file))).join(''));
+  const manifestHash = hashBytes(manifest);
+  const wantsLine = job.started && !(job.ending.kind === 'exited' && job.ending.exitCode === 0);
+  const outcome = outcomeOf(job.ending, {
+    missing: collected.missing,
+    lastLine: wantsLine ? await lastLineOf(join(home, 'log')) : '',
+    timeLimitMs: job.timeLimitMs,
+    archiveProblem,
+  });
+  const inline = await inlineOf(files, manifest);
+  if (!inline) {
+    // On disk, so that a restarted agent can send it again.
+    const source = join(home, 'manifest');
+    await writeFile(source, manifest, { mode: 0o600 });
+    const toSend = files.flatMap((file) => (file.hash === undefined ? [] : [{ ...sendable(file), hash: file.hash }]));
+    await job.sender.send(toSend, signal);
+    await job.sender.sendOne({ path: 'manifest', source, sizeBytes: manifest.length, hash: manifestHash }, signal);
+  }
+  return { outcome, manifestHash, inline };
+}
+
+/** The log as a file of the archive. */
+async function logOf(home: string): Promise<CollectedFile | undefined> {
+  const source = join(home, 'log');
+  try {
+    const { size } = await stat(source);
+    const hash = size === 0 ? emptyHash : await hashFile(source);
+    return { path: logPath, kind: 'file', source, sizeBytes: size, mode: 0o644, hash, linkTarget: undefined };
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+const emptyHash: ContentHash = hashBytes('');
+
+async function inlineOf(files: readonly CollectedFile[], manifest: Buffer): Promise<InlineArchive | undefined> {
+  const contents = files.filter((file) => file.kind === 'file');
+  const bytes = contents.reduce((sum, file) => sum + file.sizeBytes, manifest.length);
+  if (bytes > inlineMaxBytes) return undefined;
+  const read = contents.map(async (file) => ({
+    path: stagedPathOf(file.path),
+    data: file.sizeBytes === 0 ? new Uint8Array(0) : await readFile(file.source),
+  }));
+  return { manifest, files: await Promise.all(read) };
+}
+
+function sendable(file: CollectedFile): Omit<FileToSend, 'hash'> {
+  return { path: stagedPathOf(file.path), source: file.source, sizeBytes: file.sizeBytes };
+}
+
+function entryOf(file: CollectedFile): ManifestEntry {
+  const { path, kind, mode } = file;
+  if (kind === 'folder') return { kind, path, mode };
+  if (kind === 'link') return { kind, path, target: file.linkTarget ?? '' };
+  if (!file.hash) throw new Fault('archive-failed', `Cannot archive "${path}": it was not hashed`);
+  return { kind, path, sizeBytes: file.sizeBytes, mode, hash: file.hash };
+}
+
+/** Why this archive can never be kept as it is; nothing for trouble that may pass (which others treat) and bugs. */
+function lastingProblem(error: unknown): string | undefined {
+  if (error instanceof RefusedError) return `the head does not take the archive: ${error.message}`;
+  if (error instanceof Fault && error.code !== 'no-room') return messageOf(error);
+  if (isSystemError(error, 'ENOENT', 'EACCES', 'EPERM', 'EIO', 'ELOOP', 'ENAMETOOLONG')) return messageOf(error);
+  return undefined;
+}

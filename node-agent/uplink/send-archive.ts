@@ -1,0 +1,101 @@
+import type { Clock } from '../../base/clock.ts';
+import { isSystemError } from '../../base/errors.ts';
+import type { Fence } from '../../base/ids.ts';
+import type { Random } from '../../base/random.ts';
+import { keepTrying } from './backoff.ts';
+import type { BulkLink, StagedFile } from './bulk-link.ts';
+import { putFile } from './put-file.ts';
+import type { PutStream } from './put-stream.ts';
+
+/** A complete file of an attempt. */
+export interface FileToSend {
+  /** On the wire: `archive/…`, `log` or `manifest`. */
+  readonly path: string;
+  readonly source: string;
+  readonly sizeBytes: number;
+  readonly hash: string;
+}
+
+/** Files on their way at once: enough that small ones do not wait for each other's answers. */
+const filesAtOnce = 32;
+
+/** Brings one attempt's files to the head's staging. Knows what is there, so that nothing goes twice. */
+export class ArchiveSender {
+  readonly #ports: { readonly link: BulkLink; readonly clock: Clock; readonly random: Random };
+  readonly #fence: Fence;
+  #stream: PutStream | undefined;
+  #staged = new Map<string, StagedFile>();
+  #asking: Promise<PutStream> | undefined;
+
+  constructor(ports: { readonly link: BulkLink; readonly clock: Clock; readonly random: Random }, fence: Fence) {
+    this.#ports = ports;
+    this.#fence = fence;
+  }
+
+  /**
+   * Resolves when all files are verified on the head, however long that takes. Rejects with `Fault` "changed", the
+   * head's final refusal, or the signal's reason.
+   */
+  async send(files: readonly FileToSend[], signal: AbortSignal): Promise<void> {
+    const queue = files[Symbol.iterator]();
+    const failed = new AbortController();
+    const both = AbortSignal.any([signal, failed.signal]);
+    const lane = async () => {
+      for (const file of queue) await this.sendOne(file, both);
+    };
+    const lanes = Array.from({ length: Math.min(filesAtOnce, files.length) }, lane);
+    try {
+      await Promise.all(lanes);
+    } catch (error) {
+      failed.abort(error);
+      await Promise.allSettled(lanes);
+      throw error;
+    }
+  }
+
+  /** The same for one file; one that is staged as it is now costs nothing. */
+  sendOne(file: FileToSend, signal: AbortSignal): Promise<void> {
+    return keepTrying(this.#ports, signal, async () => {
+      const stream = await this.#open(signal);
+      const staged = this.#staged.get(file.path);
+      if (staged?.hash === file.hash) return;
+      // What is staged of another content, or is longer than the file, is of no use; a part of it may be.
+      const from = staged && staged.hash === '' && staged.sizeBytes <= file.sizeBytes ? staged.sizeBytes : 0;
+      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from);
+      this.#staged.set(file.path, { sizeBytes: file.sizeBytes, hash: file.hash });
+    });
+  }
+
+  /** Forgets what it knows of these files (of all, when none is named): the head wants them again. */
+  unknow(paths: readonly string[]): void {
+    if (paths.length === 0) this.#staged.clear();
+    for (const path of paths) this.#staged.delete(path);
+  }
+
+  /** The log has been sent up to here already. */
+  noteLog(sizeBytes: number): void {
+    this.#staged.set('log', { sizeBytes, hash: '' });
+  }
+
+  /** Each new stream begins by asking what has arrived by the ones before. */
+  async #open(signal: AbortSignal): Promise<PutStream> {
+    const stream = await this.#ports.link.open(signal);
+    if (stream === this.#stream) return stream;
+    this.#asking ??= this.#ask(stream, signal).finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  async #ask(stream: PutStream, signal: AbortSignal): Promise<PutStream> {
+    const known = await this.#ports.link.staged({ ...this.#fence }, signal);
+    this.#staged = known;
+    this.#stream = stream;
+    return stream;
+  }
+}
+
+/** Whether a file has gone between being listed and being read; for files sent before the job has ended. */
+export function isGone(error: unknown): boolean {
+  return isSystemError(error, 'ENOENT', 'ENOTDIR');
+}
