@@ -1,0 +1,212 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hashBytes } from '../../../base/transfer/hash.ts';
+import type { Attempt, Finish, Phase } from '../../../node-agent/attempts/attempt.ts';
+import type { AttemptEvent, Effect } from '../../../node-agent/attempts/event.ts';
+import { reportOf } from '../../../node-agent/attempts/report.ts';
+import { step } from '../../../node-agent/attempts/step.ts';
+import { anAttempt } from '../../kit/attempts.ts';
+
+const finish: Finish = {
+  outcome: { state: 'succeeded', reason: '', message: '', exitCode: 0, signal: undefined, ranMs: 5 },
+  manifestHash: hashBytes(''),
+  inline: undefined,
+};
+
+/** Runs events one after the other; answers where it ends and all that was asked for. */
+function live(...events: AttemptEvent[]): { phase: Phase; effects: string[]; attempt: Attempt } {
+  let attempt = anAttempt(0);
+  const effects: string[] = [];
+  for (const event of events) {
+    const result = step(attempt, event, 1_000);
+    attempt = result.attempt;
+    effects.push(...result.effects.map((effect) => effect.kind));
+  }
+  return { phase: attempt.phase, effects, attempt };
+}
+
+const toRunning: AttemptEvent[] = [{ kind: 'slot' }, { kind: 'staged' }, { kind: 'started', startedAtMs: 500 }];
+const exit: AttemptEvent = { kind: 'exited', end: { kind: 'exited', exitCode: 0, ranMs: 7 } };
+const archived: AttemptEvent = { kind: 'archived', finish };
+
+describe('the life of an attempt', () => {
+  it('goes from assignment to tombstone, and is wiped only after the head has settled it', () => {
+    const { phase, effects } = live(...toRunning, exit, archived, { kind: 'settle' }, { kind: 'wiped' });
+    expect(phase).toEqual({ kind: 'wiped' });
+    expect(effects.filter((effect) => effect !== 'report')).toEqual([
+      'stage',
+      'launch',
+      'archive',
+      'save',
+      'save',
+      'wipe',
+      'save',
+    ]);
+  });
+
+  it('gives an unstarted attempt back when recalled', () => {
+    const { phase, effects } = live({ kind: 'recall' });
+    expect(phase).toEqual({ kind: 'returned', reason: 'recalled', message: '' });
+    expect(effects).toEqual(['save', 'report']);
+  });
+
+  it('answers a recall that comes after the start with where it is', () => {
+    const { phase, effects } = live({ kind: 'slot' }, { kind: 'recall' });
+    expect(phase).toEqual({ kind: 'staging' });
+    expect(effects.at(-1)).toBe('report');
+  });
+
+  it('records why it kills before it kills, and ends as cancelled', () => {
+    const { effects, phase } = live(...toRunning, { kind: 'cancel', graceMs: 9 });
+    expect(effects.slice(-2)).toEqual(['save', 'kill']);
+    expect(phase.kind).toBe('running');
+    const end: AttemptEvent = { kind: 'exited', end: { kind: 'signalled', signal: 15, ranMs: 3 } };
+    const ended = live(...toRunning, { kind: 'cancel', graceMs: 9 }, end);
+    expect(ended.phase).toMatchObject({ kind: 'archiving', ending: { kind: 'cancelled', ranMs: 3 } });
+  });
+
+  it('ends as timeout when its time is over, however its processes took it', () => {
+    const { phase } = live(...toRunning, { kind: 'time-over', graceMs: 9 }, exit);
+    expect(phase).toMatchObject({ kind: 'archiving', ending: { kind: 'timeout' } });
+  });
+
+  it('kills at once what starts after it was cancelled', () => {
+    const { effects, phase } = live(
+      { kind: 'slot' },
+      { kind: 'staged' },
+      { kind: 'cancel', graceMs: 5 },
+      { kind: 'started', startedAtMs: 1 },
+    );
+    expect(phase.kind).toBe('running');
+    expect(effects.at(-1)).toBe('kill');
+  });
+
+  it('starts nothing when the cancel comes before staging has ended', () => {
+    const { effects, phase } = live({ kind: 'slot' }, { kind: 'cancel', graceMs: 5 }, { kind: 'staged' });
+    expect(effects).not.toContain('launch');
+    expect(phase).toMatchObject({ kind: 'archiving', ending: { kind: 'cancelled' } });
+  });
+
+  it('is lost when its supervisor has vanished, and nothing is archived', () => {
+    const { phase, effects } = live(...toRunning, { kind: 'exited', end: { kind: 'lost', message: 'gone' } });
+    expect(phase).toEqual({ kind: 'lost', message: 'gone' });
+    expect(effects).not.toContain('archive');
+  });
+
+  it('keeps the tombstone until it may forget', () => {
+    const wiped = [...toRunning, exit, archived, { kind: 'settle' } as const, { kind: 'wiped' } as const];
+    expect(live(...wiped, { kind: 'settle' }).phase.kind).toBe('wiped');
+    expect(live(...wiped, { kind: 'forget' }).effects.at(-1)).toBe('drop');
+  });
+
+  it('does not forget what is not over', () => {
+    const { phase, effects } = live(...toRunning, exit, archived, { kind: 'forget' });
+    expect(phase.kind).toBe('ended');
+    expect(effects).not.toContain('drop');
+  });
+});
+
+describe('whatever comes, in whatever order', () => {
+  const end = fc.constantFrom<AttemptEvent>(
+    exit,
+    { kind: 'exited', end: { kind: 'signalled', signal: 9, ranMs: 1 } },
+    { kind: 'exited', end: { kind: 'lost', message: 'gone' } },
+  );
+  const anyEvent = fc.oneof(
+    fc.constantFrom<AttemptEvent>(
+      ...(
+        [
+          'recall',
+          'settle',
+          'forget',
+          'discard',
+          'slot',
+          'build-awaited',
+          'build-ready',
+          'staged',
+          'stage-stopped',
+          'never-started',
+          'wiped',
+        ] as const
+      ).map((kind) => ({ kind })),
+      { kind: 'cancel', graceMs: 10 },
+      { kind: 'time-over', graceMs: 10 },
+      { kind: 'started', startedAtMs: 5 },
+      { kind: 'stage-failed', message: 'no' },
+      { kind: 'stage-returned', reason: 'disk-full', message: 'full' },
+      { kind: 'resend', paths: [] },
+      archived,
+    ),
+    end,
+  );
+  const story = fc.array(anyEvent, { maxLength: 40 });
+
+  it('starts processes at most once', () => {
+    fc.assert(
+      fc.property(story, (events) => {
+        expect(live(...events).effects.filter((effect) => effect === 'launch').length).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('wipes only what the head has settled or given up, or what never held a result', () => {
+    fc.assert(
+      fc.property(story, (events) => {
+        let attempt = anAttempt(0);
+        for (const event of events) {
+          const before = attempt;
+          const { attempt: after, effects } = step(attempt, event, 1_000);
+          if (effects.some((effect) => effect.kind === 'wipe')) {
+            const allowed =
+              event.kind === 'discard' ||
+              before.stop === 'discarded' ||
+              (event.kind === 'settle' && before.phase.kind === 'ended') ||
+              event.kind === 'stage-returned' ||
+              (event.kind === 'forget' && (before.phase.kind === 'returned' || before.phase.kind === 'lost'));
+            expect(allowed, `${before.phase.kind} + ${event.kind}`).toBe(true);
+          }
+          attempt = after;
+        }
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('changes nothing when the head says the same again', () => {
+    fc.assert(
+      fc.property(
+        story,
+        fc.constantFrom<AttemptEvent>(...(['recall', 'settle', 'discard'] as const).map((kind) => ({ kind })), {
+          kind: 'cancel',
+          graceMs: 1,
+        }),
+        (events, word) => {
+          const once = live(...events, word);
+          const again = step(once.attempt, word, 1_000);
+          expect(again.attempt).toEqual(once.attempt);
+          const harmless: Effect['kind'][] = ['report', 'save', 'kill'];
+          expect(again.effects.every((effect) => harmless.includes(effect.kind))).toBe(true);
+        },
+      ),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('never takes back an end', () => {
+    fc.assert(
+      fc.property(story, (events) => {
+        let over = false;
+        let attempt = anAttempt(0);
+        for (const event of events) {
+          attempt = step(attempt, event, 1_000).attempt;
+          const ended = ['ended', 'wiping', 'wiped', 'returned', 'lost', 'forgotten'].includes(attempt.phase.kind);
+          if (over) expect(ended).toBe(true);
+          over = ended;
+          expect(() => reportOf(attempt, 2_000)).not.toThrow();
+        }
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+});
