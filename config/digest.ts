@@ -9,8 +9,10 @@ import { renderText } from './template.ts';
  */
 export function buildDigest(spec: BatchSpec): string {
   if (spec.build === undefined) return '';
+  const made = builds.get(spec);
+  if (made !== undefined) return made;
   const inputs = [...spec.build.inputs, ...spec.initialInputs, ...scriptsOf(spec.build.runtime)];
-  return hashBytes(
+  const digest = hashBytes(
     JSON.stringify([
       spec.namespace,
       spec.build.runtime,
@@ -19,6 +21,8 @@ export function buildDigest(spec: BatchSpec): string {
       inputs.map((input) => [input, spec.sources[input.source]]),
     ]),
   );
+  builds.set(spec, digest);
+  return digest;
 }
 
 /** Everything that makes a job's result: two jobs of one name and digest need not run twice. */
@@ -39,6 +43,7 @@ interface GroupParts {
   readonly varying: readonly Input[];
 }
 
+const builds = new WeakMap<BatchSpec, string>();
 const known = new WeakMap<JobGroup, GroupParts>();
 
 function partsOf(spec: BatchSpec, group: JobGroup): GroupParts {

@@ -52,16 +52,17 @@ export function cellsOf(matrix: Matrix): Uint32Array {
 
 /** Job number `specIndex` of a spec. */
 export function locateJob(spec: BatchSpec, specIndex: number): LocatedJob {
-  let first = 0;
-  for (const [groupIndex, group] of spec.groups.entries()) {
-    const row = specIndex - first;
-    if (row < group.count) {
-      const params = paramsAt(group.matrix, row);
-      return { group, groupIndex, row, params, name: jobNameOf(group, params) };
-    }
-    first += group.count;
-  }
-  assert(false, `a spec of ${first} jobs has no job ${specIndex}`);
+  const groupIndex = groupAt(firstsOf(spec), specIndex);
+  const group = spec.groups[groupIndex];
+  const row = specIndex - (firstsOf(spec)[groupIndex] ?? 0);
+  assert(group !== undefined && row >= 0 && row < group.count, `a spec has a job ${specIndex}`);
+  const params = paramsAt(group.matrix, row);
+  return { group, groupIndex, row, params, name: jobNameOf(group, params) };
+}
+
+/** How many jobs a spec has. */
+export function jobCount(spec: BatchSpec): number {
+  return firstsOf(spec)[spec.groups.length] ?? 0;
 }
 
 /** Every job's index by its name's key. Made once a spec; a matrix of 100,000 jobs takes about 0.1 s. */
@@ -79,7 +80,30 @@ export function specIndexByName(spec: BatchSpec): ReadonlyMap<string, number> {
 }
 
 const decoded = new WeakMap<Matrix, Uint32Array>();
+const firsts = new WeakMap<BatchSpec, readonly number[]>();
 const named = new WeakMap<BatchSpec, ReadonlyMap<string, number>>();
+
+/** Index of each group's first job, and the number of jobs at the end. */
+function firstsOf(spec: BatchSpec): readonly number[] {
+  const known = firsts.get(spec);
+  if (known) return known;
+  const made = [0];
+  for (const group of spec.groups) made.push((made[made.length - 1] ?? 0) + group.count);
+  firsts.set(spec, made);
+  return made;
+}
+
+/** The last group that begins at or before the job. */
+function groupAt(starts: readonly number[], specIndex: number): number {
+  let low = 0;
+  let high = starts.length - 2;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((starts[middle] ?? 0) <= specIndex) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
 
 function productRow(matrix: Matrix, row: number): number[] {
   const indices: number[] = [];

@@ -40,7 +40,7 @@ const needs = z.object({
 /** A file or folder to lay out. Both are templates; `source` is a key of `sources` once rendered. */
 const input = z.object({
   source: z.string(),
-  /** Path on the node, relative to the place its runtime gives it. */
+  /** Path on the node, relative to the place its runtime gives it; '' is that place itself (what a glob found goes there). */
   as: z.string(),
 });
 

@@ -1,6 +1,7 @@
 import type { AttemptId, BatchId, ClusterId, NodeId } from '../../base/ids.ts';
 import type { Attempt } from './attempt.ts';
 import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './event.ts';
+import type { Queue } from './queue.ts';
 
 /** Everything the head knows. Only `apply` changes it; everyone else reads. */
 export interface ClusterState {
@@ -16,6 +17,8 @@ export interface ClusterState {
   /** Live attempts only: their number is bounded by the cluster, not by the queue. */
   readonly attempts: ReadonlyMap<AttemptId, Attempt>;
   readonly nodes: ReadonlyMap<NodeId, Node>;
+  /** Batches in which nothing waits or lives any more, and whose end has not been noted. */
+  readonly finished: ReadonlySet<BatchId>;
 }
 
 /** One submission and what was added to it. */
@@ -29,7 +32,11 @@ export interface Batch {
   readonly origin: 'labrun' | 'distribute';
   /** The first submission, then those added. A job's row says which of them it follows. */
   readonly parts: readonly Submission[];
+  /** Ids of the additions taken so far, so that a repeated one is recognised. */
+  readonly extensions: ReadonlySet<BatchId>;
   readonly rows: JobRows;
+  /** The waiting jobs, one queue for each group of each part. */
+  readonly queues: readonly Queue[];
   readonly ended: { readonly state: EndState; readonly atMs: number } | undefined;
 }
 
@@ -107,6 +114,8 @@ export interface Node {
   readonly builds: ReadonlySet<string>;
   /** Build digests that failed there. */
   readonly failedBuilds: ReadonlyMap<string, { readonly message: string; readonly atMs: number }>;
-  /** Its live attempts, and the sum of the cores granted to them. */
+  /** Takes no new jobs before this moment, because it has just run out of something; 0: it does. */
+  readonly restsUntilMs: number;
+  /** Its live attempts. */
   readonly attempts: ReadonlySet<AttemptId>;
 }

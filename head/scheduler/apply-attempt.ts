@@ -1,0 +1,109 @@
+import { assert } from '../../base/assert.ts';
+import { attemptId } from '../../base/ids.ts';
+import { batchOf, noteIfFinished, requeue } from './apply-batch.ts';
+import { restNode } from './apply-node.ts';
+import type { Attempt, AttemptRef } from './attempt.ts';
+import { type ClusterDraft, queueOf } from './draft.ts';
+import type { Event } from './event.ts';
+import { rowState, setRowNode, setRowReason, setRowState } from './job-rows.ts';
+import { restMs } from './limits.ts';
+import { advance } from './queue.ts';
+
+type EventOf<Kind extends Event['kind']> = Extract<Event, { readonly kind: Kind }>;
+
+/** A job is placed. If an attempt of it has lapsed elsewhere, this is what moves the number. */
+export function applyAssigned(draft: ClusterDraft, event: EventOf<'attempt-assigned'>, atMs: number): void {
+  const { batchId, index, attempt } = event.attempt;
+  const batch = batchOf(draft, batchId);
+  const node = draft.nodes.get(event.nodeId);
+  assert(node, 'a job is placed on a node that exists');
+  if (rowState(batch.rows, index) === 'live')
+    removeAttempt(draft, { batchId, index, attempt: batch.rows.attempts[index] ?? 0 });
+  else queueOf(batch, index).queued -= 1;
+  setRowState(batch.rows, index, 'live');
+  batch.rows.attempts[index] = attempt;
+  setRowNode(batch.rows, index, event.nodeId);
+  batch.rows.startedS[index] = 0;
+  const id = attemptId(event.attempt, attempt);
+  node.attempts.add(id);
+  draft.attempts.set(id, {
+    ref: event.attempt,
+    nodeId: event.nodeId,
+    cpus: event.cpus,
+    phase: { kind: 'assigned' },
+    sinceMs: atMs,
+    recalled: false,
+    cancelling: false,
+    lapsedSinceMs: undefined,
+  });
+  advance(queueOf(batch, index), batch.rows);
+}
+
+/** Puts a changed attempt in the old one's place. */
+export function changeAttempt(draft: ClusterDraft, ref: AttemptRef, change: (attempt: Attempt) => Attempt): void {
+  const id = attemptId(ref, ref.attempt);
+  const attempt = draft.attempts.get(id);
+  assert(attempt, 'events name attempts that live');
+  const changed = change(attempt);
+  draft.attempts.set(id, changed);
+  if (changed.phase.kind === 'running' && attempt.phase.kind !== 'running') {
+    batchOf(draft, ref.batchId).rows.startedS[ref.index] = Math.floor(changed.phase.startedAtMs / 1000);
+  }
+}
+
+/** An attempt was given back unstarted. A node that has run out of something rests before it is asked again. */
+export function applyReturned(draft: ClusterDraft, event: EventOf<'attempt-returned'>, atMs: number): void {
+  const nodeId = draft.attempts.get(attemptId(event.attempt, event.attempt.attempt))?.nodeId;
+  if (nodeId !== undefined && !harmlessReturns.has(event.reason)) restNode(draft, nodeId, atMs + restMs);
+  applyBack(draft, event.attempt);
+}
+
+/** Reasons of a return that say nothing against the node. */
+const harmlessReturns: ReadonlySet<string> = new Set(['recalled', 'build-failed', 'cancelled']);
+
+/** The job waits again, or is cancelled if that was asked for. */
+function applyBack(draft: ClusterDraft, ref: AttemptRef): void {
+  const batch = batchOf(draft, ref.batchId);
+  const { cancelling } = removeAttempt(draft, ref);
+  setRowState(batch.rows, ref.index, cancelling ? 'cancelled' : 'queued');
+  if (cancelling) noteIfFinished(draft, batch);
+  else requeue(batch, [ref.index]);
+}
+
+/** An attempt died without a result. */
+export function applyLost(draft: ClusterDraft, event: EventOf<'attempt-lost'>, atMs: number): void {
+  if (event.requeued) return applyBack(draft, event.attempt);
+  const { batchId, index } = event.attempt;
+  const batch = batchOf(draft, batchId);
+  const { cancelling } = removeAttempt(draft, event.attempt);
+  setRowState(batch.rows, index, cancelling ? 'cancelled' : 'failed');
+  if (!cancelling) setRowReason(batch.rows, index, 'lost', event.message);
+  batch.rows.endedS[index] = Math.floor(atMs / 1000);
+  noteIfFinished(draft, batch);
+}
+
+/** An attempt's archive is accepted: it has ended. */
+export function applyArchive(draft: ClusterDraft, event: EventOf<'archive-accepted'>): void {
+  const { batchId, index } = event.attempt;
+  const batch = batchOf(draft, batchId);
+  const { rows } = batch;
+  removeAttempt(draft, event.attempt);
+  rows.startedS[index] = Math.floor((event.startedAtMs ?? 0) / 1000);
+  rows.endedS[index] = Math.floor(event.endedAtMs / 1000);
+  rows.exitCode[index] = event.outcome.exitCode ?? -1;
+  setRowReason(rows, index, event.outcome.reason, event.outcome.state === 'succeeded' ? '' : event.outcome.message);
+  setRowState(rows, index, event.requeued ? 'queued' : event.outcome.state);
+  if (event.requeued) {
+    rows.retriesUsed[index] = Math.min(255, (rows.retriesUsed[index] ?? 0) + 1);
+    requeue(batch, [index]);
+  } else noteIfFinished(draft, batch);
+}
+
+function removeAttempt(draft: ClusterDraft, ref: AttemptRef): Attempt {
+  const id = attemptId(ref, ref.attempt);
+  const attempt = draft.attempts.get(id);
+  assert(attempt, 'events name attempts that live');
+  draft.attempts.delete(id);
+  draft.nodes.get(attempt.nodeId)?.attempts.delete(id);
+  return attempt;
+}

@@ -1,0 +1,84 @@
+import { assert } from '../../base/assert.ts';
+import type { NodeId } from '../../base/ids.ts';
+import type { ClusterDraft, NodeDraft } from './draft.ts';
+import type { Event, NodeFacts } from './event.ts';
+
+/** A node is here. Its failed builds are kept unless what it has is different now. */
+export function applyConnected(
+  draft: ClusterDraft,
+  event: Extract<Event, { kind: 'node-connected' }>,
+  atMs: number,
+): void {
+  const before = draft.nodes.get(event.nodeId);
+  draft.nodes.set(event.nodeId, {
+    id: event.nodeId,
+    name: event.name,
+    version: event.version,
+    features: event.features,
+    bootId: event.bootId,
+    facts: event.facts,
+    connected: true,
+    sinceMs: atMs,
+    builds: new Set(event.builds),
+    failedBuilds: before && sameCapabilities(before.facts, event.facts) ? before.failedBuilds : new Map(),
+    restsUntilMs: 0,
+    attempts: before?.attempts ?? new Set(),
+  });
+}
+
+/** A node is away; its lease runs from now. */
+export function applyDisconnected(draft: ClusterDraft, nodeId: NodeId, atMs: number): void {
+  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), connected: false, sinceMs: atMs });
+}
+
+/** A node has something else now: builds that failed there may be tried again. */
+export function applyNodeFacts(draft: ClusterDraft, nodeId: NodeId, facts: NodeFacts): void {
+  const node = nodeOf(draft, nodeId);
+  const failedBuilds = sameCapabilities(node.facts, facts) ? node.failedBuilds : new Map<string, never>();
+  draft.nodes.set(nodeId, { ...node, facts, failedBuilds });
+}
+
+/** A node has run out of something and takes nothing for a while. */
+export function restNode(draft: ClusterDraft, nodeId: NodeId, untilMs: number): void {
+  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), restsUntilMs: untilMs });
+}
+
+/** A build is ready on a node. */
+export function noteBuild(draft: ClusterDraft, nodeId: NodeId, digest: string): void {
+  const node = nodeOf(draft, nodeId);
+  node.builds.add(digest);
+  node.failedBuilds.delete(digest);
+}
+
+/** A build failed on a node, which excludes the node for it for a while. */
+export function noteBuildFailure(
+  draft: ClusterDraft,
+  nodeId: NodeId,
+  digest: string,
+  message: string,
+  atMs: number,
+): void {
+  const node = nodeOf(draft, nodeId);
+  node.builds.delete(digest);
+  node.failedBuilds.set(digest, { message, atMs });
+}
+
+/** A build is neither ready nor failed any more, on one node or on all. */
+export function forgetBuild(draft: ClusterDraft, nodeId: NodeId | undefined, digest: string): void {
+  for (const node of nodeId === undefined ? draft.nodes.values() : [nodeOf(draft, nodeId)]) {
+    if (nodeId !== undefined) node.builds.delete(digest);
+    node.failedBuilds.delete(digest);
+  }
+}
+
+function nodeOf(draft: ClusterDraft, nodeId: NodeId): NodeDraft {
+  const node = draft.nodes.get(nodeId);
+  assert(node, 'events name nodes that exist');
+  return node;
+}
+
+/** Whether two descriptions of a machine name the same capabilities in the same versions. */
+export function sameCapabilities(one: NodeFacts, other: NodeFacts): boolean {
+  const [a, b] = [Object.entries(one.capabilities), Object.entries(other.capabilities)];
+  return a.length === b.length && a.every(([name, version]) => other.capabilities[name] === version);
+}

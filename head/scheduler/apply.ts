@@ -1,0 +1,83 @@
+import { assert, unreachable } from '../../base/assert.ts';
+import { applyArchive, applyAssigned, applyLost, applyReturned, changeAttempt } from './apply-attempt.ts';
+import { applyEnded, applyExtended, applyJobs, applySubmitted } from './apply-batch.ts';
+import {
+  applyConnected,
+  applyDisconnected,
+  applyNodeFacts,
+  forgetBuild,
+  noteBuild,
+  noteBuildFailure,
+} from './apply-node.ts';
+import type { ClusterDraft } from './draft.ts';
+import type { LogRecord } from './event.ts';
+
+/** Makes a record true. The only writer of the state; it has no opinions and reads no clock. */
+export function apply(draft: ClusterDraft, record: LogRecord): void {
+  assert(record.seq === draft.seq + 1, 'records are applied without gaps');
+  draft.seq = record.seq;
+  draft.atMs = record.atMs;
+  const { event, atMs } = record;
+  switch (event.kind) {
+    case 'head-started':
+      draft.clusterId = event.clusterId;
+      draft.epoch = event.epoch;
+      // Whoever was connected is so no longer; every lease starts anew.
+      for (const node of draft.nodes.values()) if (node.connected) applyDisconnected(draft, node.id, atMs);
+      return;
+    case 'batch-submitted':
+      return applySubmitted(draft, event, record.actor, atMs);
+    case 'batch-extended':
+      return applyExtended(draft, event);
+    case 'jobs-held':
+    case 'jobs-released':
+    case 'jobs-cancelled':
+    case 'jobs-retried':
+    case 'jobs-failed':
+      return applyJobs(draft, event, atMs);
+    case 'batch-ended':
+      return applyEnded(draft, event.batchId, event.state, atMs);
+    case 'node-connected':
+      return applyConnected(draft, event, atMs);
+    case 'node-disconnected':
+      return applyDisconnected(draft, event.nodeId, atMs);
+    case 'node-changed':
+      return applyNodeFacts(draft, event.nodeId, event.facts);
+    case 'attempt-assigned':
+      return applyAssigned(draft, event, atMs);
+    case 'attempt-recalled':
+      return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, recalled: true }));
+    case 'attempt-returned':
+      return applyReturned(draft, event, atMs);
+    case 'attempt-progressed':
+      return changeAttempt(draft, event.attempt, (attempt) => ({
+        ...attempt,
+        phase:
+          event.phase === 'running' || event.phase === 'paused'
+            ? { kind: event.phase, startedAtMs: event.startedAtMs ?? atMs }
+            : event.phase === 'archiving'
+              ? { kind: 'archiving', startedAtMs: event.startedAtMs }
+              : { kind: event.phase },
+        sinceMs: atMs,
+        recalled: false,
+      }));
+    case 'attempt-cancelling':
+      return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, cancelling: true }));
+    case 'attempt-lapsed':
+      return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, lapsedSinceMs: atMs }));
+    case 'attempt-readopted':
+      return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, lapsedSinceMs: undefined }));
+    case 'attempt-lost':
+      return applyLost(draft, event, atMs);
+    case 'archive-accepted':
+      return applyArchive(draft, event);
+    case 'build-ready':
+      return noteBuild(draft, event.nodeId, event.digest);
+    case 'build-failed':
+      return noteBuildFailure(draft, event.nodeId, event.digest, event.message, atMs);
+    case 'build-forgotten':
+      return forgetBuild(draft, event.nodeId, event.digest);
+    default:
+      return unreachable(event);
+  }
+}

@@ -1,0 +1,120 @@
+import { type Refusal, refused } from '../../base/errors.ts';
+import { attemptId, type NodeId } from '../../base/ids.ts';
+import type { Attempt, AttemptRef } from './attempt.ts';
+import type { Command, Verdict } from './command.ts';
+import { buildIsExhausted } from './decide-node.ts';
+import type { Event, ProgressPhase } from './event.ts';
+import { rowState } from './job-rows.ts';
+import { lostMax } from './limits.ts';
+import type { Batch, ClusterState } from './state.ts';
+
+type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
+
+/** An attempt has come further. News that is older than what is known changes nothing. */
+export function decideProgress(state: ClusterState, command: CommandOf<'progress-attempt'>, nowMs: number): Verdict {
+  const attempt = current(state, command.nodeId, command.attempt);
+  if (attempt.kind === 'refused') return attempt;
+  const events = readopt(attempt);
+  if (isFurther(attempt.phase.kind, command.phase)) {
+    const startedAtMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
+    events.push({ kind: 'attempt-progressed', attempt: command.attempt, phase: command.phase, startedAtMs });
+  }
+  return { kind: 'accepted', events };
+}
+
+/** An attempt is given back unstarted. If its build has failed wherever it could run, the job fails. */
+export function decideReturn(state: ClusterState, command: CommandOf<'return-attempt'>): Verdict {
+  const attempt = current(state, command.nodeId, command.attempt);
+  if (attempt.kind === 'refused') return attempt;
+  const { reason, message, attempt: ref } = command;
+  const events: Event[] = [{ kind: 'attempt-returned', attempt: ref, reason, message }];
+  const batch = state.batches.get(ref.batchId);
+  const part = batch?.parts[batch.rows.part[ref.index] ?? -1];
+  if (
+    part &&
+    !attempt.cancelling &&
+    reason === 'build-failed' &&
+    buildIsExhausted(state, part.buildDigest, undefined)
+  ) {
+    events.push({ kind: 'jobs-failed', batchId: ref.batchId, jobs: [ref.index, 1], reason: 'build-failed', message });
+  }
+  return { kind: 'accepted', events };
+}
+
+/** An attempt died with its machine or its supervisor. That is not the job's fault, but it does not start for ever. */
+export function decideLost(state: ClusterState, command: CommandOf<'lose-attempt'>): Verdict {
+  const attempt = current(state, command.nodeId, command.attempt);
+  if (attempt.kind === 'refused') return attempt;
+  const used = state.batches.get(command.attempt.batchId)?.rows.retriesUsed[command.attempt.index] ?? 0;
+  const requeued = !attempt.cancelling && command.attempt.attempt - used < lostMax;
+  return {
+    kind: 'accepted',
+    events: [{ kind: 'attempt-lost', attempt: command.attempt, message: command.message, requeued }],
+  };
+}
+
+/** Everything of an attempt is staged: the end of it, and perhaps the beginning of a retry. Repeatable. */
+export function decideArchive(state: ClusterState, command: CommandOf<'archive-staged'>, nowMs: number): Verdict {
+  const { attempt: ref, outcome } = command;
+  const batch = state.batches.get(ref.batchId);
+  if (batch && hasEnded(batch, ref)) return { kind: 'accepted', events: [] };
+  const attempt = current(state, command.nodeId, ref);
+  if (attempt.kind === 'refused') return attempt;
+  const retries =
+    batch?.queues.find((queue) => queue.part === batch.rows.part[ref.index] && inside(queue, batch, ref.index))
+      ?.retries ?? 0;
+  const requeued =
+    outcome.state === 'failed' && !attempt.cancelling && (batch?.rows.retriesUsed[ref.index] ?? 0) < retries;
+  const startedAtMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
+  return {
+    kind: 'accepted',
+    events: [
+      {
+        kind: 'archive-accepted',
+        attempt: ref,
+        outcome,
+        manifestHash: command.manifestHash,
+        startedAtMs,
+        endedAtMs: nowMs - command.endedMsAgo,
+        requeued,
+        inline: command.inline,
+      },
+    ],
+  };
+}
+
+/** The live attempt that a report speaks of, or why the report is not believed. This is the fence. */
+export function current(
+  state: ClusterState,
+  nodeId: NodeId,
+  ref: AttemptRef,
+): (Attempt & { readonly kind?: never }) | Refusal {
+  const attempt = state.attempts.get(attemptId(ref, ref.attempt));
+  if (attempt && attempt.nodeId === nodeId) return attempt;
+  return refused(
+    'stale',
+    `Cannot take news of attempt ${ref.attempt} of job ${ref.index}: it is not the current one of that node`,
+  );
+}
+
+/** Whether this very attempt was the job's last and its archive is accepted. */
+export function hasEnded(batch: Batch, ref: AttemptRef): boolean {
+  if (ref.index >= batch.rows.count || (batch.rows.attempts[ref.index] ?? 0) < ref.attempt) return false;
+  return (batch.rows.attempts[ref.index] ?? 0) === ref.attempt && rowState(batch.rows, ref.index) !== 'live';
+}
+
+function readopt(attempt: Attempt): Event[] {
+  return attempt.lapsedSinceMs === undefined ? [] : [{ kind: 'attempt-readopted', attempt: attempt.ref }];
+}
+
+const order: readonly string[] = ['assigned', 'staging', 'building', 'running', 'archiving'];
+
+function isFurther(from: string, to: ProgressPhase): boolean {
+  if (from === 'paused' || to === 'paused') return from !== to && from !== 'archiving';
+  return order.indexOf(to) > order.indexOf(from);
+}
+
+function inside(queue: Batch['queues'][number], batch: Batch, index: number): boolean {
+  const specIndex = batch.rows.specIndex[index] ?? -1;
+  return specIndex >= queue.specFirst && specIndex < queue.specEnd;
+}

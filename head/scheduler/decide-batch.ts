@@ -1,0 +1,140 @@
+import { refused } from '../../base/errors.ts';
+import { attemptId } from '../../base/ids.ts';
+import type { Command, Verdict } from './command.ts';
+import { batchNameKey } from './draft.ts';
+import type { Event } from './event.ts';
+import { indicesIn, type JobRanges, rangesOf } from './job-ranges.ts';
+import { rowState } from './job-rows.ts';
+import type { Batch, ClusterState, RowState } from './state.ts';
+
+type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
+
+/** A new batch. Repeatable: the same id and spec again changes nothing. */
+export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>): Verdict {
+  const { submission, namespace, name } = command;
+  const same = state.batches.get(submission.batchId);
+  if (same) {
+    const repeated =
+      same.parts[0]?.specHash === submission.specHash && same.name === name && same.namespace === namespace;
+    if (repeated) return { kind: 'accepted', events: [] };
+    return refused(
+      'conflict',
+      `Cannot submit "${namespace}/${name}": its batch id was used for "${same.namespace}/${same.name}"`,
+    );
+  }
+  const old = state.batches.get(state.batchByName.get(batchNameKey(namespace, name)) ?? submission.batchId);
+  if (old && !command.replace) {
+    return refused(
+      'conflict',
+      `Cannot submit "${namespace}/${name}": a batch of that name exists; use --add, --replace or --name`,
+    );
+  }
+  return {
+    kind: 'accepted',
+    events: [
+      ...(old ? cancelAll(state, old) : []),
+      ...forgetFailures(state, submission.buildDigest),
+      {
+        kind: 'batch-submitted',
+        ...submission,
+        namespace,
+        name,
+        maxRunning: command.maxRunning,
+        origin: command.origin,
+        replaces: old?.id,
+      },
+    ],
+  };
+}
+
+/** Jobs added to a batch, and jobs of it that run again with a new spec. */
+export function decideExtend(state: ClusterState, command: CommandOf<'extend'>): Verdict {
+  const { submission, added, changed } = command;
+  const batch = state.batches.get(submission.batchId);
+  if (!batch) return refused('not-found', 'Cannot add to the batch: it is gone');
+  if (batch.extensions.has(command.extensionId)) return { kind: 'accepted', events: [] };
+  if (batch.parts.length !== command.partsSeen) {
+    return refused(
+      'busy',
+      `Cannot add to "${batch.namespace}/${batch.name}": someone else has just added to it; try again`,
+    );
+  }
+  const live = changed.filter(([index]) => rowState(batch.rows, index) === 'live').length;
+  if (live > 0) {
+    return refused(
+      'conflict',
+      `Cannot run ${live} changed jobs of "${batch.namespace}/${batch.name}" again: they are running; cancel them first, or wait`,
+    );
+  }
+  if (added.length === 0 && changed.length === 0) return { kind: 'accepted', events: [] };
+  const event: Event = { kind: 'batch-extended', ...submission, extensionId: command.extensionId, added, changed };
+  return { kind: 'accepted', events: [...forgetFailures(state, submission.buildDigest), event] };
+}
+
+/** cancel, hold, release and retry: each touches only the jobs in a state that allows it. */
+export function decideChange(
+  state: ClusterState,
+  command: CommandOf<'cancel' | 'hold' | 'release' | 'retry'>,
+): Verdict {
+  const batch = state.batches.get(command.batchId);
+  if (!batch) return refused('not-found', `Cannot ${command.kind} jobs: the batch is gone`);
+  switch (command.kind) {
+    case 'cancel':
+      return { kind: 'accepted', events: cancelJobs(state, batch, indicesIn(command.jobs)) };
+    case 'hold':
+      return bulk('jobs-held', batch, command.jobs, ['queued']);
+    case 'release':
+      return bulk('jobs-released', batch, command.jobs, ['held']);
+    case 'retry': {
+      const verdict = bulk('jobs-retried', batch, command.jobs, ['failed', 'cancelled', 'succeeded']);
+      if (verdict.kind === 'refused' || verdict.events.length === 0) return verdict;
+      const digests = new Set(batch.parts.map((part) => part.buildDigest));
+      return {
+        kind: 'accepted',
+        events: [...[...digests].flatMap((digest) => forgetFailures(state, digest)), ...verdict.events],
+      };
+    }
+  }
+}
+
+/** A build that failed may be tried again everywhere. */
+function forgetFailures(state: ClusterState, digest: string): Event[] {
+  const failed = digest !== '' && [...state.nodes.values()].some((node) => node.failedBuilds.has(digest));
+  return failed ? [{ kind: 'build-forgotten', nodeId: undefined, digest }] : [];
+}
+
+function bulk(
+  kind: 'jobs-held' | 'jobs-released' | 'jobs-retried',
+  batch: Batch,
+  jobs: JobRanges,
+  from: readonly RowState[],
+): Verdict {
+  const chosen = rangesOf(
+    filter(indicesIn(jobs), (index) => index < batch.rows.count && from.includes(rowState(batch.rows, index))),
+  );
+  return { kind: 'accepted', events: chosen.length === 0 ? [] : [{ kind, batchId: batch.id, jobs: chosen }] };
+}
+
+function cancelAll(state: ClusterState, batch: Batch): Event[] {
+  return cancelJobs(state, batch, indicesIn([0, batch.rows.count]));
+}
+
+function cancelJobs(state: ClusterState, batch: Batch, indices: Iterable<number>): Event[] {
+  const waiting: number[] = [];
+  const events: Event[] = [];
+  for (const index of indices) {
+    if (index >= batch.rows.count) continue;
+    const row = rowState(batch.rows, index);
+    if (row === 'queued' || row === 'held') waiting.push(index);
+    if (row !== 'live') continue;
+    const ref = { batchId: batch.id, index, attempt: batch.rows.attempts[index] ?? 0 };
+    if (state.attempts.get(attemptId(ref, ref.attempt))?.cancelling === false)
+      events.push({ kind: 'attempt-cancelling', attempt: ref });
+  }
+  if (waiting.length > 0) events.unshift({ kind: 'jobs-cancelled', batchId: batch.id, jobs: rangesOf(waiting) });
+  return events;
+}
+
+function* filter(indices: Iterable<number>, keep: (index: number) => boolean): Generator<number> {
+  for (const index of indices) if (keep(index)) yield index;
+}

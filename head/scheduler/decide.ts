@@ -1,0 +1,64 @@
+import { assert, unreachable } from '../../base/assert.ts';
+import { refused } from '../../base/errors.ts';
+import { sameCapabilities } from './apply-node.ts';
+import type { Command, Verdict } from './command.ts';
+import { decideArchive, decideLost, decideProgress, decideReturn } from './decide-attempt.ts';
+import { decideChange, decideExtend, decideSubmit } from './decide-batch.ts';
+import { decideBuild, decideConnect, decideTick } from './decide-node.ts';
+import type { Event } from './event.ts';
+import type { ClusterState } from './state.ts';
+
+/** What a command leads to, as events or a refusal. Says; never does. */
+export function decide(state: ClusterState, command: Command, nowMs: number): Verdict {
+  switch (command.kind) {
+    case 'start-head':
+      assert(state.clusterId === undefined || state.clusterId === command.clusterId, 'a log belongs to one cluster');
+      return accepted({
+        kind: 'head-started',
+        epoch: state.epoch + 1,
+        version: command.version,
+        clusterId: command.clusterId,
+      });
+    case 'submit':
+      return decideSubmit(state, command);
+    case 'extend':
+      return decideExtend(state, command);
+    case 'cancel':
+    case 'hold':
+    case 'release':
+    case 'retry':
+      return decideChange(state, command);
+    case 'connect-node':
+      return decideConnect(state, command);
+    case 'disconnect-node':
+      return state.nodes.get(command.nodeId)?.connected
+        ? accepted({ kind: 'node-disconnected', nodeId: command.nodeId })
+        : accepted();
+    case 'change-node': {
+      const node = state.nodes.get(command.nodeId);
+      if (!node) return refused('not-found', `Cannot note what node "${command.nodeId}" has: it has never said hello`);
+      const same =
+        sameCapabilities(node.facts, command.facts) && JSON.stringify(node.facts) === JSON.stringify(command.facts);
+      return same ? accepted() : accepted({ kind: 'node-changed', nodeId: command.nodeId, facts: command.facts });
+    }
+    case 'progress-attempt':
+      return decideProgress(state, command, nowMs);
+    case 'return-attempt':
+      return decideReturn(state, command);
+    case 'lose-attempt':
+      return decideLost(state, command);
+    case 'archive-staged':
+      return decideArchive(state, command, nowMs);
+    case 'report-build':
+      return decideBuild(state, command);
+    case 'tick':
+      return decideTick(state, nowMs);
+    default:
+      return unreachable(command);
+  }
+}
+
+/** A yes, with what follows from it. */
+export function accepted(...events: readonly Event[]): Verdict {
+  return { kind: 'accepted', events };
+}

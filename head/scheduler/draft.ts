@@ -1,0 +1,67 @@
+import { assert } from '../../base/assert.ts';
+import type { AttemptId, BatchId, ClusterId, NodeId } from '../../base/ids.ts';
+import { nameKey } from '../../base/names.ts';
+import type { Attempt } from './attempt.ts';
+import type { Submission } from './event.ts';
+import type { JobRowsDraft } from './job-rows.ts';
+import type { QueueDraft } from './queue.ts';
+import type { Batch, ClusterState, Node } from './state.ts';
+
+/** The state as `apply` sees it: the same, writable. Only `apply` and its writers import this. */
+export interface ClusterDraft extends ClusterState {
+  clusterId: ClusterId | undefined;
+  epoch: number;
+  seq: number;
+  atMs: number;
+  batches: Map<BatchId, BatchDraft>;
+  batchByName: Map<string, BatchId>;
+  attempts: Map<AttemptId, Attempt>;
+  nodes: Map<NodeId, NodeDraft>;
+  /** Batches in which nothing waits or lives any more, and whose end has not been noted. */
+  finished: Set<BatchId>;
+}
+
+export interface BatchDraft extends Batch {
+  parts: Submission[];
+  rows: JobRowsDraft;
+  queues: QueueDraft[];
+  extensions: Set<BatchId>;
+  ended: Batch['ended'];
+}
+
+export interface NodeDraft extends Node {
+  builds: Set<string>;
+  failedBuilds: Map<string, { readonly message: string; readonly atMs: number }>;
+  attempts: Set<AttemptId>;
+}
+
+/** The state before the first record. */
+export function emptyCluster(): ClusterDraft {
+  return {
+    clusterId: undefined,
+    epoch: 0,
+    seq: 0,
+    atMs: 0,
+    batches: new Map(),
+    batchByName: new Map(),
+    attempts: new Map(),
+    nodes: new Map(),
+    finished: new Set(),
+  };
+}
+
+/** The key under which a batch's name is found. */
+export function batchNameKey(namespace: string, name: string): string {
+  return `${nameKey(namespace)}/${nameKey(name)}`;
+}
+
+/** The queue a job belongs to. */
+export function queueOf(batch: BatchDraft, index: number): QueueDraft {
+  const part = batch.rows.part[index];
+  const specIndex = batch.rows.specIndex[index] ?? -1;
+  const queue = batch.queues.find(
+    (candidate) => candidate.part === part && specIndex >= candidate.specFirst && specIndex < candidate.specEnd,
+  );
+  assert(queue, 'every job has a queue');
+  return queue;
+}

@@ -1,0 +1,51 @@
+import type { Needs } from '../../config/spec.ts';
+import { formatNeed, offers } from './capability.ts';
+import type { Submission } from './event.ts';
+import type { ClusterState, Node } from './state.ts';
+
+/** Whether a node can take a job: `never` while it is what it is, `later` when something frees up or comes back. */
+export type Fit =
+  | { readonly kind: 'fits' }
+  | { readonly kind: 'later'; readonly reason: string }
+  | { readonly kind: 'never'; readonly reason: string };
+
+/** Cores a job takes on a node: what it asks for, or all of them. */
+export function coresFor(needs: Needs, node: Node): number {
+  return needs.cpus === 0 ? node.facts.cpus : needs.cpus;
+}
+
+/** Cores of a node's live attempts, those assigned beyond its free slots included. */
+export function coresTaken(state: ClusterState, node: Node): number {
+  let taken = 0;
+  for (const id of node.attempts) taken += state.attempts.get(id)?.cpus ?? 0;
+  return taken;
+}
+
+/** Whether a node could ever run such a job, whatever else it does now. Both the job's needs and its build's count. */
+export function suits(part: Submission, needs: Needs, node: Node): Fit {
+  const lacking = [...needs.capabilities, ...(part.buildNeeds?.capabilities ?? [])].filter(
+    (need) => !offers(node.facts, need),
+  );
+  if (lacking.length > 0) return { kind: 'never', reason: `lacks ${[...new Set(lacking.map(formatNeed))].join(', ')}` };
+  if (needs.cpus > node.facts.cpus)
+    return { kind: 'never', reason: `has ${node.facts.cpus} cpus, needs ${needs.cpus}` };
+  const unknown = part.features.filter((feature) => !node.features.includes(feature));
+  if (unknown.length > 0)
+    return { kind: 'never', reason: `its labrun ${node.version} does not know ${unknown.join(', ')}` };
+  const failure = node.failedBuilds.get(part.buildDigest);
+  if (part.buildDigest !== '' && failure)
+    return { kind: 'never', reason: `the build failed there: ${failure.message}` };
+  return { kind: 'fits' };
+}
+
+/** Whether a node can take such a job now, beside what it has (`taken` cores). */
+export function fits(part: Submission, needs: Needs, node: Node, taken: number, nowMs: number): Fit {
+  const ever = suits(part, needs, node);
+  if (ever.kind !== 'fits') return ever;
+  if (!node.connected) return { kind: 'later', reason: 'is away' };
+  if (node.restsUntilMs > nowMs) return { kind: 'later', reason: 'rests after it ran out of something' };
+  const cores = coresFor(needs, node);
+  const free = node.facts.cpus - taken;
+  if (free >= cores) return { kind: 'fits' };
+  return { kind: 'later', reason: `${Math.max(0, free)} of ${node.facts.cpus} cpus free, needs ${cores}` };
+}

@@ -1,0 +1,79 @@
+import type { Needs } from '../../config/spec.ts';
+import { rowState } from './job-rows.ts';
+import type { JobRows } from './state.ts';
+
+/**
+ * The waiting jobs of one group: a cursor over its indices, and those given back behind it. Both are hints, a row's own
+ * state is the truth: every queued row of the group is at or past the cursor or among the returned.
+ */
+export interface Queue {
+  readonly part: number;
+  readonly needs: Needs;
+  readonly retries: number;
+  /** Spec indices of the group in its part: from `specFirst`, before `specEnd`. */
+  readonly specFirst: number;
+  readonly specEnd: number;
+  /** Indices of the batch that the cursor runs over. */
+  readonly end: number;
+  readonly cursor: number;
+  /** Ascending. */
+  readonly returned: readonly number[];
+  /** How many of the group's jobs wait. */
+  readonly queued: number;
+}
+
+/** The same, writable. */
+export interface QueueDraft extends Queue {
+  cursor: number;
+  returned: number[];
+  queued: number;
+}
+
+/** The waiting jobs in the order they are to run. Looks only; `apply` moves the cursor. */
+export function* waitingRows(queue: Queue, rows: JobRows): Generator<number> {
+  let last = -1;
+  for (const index of queue.returned) {
+    if (index !== last && waits(queue, rows, index)) yield index;
+    last = index;
+  }
+  for (let index = queue.cursor; index < queue.end; index++) if (waits(queue, rows, index)) yield index;
+}
+
+/** Whether a row waits in this very queue. */
+function waits(queue: Queue, rows: JobRows, index: number): boolean {
+  return (
+    rowState(rows, index) === 'queued' && rows.part[index] === queue.part && inGroup(queue, rows.specIndex[index] ?? -1)
+  );
+}
+
+function inGroup(queue: Queue, specIndex: number): boolean {
+  return specIndex >= queue.specFirst && specIndex < queue.specEnd;
+}
+
+/** Forgets what no longer waits at the front. Called after rows have left the queue. */
+export function advance(queue: QueueDraft, rows: JobRows): void {
+  let gone = 0;
+  while (gone < queue.returned.length && !waits(queue, rows, queue.returned[gone] ?? -1)) gone++;
+  if (gone > 0) queue.returned.splice(0, gone);
+  while (queue.cursor < queue.end && !waits(queue, rows, queue.cursor)) queue.cursor++;
+}
+
+/** Makes sure that rows which wait again are found: those before the cursor join the returned. */
+export function giveBack(queue: QueueDraft, ascending: readonly number[]): void {
+  const behind = ascending.filter((index) => index < queue.cursor || index >= queue.end);
+  if (behind.length === 0) return;
+  queue.returned = merge(queue.returned, behind);
+}
+
+function merge(one: readonly number[], other: readonly number[]): number[] {
+  const merged: number[] = [];
+  let [a, b] = [0, 0];
+  while (a < one.length || b < other.length) {
+    const left = one[a] ?? Number.POSITIVE_INFINITY;
+    const right = other[b] ?? Number.POSITIVE_INFINITY;
+    merged.push(Math.min(left, right));
+    if (left <= right) a++;
+    if (right <= left) b++;
+  }
+  return merged;
+}

@@ -1,0 +1,46 @@
+import type { Needs } from '../../config/spec.ts';
+import type { Submission } from './event.ts';
+import type { Batch, ClusterState, Node } from './state.ts';
+
+/** Live cores of each person, for fairness: whoever runs least comes first. */
+export function coresByPerson(state: ClusterState): Map<string, number> {
+  const cores = new Map<string, number>();
+  for (const attempt of state.attempts.values()) {
+    const person = state.batches.get(attempt.ref.batchId)?.submittedBy.name ?? '';
+    cores.set(person, (cores.get(person) ?? 0) + attempt.cpus);
+  }
+  return cores;
+}
+
+/** Batches with waiting jobs that may start more, in the order submitted. */
+export function openBatches(state: ClusterState): Batch[] {
+  return [...state.batches.values()].filter((batch) => batch.rows.counts.queued > 0 && roomIn(batch) > 0);
+}
+
+/** How many more jobs of a batch may live. */
+export function roomIn(batch: Batch): number {
+  return batch.maxRunning === 0 ? Number.POSITIVE_INFINITY : batch.maxRunning - batch.rows.counts.live;
+}
+
+/**
+ * The better node of two for a job, as a comparison. Built already, then least scarce (fewest capabilities the job has
+ * no use for, a GPU counting most), then the one with most room.
+ */
+export function compareNodes(part: Submission, needs: Needs, taken: ReadonlyMap<Node, number>) {
+  const wanted = new Set(needs.capabilities.map((need) => need.name));
+  const score = (node: Node) => ({
+    built: part.buildDigest !== '' && node.builds.has(part.buildDigest) ? 0 : 1,
+    scarce: scarcity(node, wanted, needs),
+    free: node.facts.cpus - (taken.get(node) ?? 0),
+  });
+  return (one: Node, other: Node): number => {
+    const [a, b] = [score(one), score(other)];
+    return a.built - b.built || a.scarce - b.scarce || b.free - a.free || (one.name < other.name ? -1 : 1);
+  };
+}
+
+/** What a node offers that the job would waste. */
+function scarcity(node: Node, wanted: ReadonlySet<string>, needs: Needs): number {
+  const wasted = Object.keys(node.facts.capabilities).filter((name) => !wanted.has(name));
+  return wasted.length + (needs.gpus === 0 && !wanted.has('gpu') ? node.facts.gpus * 100 : 0);
+}
