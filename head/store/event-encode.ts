@@ -1,0 +1,127 @@
+import { unreachable } from '../../base/assert.ts';
+import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
+import type { Event } from '../scheduler/event.ts';
+import { big, encodeFacts, encodeInline, encodeSubmission, maybeBig } from './value-codec.ts';
+
+/** An event as the disk has it. */
+export function encodeEvent(event: Event): disk.Event {
+  const made = (value: disk.Event['event']): disk.Event => ({ event: value });
+  switch (event.kind) {
+    case 'head-started':
+      return made({
+        $case: 'headStarted',
+        value: { epoch: BigInt(event.epoch), version: event.version, clusterId: event.clusterId },
+      });
+    case 'batch-submitted':
+      return made({
+        $case: 'batchSubmitted',
+        value: {
+          ...encodeSubmission(event),
+          namespace: event.namespace,
+          name: event.name,
+          maxRunning: event.maxRunning,
+          origin: event.origin,
+          replaces: event.replaces ?? '',
+        },
+      });
+    case 'batch-extended':
+      return made({
+        $case: 'batchExtended',
+        value: {
+          ...encodeSubmission(event),
+          extensionId: event.extensionId,
+          added: { bounds: [...event.added] },
+          changed: event.changed.flat(),
+        },
+      });
+    case 'jobs-held':
+      return made({ $case: 'jobsHeld', value: { batchId: event.batchId, jobs: { bounds: [...event.jobs] } } });
+    case 'jobs-released':
+      return made({ $case: 'jobsReleased', value: { batchId: event.batchId, jobs: { bounds: [...event.jobs] } } });
+    case 'jobs-cancelled':
+      return made({ $case: 'jobsCancelled', value: { batchId: event.batchId, jobs: { bounds: [...event.jobs] } } });
+    case 'jobs-retried':
+      return made({ $case: 'jobsRetried', value: { batchId: event.batchId, jobs: { bounds: [...event.jobs] } } });
+    case 'jobs-failed':
+      return made({
+        $case: 'jobsFailed',
+        value: {
+          batchId: event.batchId,
+          jobs: { bounds: [...event.jobs] },
+          reason: event.reason,
+          message: event.message,
+        },
+      });
+    case 'batch-ended':
+      return made({ $case: 'batchEnded', value: { batchId: event.batchId, state: event.state } });
+    case 'node-connected':
+      return made({
+        $case: 'nodeConnected',
+        value: {
+          nodeId: event.nodeId,
+          name: event.name,
+          version: event.version,
+          features: [...event.features],
+          bootId: event.bootId,
+          facts: encodeFacts(event.facts),
+          builds: [...event.builds],
+        },
+      });
+    case 'node-disconnected':
+      return made({ $case: 'nodeDisconnected', value: { nodeId: event.nodeId } });
+    case 'node-changed':
+      return made({ $case: 'nodeChanged', value: { nodeId: event.nodeId, facts: encodeFacts(event.facts) } });
+    case 'attempt-assigned':
+      return made({
+        $case: 'attemptAssigned',
+        value: { attempt: event.attempt, nodeId: event.nodeId, cpus: event.cpus },
+      });
+    case 'attempt-recalled':
+      return made({ $case: 'attemptRecalled', value: { attempt: event.attempt } });
+    case 'attempt-returned':
+      return made({
+        $case: 'attemptReturned',
+        value: { attempt: event.attempt, reason: event.reason, message: event.message },
+      });
+    case 'attempt-progressed':
+      return made({
+        $case: 'attemptProgressed',
+        value: { attempt: event.attempt, phase: event.phase, startedAtMs: maybeBig(event.startedAtMs) },
+      });
+    case 'attempt-cancelling':
+      return made({ $case: 'attemptCancelling', value: { attempt: event.attempt } });
+    case 'attempt-lapsed':
+      return made({ $case: 'attemptLapsed', value: { attempt: event.attempt } });
+    case 'attempt-readopted':
+      return made({ $case: 'attemptReadopted', value: { attempt: event.attempt } });
+    case 'attempt-lost':
+      return made({
+        $case: 'attemptLost',
+        value: { attempt: event.attempt, message: event.message, requeued: event.requeued },
+      });
+    case 'archive-accepted':
+      return made({
+        $case: 'archiveAccepted',
+        value: {
+          attempt: event.attempt,
+          outcome: { ...event.outcome, reason: event.outcome.reason ?? '', ranMs: big(event.outcome.ranMs) },
+          manifestHash: event.manifestHash,
+          startedAtMs: maybeBig(event.startedAtMs),
+          endedAtMs: big(event.endedAtMs),
+          requeued: event.requeued,
+          inlineArchive: event.inline && encodeInline(event.inline),
+        },
+      });
+    case 'build-ready':
+      return made({ $case: 'buildReady', value: { nodeId: event.nodeId, buildDigest: event.digest } });
+    case 'build-failed':
+      return made({
+        $case: 'buildFailed',
+        value: { nodeId: event.nodeId, buildDigest: event.digest, message: event.message },
+      });
+    case 'build-forgotten':
+      return made({ $case: 'buildForgotten', value: { nodeId: event.nodeId ?? '', buildDigest: event.digest } });
+    default:
+      return unreachable(event);
+  }
+}
