@@ -30,6 +30,8 @@ export interface Store extends LogPort {
   checkHistory(): Promise<LogDamage | undefined>;
   /** Writes a snapshot when enough has happened since the last; call between turns. */
   snapshotIfDue(state: ClusterState): Promise<void>;
+  /** Closes without a snapshot, as if the process had been killed between turns. */
+  abandon(): Promise<void>;
   /** Writes a last snapshot of `state` and closes. */
   close(state: ClusterState): Promise<void>;
 }
@@ -110,6 +112,10 @@ class OpenStore implements Store {
 
   async close(state: ClusterState): Promise<void> {
     if (state.seq > this.#snapshotSeq) await this.#snapshot(state);
+    await this.abandon();
+  }
+
+  async abandon(): Promise<void> {
     this.#mark.close();
     await this.#database.close();
   }

@@ -229,11 +229,11 @@ function encodeAttempt(attempt: Attempt): disk.SnapshotAttempt {
     nodeId: attempt.nodeId,
     cpus: attempt.cpus,
     phase: attempt.phase.kind,
-    sinceMs: big(attempt.lapsedSinceMs ?? attempt.sinceMs),
+    sinceMs: big(attempt.sinceMs),
     startedAtMs: 'startedAtMs' in attempt.phase ? maybeBig(attempt.phase.startedAtMs) : undefined,
     recalled: attempt.recalled,
     cancelling: attempt.cancelling,
-    lapsed: attempt.lapsedSinceMs !== undefined,
+    lapsedSinceMs: maybeBig(attempt.lapsedSinceMs),
   };
 }
 
@@ -249,7 +249,7 @@ function decodeAttempt(draft: ClusterDraft, stored: disk.SnapshotAttempt): void 
     sinceMs,
     recalled: stored.recalled,
     cancelling: stored.cancelling,
-    lapsedSinceMs: stored.lapsed ? sinceMs : undefined,
+    lapsedSinceMs: maybeNumber(stored.lapsedSinceMs),
   });
   draft.nodes.get(nodeId(stored.nodeId))?.attempts.add(id);
 }
