@@ -45,7 +45,12 @@ export function openBuildLog(ports: BuildLogPorts, home: string, batchId: string
         const sizeBytes = (await stat(source)).size;
         await keepTrying(ports, ports.closing, async () => {
           const stream = await ports.link.open(ports.closing);
-          await putFile(stream, { target, path: '', source, sizeBytes, hash }, Math.min(sentBytes, sizeBytes));
+          await putFile(
+            stream,
+            { target, path: '', source, sizeBytes, hash },
+            Math.min(sentBytes, sizeBytes),
+            ports.closing,
+          );
         });
       } catch (error) {
         if (isSystemError(error, 'ENOENT') || ports.closing.aborted) return;

@@ -71,12 +71,27 @@ export class EarlyFiles {
   async #watchFolder(path: string): Promise<void> {
     if (this.#watchers.has(path) || this.#watchers.size >= foldersMax) return;
     const folder = join(this.#ports.folder, path);
-    const watcher = watch(folder, (_, name) => {
-      if (name !== null && !this.#stop.signal.aborted) this.#touch(path === '' ? name : `${path}/${name}`);
+    const watcher = watch(folder, (event, name) => {
+      if (name === null || this.#stop.signal.aborted) return;
+      const changed = below(path, name);
+      this.#touch(changed);
+      // A new folder is watched before much happens in it.
+      if (event === 'rename') this.#then(() => this.#watchIfFolder(changed));
     });
     watcher.on('error', () => this.#unwatch(path));
     this.#watchers.set(path, watcher);
-    for (const entry of await readdir(folder)) this.#touch(path === '' ? entry : `${path}/${entry}`);
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) await this.#watchFolder(below(path, entry.name));
+      else this.#touch(below(path, entry.name));
+    }
+  }
+
+  async #watchIfFolder(path: string): Promise<void> {
+    try {
+      if ((await lstat(join(this.#ports.folder, path))).isDirectory()) await this.#watchFolder(path);
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error;
+    }
   }
 
   #unwatch(path: string): void {
@@ -117,7 +132,6 @@ export class EarlyFiles {
     const source = join(this.#ports.folder, path);
     try {
       const facts = await lstat(source, { bigint: true });
-      if (facts.isDirectory()) return await this.#watchFolder(path);
       if (!facts.isFile()) return;
       if (busy.has(`${facts.dev}:${facts.ino}`)) return this.#touch(path);
       const signal = this.#stop.signal;
@@ -133,4 +147,8 @@ export class EarlyFiles {
       throw error;
     }
   }
+}
+
+function below(folder: string, name: string): string {
+  return folder === '' ? name : `${folder}/${name}`;
 }

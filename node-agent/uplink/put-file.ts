@@ -19,12 +19,18 @@ const mismatchesMax = 3;
 
 /**
  * Sends a complete file from an offset and resolves once the head has verified it. Rejects with `Fault` "changed" when
- * the file does not hold what it was said to hold, `Fault` "link" when the stream breaks, or with the head's refusal.
+ * the file does not hold what it was said to hold, `Fault` "link" when the stream breaks, with the head's refusal, or the
+ * signal's reason.
  */
-export async function putFile(stream: PutStream, file: FileToPut, fromOffset: number): Promise<void> {
+export async function putFile(
+  stream: PutStream,
+  file: FileToPut,
+  fromOffset: number,
+  signal: AbortSignal,
+): Promise<void> {
   let offset = fromOffset;
   for (let mismatches = 0; ; mismatches++) {
-    const answer = listenForEnd(stream, file, offset);
+    const answer = listenForEnd(stream, file, offset, signal);
     // The answer may fail while chunks are still written; it is awaited below all the same.
     answer.ended.catch(() => undefined);
     try {
@@ -49,7 +55,7 @@ interface EndOfFile {
   readonly forget: () => void;
 }
 
-function listenForEnd(stream: PutStream, file: FileToPut, offset: number): EndOfFile {
+function listenForEnd(stream: PutStream, file: FileToPut, offset: number, signal: AbortSignal): EndOfFile {
   let lastOffset = offset;
   let over = false;
   let forget = () => {};
@@ -68,7 +74,14 @@ function listenForEnd(stream: PutStream, file: FileToPut, offset: number): EndOf
       over = true;
       reject(error);
     };
-    forget = stream.listen(file.target, file.path, answer, fail);
+    const unlisten = stream.listen(file.target, file.path, answer, fail);
+    const abort = () => fail(signal.reason);
+    forget = () => {
+      unlisten();
+      signal.removeEventListener('abort', abort);
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
   });
   return { ended, over: () => over, forget };
 }

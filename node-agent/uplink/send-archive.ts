@@ -61,7 +61,7 @@ export class ArchiveSender {
       if (staged?.hash === file.hash) return;
       // What is staged of another content, or is longer than the file, is of no use; a part of it may be.
       const from = staged && staged.hash === '' && staged.sizeBytes <= file.sizeBytes ? staged.sizeBytes : 0;
-      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from);
+      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal);
       this.#staged.set(file.path, { sizeBytes: file.sizeBytes, hash: file.hash });
     });
   }

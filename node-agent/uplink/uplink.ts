@@ -68,7 +68,7 @@ export class Uplink {
     const { clock, random, log, say, address } = this.#ports;
     const backoff = makeBackoff(reconnectLimits, random);
     const signal = this.#stop.signal;
-    let toldAway = false;
+    let told = '';
     while (!signal.aborted) {
       const client = openClient(AgentLinkClient, address, 'control');
       try {
@@ -79,16 +79,17 @@ export class Uplink {
             await this.#ports.welcomed(welcome);
             backoff.reset();
             this.#setConnected();
-            toldAway = false;
+            told = '';
             say(`connected to ${formatAddress(address)}`);
           },
         });
         await this.#session.run(signal);
       } catch (error) {
-        if (this.#connected) say(`disconnected: ${signal.aborted ? 'stopping' : messageOf(error)}`);
-        else if (!toldAway && !signal.aborted)
-          say(`cannot reach the head at ${formatAddress(address)}: ${messageOf(error)}; trying on`);
-        toldAway = true;
+        const why = signal.aborted ? 'stopping' : messageOf(error);
+        if (this.#connected) say(`disconnected: ${why}`);
+        // Every try fails alike while a head is down; only a new reason is news.
+        else if (why !== told && !signal.aborted) say(`not connected to ${formatAddress(address)}: ${why}; trying on`);
+        if (!this.#connected) told = why;
         log.debug({ error: messageOf(error) }, 'the connection to the head has ended');
       } finally {
         this.#connected = false;

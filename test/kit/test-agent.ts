@@ -1,0 +1,59 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
+import { asNodeId, ulid } from '../../base/ids.ts';
+import { openLog } from '../../base/log.ts';
+import { systemRandom } from '../../base/random.ts';
+import { openExecutor } from '../../node-agent/executor/executor.ts';
+import { openAgent } from '../../node-agent/open-agent.ts';
+import { openRecord } from '../../node-agent/store/record.ts';
+import { plainBuildFolders, plainWorkspace } from './plain-workspace.ts';
+
+/** A whole agent in this process, with real processes, over plain working folders. `close` leaves its jobs running. */
+export async function aTestAgent(folder: string, socketPath: string, cpus = 2) {
+  mkdirSync(folder, { recursive: true });
+  const lines: string[] = [];
+  const events: string[] = [];
+  const builds: string[] = [];
+  const executor = await openExecutor({
+    folder: join(folder, 'supervisors'),
+    clock: systemClock,
+    architecture: process.arch,
+  });
+  const record = await openRecord(join(folder, 'record'), () => {
+    const id = asNodeId(ulid(1, systemRandom.bytes(10)));
+    if (!id) throw new Error('ulid makes ids');
+    return id;
+  });
+  const agent = await openAgent({
+    clock: systemClock,
+    random: systemRandom,
+    log: openLog('agent', 'silent'),
+    address: { kind: 'unix', path: socketPath },
+    nodeName: 'n1',
+    version: '0',
+    bootId: 'boot',
+    record,
+    executor,
+    cacheFolder: join(folder, 'blobs'),
+    cacheQuotaBytes: 2 ** 30,
+    buildsLimitBytes: 2 ** 30,
+    makeWorkspace: async () => ({
+      workspace: plainWorkspace(join(folder, 'attempts'), events),
+      buildFolders: plainBuildFolders(join(folder, 'builds'), builds),
+    }),
+    inventory: {
+      capabilities: { python3: '3.11' },
+      cpus,
+      memoryBytes: 1,
+      diskBytes: 1,
+      gpus: 0,
+      os: 'linux',
+      architecture: 'x64',
+      tracking: executor.tracking,
+      dedicated: false,
+    },
+    say: (line) => lines.push(line),
+  });
+  return { agent, lines, events, builds, executor, record };
+}
