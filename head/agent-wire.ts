@@ -1,0 +1,190 @@
+import { type Refusal, refused } from '../base/errors.ts';
+import { asBatchId, asClusterId, asNodeId, type ClusterId, type NodeId } from '../base/ids.ts';
+import { nameProblem } from '../base/names.ts';
+import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
+import * as wire from '../proto/gen/labrun/v1/agent_link.ts';
+import type { Fence } from '../proto/gen/labrun/v1/common.ts';
+import type { Change, HeldPhase } from './dispatch/reconcile.ts';
+import type { AttemptRef } from './scheduler/attempt.ts';
+import type { Command } from './scheduler/command.ts';
+import type { InlineArchive, NodeFacts, Outcome } from './scheduler/event.ts';
+import { failureReasons } from './scheduler/state.ts';
+
+/** The one version of the agent protocol this head speaks. */
+export const protocol = 1;
+/** Most attempts a hello may name. */
+const helloMax = 100_000;
+/** Time between a job's SIGTERM and SIGKILL when it is cancelled, in milliseconds. */
+export const cancelGraceMs = 10_000;
+
+/** What an agent says of itself, checked. */
+export interface Greeting {
+  readonly command: Extract<Command, { kind: 'connect-node' }>;
+  readonly reports: readonly Report[];
+}
+
+/** News of one attempt, checked. */
+export interface Report {
+  readonly attempt: AttemptRef;
+  readonly phase: HeldPhase;
+  readonly startedMsAgo: number | undefined;
+  readonly endedMsAgo: number;
+  /** Set when it has ended. */
+  readonly end:
+    | { readonly outcome: Outcome; readonly manifestHash: ContentHash; readonly inline: InlineArchive | undefined }
+    | undefined;
+  readonly returnedReason: string;
+  readonly message: string;
+}
+
+/** News of a build, checked. */
+export interface BuildNews {
+  readonly digest: string;
+  readonly state: 'ready' | 'failed' | 'gone';
+  readonly message: string;
+}
+
+/** Reads an agent's hello. `caller` is who the connection says it is. */
+export function readHello(hello: wire.Hello, caller: NodeId, clusterId: ClusterId): Greeting | Refusal {
+  const nodeId = asNodeId(hello.nodeId);
+  if (nodeId !== caller)
+    return refused('denied', 'Cannot take the agent: its hello names another node than its connection');
+  if (hello.protocolMin > protocol || hello.protocolMax < protocol) {
+    return refused(
+      'unsupported',
+      `Cannot take the agent: it speaks protocol ${hello.protocolMin} to ${hello.protocolMax}, this head ${protocol}; bring both to one release`,
+    );
+  }
+  if (hello.clusterId !== '' && hello.clusterId !== clusterId) {
+    return refused(
+      'conflict',
+      `Cannot take the agent: it belongs to cluster ${hello.clusterId}, this is ${clusterId}; give it another --data`,
+    );
+  }
+  const problem = nameProblem(hello.nodeName);
+  if (problem) return refused('invalid', `Cannot take the agent: its name "${hello.nodeName}" ${problem}`);
+  if (hello.attempts.length > helloMax)
+    return refused('limit', `Cannot take the agent: it names over ${helloMax} attempts`);
+  const facts = readInventory(hello.inventory);
+  if ('code' in facts) return facts;
+  const reports: Report[] = [];
+  for (const attempt of hello.attempts) {
+    const report = readReport(attempt, clusterId);
+    // What belongs to another cluster, or cannot be read, stays the agent's own affair.
+    if (!('code' in report)) reports.push(report);
+  }
+  const builds = hello.builds
+    .filter((build) => build.state === wire.BuildState.READY)
+    .map((build) => build.buildDigest);
+  const { nodeName: name, version, features, bootId } = hello;
+  return { command: { kind: 'connect-node', nodeId, name, version, features, bootId, facts, builds }, reports };
+}
+
+/** Reads what a machine has. */
+export function readInventory(inventory: wire.Inventory | undefined): NodeFacts | Refusal {
+  const total = inventory?.total;
+  if (!inventory || !total || total.cpus < 1) return refused('invalid', 'Cannot take the agent: it tells of no cpus');
+  return {
+    capabilities: Object.fromEntries(inventory.capabilities.map(({ name, version }) => [name, version])),
+    cpus: total.cpus,
+    memoryBytes: Number(total.memoryBytes),
+    diskBytes: Number(total.diskBytes),
+    gpus: total.gpus,
+    os: inventory.os,
+    architecture: inventory.architecture,
+    tracking: inventory.tracking,
+    dedicated: inventory.dedicated,
+  };
+}
+
+/** Reads news of an attempt. */
+export function readReport(report: wire.AttemptReport, clusterId: ClusterId): Report | Refusal {
+  const { fence } = report;
+  const batchId = asBatchId(fence?.batchId ?? '');
+  const phase = phases[report.phase];
+  if (!fence || !batchId || phase === undefined || fence.attempt < 1)
+    return refused('invalid', 'Cannot read news of an attempt');
+  if (asClusterId(fence.clusterId) !== clusterId)
+    return refused('stale', `Cannot take news of cluster "${fence.clusterId}"`);
+  const attempt = { batchId, index: fence.index, attempt: fence.attempt };
+  const end = phase === 'ended' ? readEnd(report) : undefined;
+  if (end && 'code' in end) return end;
+  return {
+    attempt,
+    phase,
+    startedMsAgo: ago(report.startedMsAgo),
+    endedMsAgo: ago(report.endedMsAgo) ?? 0,
+    end,
+    returnedReason: report.returnedReason,
+    message: report.message.slice(0, messageMax),
+  };
+}
+
+/** Reads news of a build. */
+export function readBuild(report: wire.BuildReport): BuildNews | Refusal {
+  const { READY, FAILED, GONE } = wire.BuildState;
+  const state =
+    report.state === READY ? 'ready' : report.state === FAILED ? 'failed' : report.state === GONE ? 'gone' : undefined;
+  if (!state || report.buildDigest === '') return refused('invalid', 'Cannot read news of a build');
+  return { digest: report.buildDigest, state, message: report.message.slice(0, messageMax) };
+}
+
+/** A change as it crosses the wire. */
+export function writeChange(change: Change, clusterId: ClusterId): wire.HeadChange {
+  const fence: Fence = { clusterId, ...change.attempt };
+  switch (change.kind) {
+    case 'assign': {
+      const granted = { cpus: change.cpus, memoryBytes: BigInt(change.memoryBytes), diskBytes: 0n, gpus: 0 };
+      const { namespace, batch, specHash, specIndex, user } = change;
+      return { change: { $case: 'assign', value: { fence, namespace, batch, specHash, specIndex, granted, user } } };
+    }
+    case 'cancel':
+      return { change: { $case: 'cancel', value: { fence, graceMs: BigInt(cancelGraceMs) } } };
+    default:
+      return { change: { $case: change.kind, value: fence } };
+  }
+}
+
+/** Asks for files again. */
+export function writeResend(attempt: AttemptRef, paths: readonly string[], clusterId: ClusterId): wire.HeadChange {
+  return { change: { $case: 'resend', value: { fence: { clusterId, ...attempt }, paths: [...paths] } } };
+}
+
+/** Longest sentence kept of a report, in characters. */
+const messageMax = 2_000;
+
+const phases: Readonly<Record<number, HeldPhase | undefined>> = {
+  [wire.AttemptPhase.ASSIGNED]: 'assigned',
+  [wire.AttemptPhase.STAGING]: 'staging',
+  [wire.AttemptPhase.BUILDING]: 'building',
+  [wire.AttemptPhase.RUNNING]: 'running',
+  [wire.AttemptPhase.PAUSED]: 'paused',
+  [wire.AttemptPhase.ARCHIVING]: 'archiving',
+  [wire.AttemptPhase.ENDED]: 'ended',
+  [wire.AttemptPhase.RETURNED]: 'returned',
+  [wire.AttemptPhase.WIPED]: 'wiped',
+  [wire.AttemptPhase.LOST]: 'lost',
+};
+
+function readEnd(report: wire.AttemptReport): Report['end'] | Refusal {
+  const { outcome } = report;
+  const manifestHash = asContentHash(report.manifestHash);
+  const state = (['succeeded', 'failed', 'cancelled'] as const).find((known) => known === outcome?.state);
+  if (!outcome || !manifestHash || !state) return refused('invalid', 'Cannot read how an attempt ended');
+  return {
+    manifestHash,
+    inline: report.inlineArchive,
+    outcome: {
+      state,
+      reason: state === 'failed' ? (failureReasons.find((known) => known === outcome.reason) ?? 'exit') : undefined,
+      message: outcome.message.slice(0, messageMax),
+      exitCode: outcome.exitCode,
+      signal: outcome.signal,
+      ranMs: Number(outcome.ranMs),
+    },
+  };
+}
+
+function ago(value: bigint | undefined): number | undefined {
+  return value === undefined ? undefined : Math.max(0, Number(value));
+}

@@ -1,0 +1,18 @@
+import type { Refusal } from '../../base/errors.ts';
+import type { AttemptRef } from '../scheduler/attempt.ts';
+
+/** Where archives arrive, as a session sees it. */
+export interface ArchiveIntake {
+  /**
+   * Checks what is staged of an attempt against its manifest and brings it to the disk. After `sealed` nothing of it
+   * changes. Rejects when the disk fails.
+   */
+  seal(attempt: AttemptRef, manifestHash: string): Promise<Sealed>;
+}
+
+/** Whether a staged archive is whole. */
+export type Sealed =
+  | { readonly kind: 'sealed' }
+  /** These files must be sent again. */
+  | { readonly kind: 'resend'; readonly paths: readonly string[] }
+  | Refusal;

@@ -1,0 +1,113 @@
+import { assert } from '../../base/assert.ts';
+import { type AttemptId, attemptId, type NodeId, parseAttemptId } from '../../base/ids.ts';
+import type { AttemptRef } from '../scheduler/attempt.ts';
+import { hasEnded } from '../scheduler/decide-attempt.ts';
+import type { ClusterState } from '../scheduler/state.ts';
+
+/** Where an agent says an attempt is. */
+export type HeldPhase =
+  | 'assigned'
+  | 'staging'
+  | 'building'
+  | 'running'
+  | 'paused'
+  | 'archiving'
+  | 'ended'
+  | 'returned'
+  | 'wiped'
+  | 'lost';
+
+/** What one session knows: what its agent holds, and what it has been told since its hello. */
+export interface SessionView {
+  readonly held: ReadonlyMap<AttemptId, HeldPhase>;
+  readonly told: ReadonlyMap<AttemptId, ReadonlySet<Change['kind']>>;
+}
+
+/** What an agent is to be told about one attempt. */
+export type Change =
+  | {
+      readonly kind: 'assign';
+      readonly attempt: AttemptRef;
+      readonly namespace: string;
+      readonly batch: string;
+      readonly specHash: string;
+      readonly specIndex: number;
+      readonly cpus: number;
+      readonly memoryBytes: number;
+      readonly user: string;
+    }
+  | { readonly kind: 'recall' | 'cancel' | 'settle' | 'forget' | 'discard'; readonly attempt: AttemptRef };
+
+/** What follows from a comparison. */
+export interface Difference {
+  readonly changes: readonly Change[];
+  /** Attempts that the head believed on the node and that are not there: the head must note that. */
+  readonly missing: readonly AttemptRef[];
+}
+
+/**
+ * Compares the attempts a node should have with those it reports. A lost message is healed by the next comparison;
+ * there is no special case for it.
+ */
+export function reconcile(state: ClusterState, nodeId: NodeId, view: SessionView): Difference {
+  const changes: Change[] = [];
+  const missing: AttemptRef[] = [];
+  const node = state.nodes.get(nodeId);
+  const say = (change: Change) => {
+    const id = attemptId(change.attempt, change.attempt.attempt);
+    if (!view.told.get(id)?.has(change.kind)) changes.push(change);
+  };
+  for (const id of node?.attempts ?? []) {
+    const attempt = state.attempts.get(id);
+    assert(attempt, 'a node holds live attempts');
+    const held = view.held.get(id);
+    const known = held !== undefined || view.told.get(id)?.has('assign') === true;
+    if (!known && (attempt.phase.kind !== 'assigned' || attempt.cancelling)) missing.push(attempt.ref);
+    else if (held === 'wiped') missing.push(attempt.ref);
+    else if (!known) say(assignment(state, id));
+    if (known && attempt.cancelling) say({ kind: 'cancel', attempt: attempt.ref });
+    if (known && attempt.recalled && attempt.phase.kind === 'assigned') say({ kind: 'recall', attempt: attempt.ref });
+  }
+  for (const [id, phase] of view.held) {
+    if (node?.attempts.has(id)) continue;
+    const kind = strayChange(state, id, phase);
+    const ref = parseAttemptId(id);
+    if (kind && ref) say({ kind, attempt: ref });
+  }
+  return { changes, missing };
+}
+
+/** What becomes of an attempt that its node should not have. What this head knows nothing of is left alone. */
+function strayChange(
+  state: ClusterState,
+  id: AttemptId,
+  phase: HeldPhase,
+): 'settle' | 'forget' | 'discard' | undefined {
+  const ref = parseAttemptId(id);
+  const batch = ref && state.batches.get(ref.batchId);
+  if (!ref || !batch || (batch.rows.attempts[ref.index] ?? 0) < ref.attempt) return undefined;
+  if (phase === 'wiped' || phase === 'returned' || phase === 'lost') return 'forget';
+  return phase === 'ended' && hasEnded(batch, ref) ? 'settle' : 'discard';
+}
+
+function assignment(state: ClusterState, id: AttemptId): Change {
+  const attempt = state.attempts.get(id);
+  const batch = attempt && state.batches.get(attempt.ref.batchId);
+  const part = batch?.parts[batch.rows.part[attempt?.ref.index ?? 0] ?? -1];
+  assert(attempt && batch && part, 'a live attempt has its batch and spec');
+  const specIndex = batch.rows.specIndex[attempt.ref.index] ?? 0;
+  const queue = batch.queues.find(
+    (one) => batch.parts[one.part] === part && specIndex >= one.specFirst && specIndex < one.specEnd,
+  );
+  return {
+    kind: 'assign',
+    attempt: attempt.ref,
+    namespace: batch.namespace,
+    batch: batch.name,
+    specHash: part.specHash,
+    specIndex,
+    cpus: attempt.cpus,
+    memoryBytes: queue?.needs.memoryBytes ?? 0,
+    user: batch.submittedBy.name,
+  };
+}

@@ -1,0 +1,182 @@
+import { background } from '../../base/background.ts';
+import { messageOf } from '../../base/errors.ts';
+import { type AttemptId, attemptId, type ClusterId, type NodeId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import type { HeadChange } from '../../proto/gen/labrun/v1/agent_link.ts';
+import { type BuildNews, type Report, writeChange, writeResend } from '../agent-wire.ts';
+import type { Engine } from '../engine.ts';
+import type { Command } from '../scheduler/command.ts';
+import type { Actor, LogRecord, NodeFacts } from '../scheduler/event.ts';
+import type { ArchiveIntake } from './intake.ts';
+import { type Change, type HeldPhase, reconcile } from './reconcile.ts';
+
+/** What a session talks through and with. */
+export interface SessionPorts {
+  readonly engine: Pick<Engine, 'submit' | 'query' | 'subscribe'>;
+  readonly intake: ArchiveIntake;
+  readonly clusterId: ClusterId;
+  readonly nodeId: NodeId;
+  readonly log: Log;
+  /** Sends changes as one delta; resolves when the stream takes more. */
+  readonly send: (changes: readonly HeadChange[]) => Promise<void>;
+}
+
+/** Changes in one delta at most. */
+const changesMax = 256;
+
+/** One connected agent: what it holds, what it was told, and the comparison of both with what it should have. */
+export class Session {
+  readonly #ports: SessionPorts;
+  readonly #actor: Actor;
+  readonly #held = new Map<AttemptId, HeldPhase>();
+  readonly #told = new Map<AttemptId, Set<Change['kind']>>();
+  readonly #sealing = new Set<AttemptId>();
+  readonly #unsubscribe: () => void;
+  #extra: HeadChange[] = [];
+  #dirty = true;
+  #comparing = false;
+  #closed = false;
+
+  constructor(ports: SessionPorts, name: string) {
+    this.#ports = ports;
+    this.#actor = { kind: 'node', name };
+    this.#unsubscribe = ports.engine.subscribe((records) => this.#hear(records));
+  }
+
+  /** Takes news of attempts. Resolves when what follows from it is on disk, archives that are to be checked apart. */
+  async take(reports: readonly Report[], builds: readonly BuildNews[], facts: NodeFacts | undefined): Promise<void> {
+    const { nodeId } = this.#ports;
+    const done = builds.map((build) => this.#submit({ kind: 'report-build', nodeId, ...build }));
+    if (facts) done.push(this.#submit({ kind: 'change-node', nodeId, facts }));
+    for (const report of reports) {
+      const id = attemptId(report.attempt, report.attempt.attempt);
+      this.#held.set(id, report.phase);
+      const command = this.#commandFor(report);
+      if (command === 'seal') this.#seal(id, report);
+      else if (command) done.push(this.#submit(command));
+    }
+    await Promise.all(done);
+    this.#wake();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#unsubscribe();
+  }
+
+  #commandFor(report: Report): Command | 'seal' | undefined {
+    const { nodeId } = this.#ports;
+    const { attempt, startedMsAgo, message } = report;
+    switch (report.phase) {
+      case 'staging':
+      case 'building':
+      case 'running':
+      case 'paused':
+      case 'archiving':
+        return { kind: 'progress-attempt', nodeId, attempt, phase: report.phase, startedMsAgo };
+      case 'returned':
+        return { kind: 'return-attempt', nodeId, attempt, reason: report.returnedReason, message };
+      case 'lost':
+        return { kind: 'lose-attempt', nodeId, attempt, message };
+      case 'ended':
+        return report.end?.inline === undefined ? 'seal' : this.#stagedCommand(report);
+      default:
+        return undefined; // assigned and wiped say nothing that the head has to note
+    }
+  }
+
+  #stagedCommand(report: Report): Command | undefined {
+    if (!report.end) return undefined;
+    const { attempt, startedMsAgo, endedMsAgo, end } = report;
+    return { kind: 'archive-staged', nodeId: this.#ports.nodeId, attempt, startedMsAgo, endedMsAgo, ...end };
+  }
+
+  /** Checks a staged archive beside everything else: a large one takes its time, and the agent repeats until settled. */
+  #seal(id: AttemptId, report: Report): void {
+    if (this.#sealing.has(id) || !report.end) return;
+    this.#sealing.add(id);
+    background(this.#sealAndAccept(id, report, report.end.manifestHash).finally(() => this.#sealing.delete(id)));
+  }
+
+  async #sealAndAccept(id: AttemptId, report: Report, manifestHash: string): Promise<void> {
+    const { intake, log, clusterId } = this.#ports;
+    try {
+      const known = await this.#ports.engine.query((state) => state.attempts.has(id));
+      const sealed = known ? await intake.seal(report.attempt, manifestHash) : { kind: 'sealed' as const };
+      const command = this.#stagedCommand(report);
+      if (sealed.kind === 'sealed') {
+        if (command) await this.#submit(command);
+      } else if (sealed.kind === 'resend') this.#extra.push(writeResend(report.attempt, sealed.paths, clusterId));
+      else {
+        log.warn({ attempt: id, code: sealed.code }, sealed.message);
+        this.#extra.push(writeResend(report.attempt, [], clusterId));
+      }
+    } catch (error) {
+      // The disk said no. The agent keeps everything; a new session asks again.
+      log.error({ attempt: id, error: messageOf(error) }, 'cannot check a staged archive');
+    }
+    this.#wake();
+  }
+
+  async #submit(command: Command): Promise<void> {
+    const verdict = await this.#ports.engine.submit(this.#actor, command);
+    if (verdict.kind === 'refused')
+      this.#ports.log.debug({ command: command.kind, code: verdict.code }, verdict.message);
+  }
+
+  /** Something happened; if it concerns this node, compare again. */
+  #hear(records: readonly LogRecord[]): void {
+    const concerns = records.some(({ event }) => {
+      if ('nodeId' in event) return event.nodeId === undefined || event.nodeId === this.#ports.nodeId;
+      if (!('attempt' in event)) return false;
+      const id = attemptId(event.attempt, event.attempt.attempt);
+      return this.#held.has(id) || this.#told.has(id);
+    });
+    if (concerns) this.#wake();
+  }
+
+  #wake(): void {
+    this.#dirty = true;
+    if (this.#comparing || this.#closed) return;
+    this.#comparing = true;
+    background(
+      this.#compare().finally(() => {
+        this.#comparing = false;
+      }),
+    );
+  }
+
+  async #compare(): Promise<void> {
+    while (this.#dirty && !this.#closed) {
+      this.#dirty = false;
+      const { engine, nodeId, clusterId } = this.#ports;
+      const view = { held: this.#held, told: this.#told };
+      const { changes, missing } = await engine.query((state) => reconcile(state, nodeId, view));
+      for (const change of changes) this.#note(change);
+      const lost = missing.map((attempt) =>
+        this.#submit({ kind: 'lose-attempt', nodeId, attempt, message: 'its node no longer knows it' }),
+      );
+      const messages = [...changes.map((change) => writeChange(change, clusterId)), ...this.#extra.splice(0)];
+      try {
+        for (let at = 0; at < messages.length; at += changesMax)
+          await this.#ports.send(messages.slice(at, at + changesMax));
+      } catch (error) {
+        this.#ports.log.debug({ error: messageOf(error) }, 'the stream ended while something was to be said');
+        this.close();
+      }
+      await Promise.all(lost);
+    }
+  }
+
+  #note(change: Change): void {
+    const id = attemptId(change.attempt, change.attempt.attempt);
+    if (change.kind === 'forget') {
+      this.#held.delete(id);
+      this.#told.delete(id);
+      return;
+    }
+    const told = this.#told.get(id) ?? new Set();
+    told.add(change.kind);
+    this.#told.set(id, told);
+  }
+}

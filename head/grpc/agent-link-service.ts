@@ -1,0 +1,214 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { background } from '../../base/background.ts';
+import { callerOf } from '../../base/channel/caller.ts';
+import { statusFromError, statusFromRefusal } from '../../base/channel/refusals.ts';
+import { writeTo } from '../../base/channel/streams.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
+import { asNodeId, type NodeId } from '../../base/ids.ts';
+import type {
+  AgentDelta,
+  AgentLinkServer,
+  AgentMessage,
+  HeadMessage,
+  Hello,
+} from '../../proto/gen/labrun/v1/agent_link.ts';
+import {
+  type BuildNews,
+  protocol,
+  type Report,
+  readBuild,
+  readHello,
+  readInventory,
+  readReport,
+} from '../agent-wire.ts';
+import { Session, type SessionPorts } from '../dispatch/session.ts';
+import type { NodeFacts } from '../scheduler/event.ts';
+import { leaseMs } from '../scheduler/limits.ts';
+
+/** What the service needs besides what each session does. */
+export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {
+  readonly clock: Clock;
+  readonly version: string;
+  readonly heartbeatMs: number;
+}
+
+type Stream = ServerDuplexStream<AgentMessage, HeadMessage>;
+
+/** The agents' door: one session per node; a second one of the same node displaces the first. */
+export class AgentLinks {
+  readonly #ports: AgentLinkPorts;
+  readonly #links = new Map<NodeId, Link>();
+
+  constructor(ports: AgentLinkPorts) {
+    this.#ports = ports;
+  }
+
+  /** The implementation to add to a server. */
+  service(): AgentLinkServer {
+    return { link: (stream) => background(this.#serve(stream)) };
+  }
+
+  /** How long a connected node has been silent, in milliseconds; nothing when it is not connected. */
+  silentMs(nodeId: NodeId): number | undefined {
+    const link = this.#links.get(nodeId);
+    return link && this.#ports.clock.monotonicMs() - link.heardMs;
+  }
+
+  async #serve(stream: Stream): Promise<void> {
+    const caller = callerOf(stream.metadata);
+    const nodeId = 'code' in caller || caller.kind !== 'node' ? undefined : asNodeId(caller.name);
+    if (!nodeId) {
+      stream.emit(
+        'error',
+        statusFromRefusal('code' in caller ? caller : refused('denied', 'Cannot link: only agents may')),
+      );
+      return;
+    }
+    const link = new Link(stream, nodeId, this.#ports);
+    try {
+      await link.run(() => {
+        this.#links
+          .get(nodeId)
+          ?.cut(refused('conflict', 'Cannot go on: another agent with this node id has connected'));
+        this.#links.set(nodeId, link);
+      });
+      stream.end();
+    } catch (error) {
+      stream.emit('error', statusFromError(error));
+    } finally {
+      if (this.#links.get(nodeId) === link) {
+        this.#links.delete(nodeId);
+        await this.#ports.engine.submit({ kind: 'system', name: 'head' }, { kind: 'disconnect-node', nodeId });
+      }
+    }
+  }
+}
+
+/** One stream, from hello to its end. */
+class Link {
+  readonly #stream: Stream;
+  readonly #nodeId: NodeId;
+  readonly #ports: AgentLinkPorts;
+  heardMs: number;
+  #cut: Refusal | undefined;
+  #session: Session | undefined;
+  #sentSeq = 0n;
+  #taken: Promise<void> = Promise.resolve();
+
+  constructor(stream: Stream, nodeId: NodeId, ports: AgentLinkPorts) {
+    this.#stream = stream;
+    this.#nodeId = nodeId;
+    this.#ports = ports;
+    this.heardMs = ports.clock.monotonicMs();
+  }
+
+  /** Ends the stream with a reason. */
+  cut(why: Refusal): void {
+    this.#cut = why;
+    this.#stream.emit('error', statusFromRefusal(why));
+    this.#stream.destroy();
+  }
+
+  /** Talks until the stream ends. `welcomed` is called when the node is connected. */
+  async run(welcomed: () => void): Promise<void> {
+    let beat: Timer | undefined;
+    try {
+      for await (const message of this.#messages()) {
+        this.heardMs = this.#ports.clock.monotonicMs();
+        if (this.#session === undefined) {
+          if (message.message?.$case !== 'hello')
+            throw new RefusedError(refused('invalid', 'Cannot link: the first message must be a hello'));
+          await this.#welcome(message.message.value, welcomed);
+          beat = this.#startBeat((timer) => {
+            beat = timer;
+          });
+        } else if (message.message?.$case === 'delta') await this.#take(message.message.value, this.#session);
+      }
+    } finally {
+      beat?.cancel();
+      this.#session?.close();
+    }
+    if (this.#cut) throw new RefusedError(this.#cut);
+  }
+
+  async *#messages(): AsyncGenerator<AgentMessage> {
+    try {
+      for await (const message of this.#stream) yield message;
+    } catch (error) {
+      // A connection that breaks is an ordinary end: the agent dials again.
+      this.#ports.log.debug({ node: this.#nodeId, error: String(error) }, 'an agent’s stream broke');
+    }
+  }
+
+  async #welcome(hello: Hello, welcomed: () => void): Promise<void> {
+    const { engine, clusterId, version, heartbeatMs } = this.#ports;
+    const greeting = readHello(hello, this.#nodeId, clusterId);
+    if ('code' in greeting) throw new RefusedError(greeting);
+    welcomed();
+    const verdict = await engine.submit({ kind: 'node', name: hello.nodeName }, greeting.command);
+    if (verdict.kind === 'refused') throw new RefusedError(verdict);
+    const epoch = await engine.query((state) => state.epoch);
+    const welcome = {
+      protocol,
+      features: [],
+      version,
+      clusterId,
+      epoch: BigInt(epoch),
+      leaseMs: BigInt(leaseMs),
+      heartbeatMs: BigInt(heartbeatMs),
+    };
+    await writeTo(this.#stream, { message: { $case: 'welcome', value: welcome } });
+    const session = new Session(
+      { ...this.#ports, nodeId: this.#nodeId, send: (changes) => this.#sendDelta([...changes]) },
+      hello.nodeName,
+    );
+    this.#session = session;
+    await session.take(greeting.reports, [], undefined);
+  }
+
+  /** Takes a delta; the acknowledgement follows when it is durable, and deltas are acknowledged in order. */
+  async #take(delta: AgentDelta, session: Session): Promise<void> {
+    const { clusterId, log } = this.#ports;
+    const reports: Report[] = [];
+    const builds: BuildNews[] = [];
+    let facts: NodeFacts | undefined;
+    for (const { change } of delta.changes) {
+      const read =
+        change?.$case === 'attempt'
+          ? readReport(change.value, clusterId)
+          : change?.$case === 'build'
+            ? readBuild(change.value)
+            : readInventory(change?.$case === 'inventory' ? change.value : undefined);
+      if ('code' in read) log.warn({ node: this.#nodeId, code: read.code }, read.message);
+      else if ('phase' in read) reports.push(read);
+      else if ('digest' in read) builds.push(read);
+      else facts = read;
+    }
+    const before = this.#taken;
+    const taken = session.take(reports, builds, facts);
+    this.#taken = Promise.all([before, taken]).then(async () => {
+      if (!this.#stream.destroyed)
+        await writeTo(this.#stream, { message: { $case: 'acknowledged', value: delta.seq } });
+    });
+    this.#taken.catch((error: unknown) =>
+      log.debug({ node: this.#nodeId, error: String(error) }, 'an acknowledgement was not sent'),
+    );
+    // At most a few deltas are in the engine at once; the agent waits for acknowledgements beyond its own window.
+  }
+
+  async #sendDelta(changes: Parameters<SessionPorts['send']>[0]): Promise<void> {
+    this.#sentSeq += 1n;
+    await writeTo(this.#stream, { message: { $case: 'delta', value: { seq: this.#sentSeq, changes: [...changes] } } });
+  }
+
+  #startBeat(keep: (timer: Timer) => void): Timer {
+    const { clock, heartbeatMs } = this.#ports;
+    const next = (): void => {
+      if (this.#stream.destroyed) return;
+      this.#stream.write({ message: { $case: 'heartbeat', value: {} } });
+      keep(clock.setTimer(heartbeatMs, next));
+    };
+    return clock.setTimer(heartbeatMs, next);
+  }
+}
