@@ -1,0 +1,107 @@
+import { lstat, readdir, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault, isSystemError } from '../../base/errors.ts';
+import { nameKey } from '../../base/names.ts';
+import type { ContentHash } from '../../base/transfer/hash.ts';
+import type { Collected, CollectedFile } from '../ports.ts';
+import type { FileHashes } from './file-hashes.ts';
+import { selectNews } from './select.ts';
+import { readSnapshot } from './snapshot.ts';
+import { cannotKeep, type WalkEntry, walk } from './walk.ts';
+
+/** What a final sweep looks for. Patterns and paths are rendered already. */
+export interface SweepOrder {
+  /** `$LABRUN_ARCHIVE`: a real folder. */
+  readonly archive: string;
+  readonly work: string;
+  /** Where the state before the job was written down. */
+  readonly snapshot: string;
+  readonly patterns: readonly string[];
+  /** Must be there and not empty, in the working directory or the archive. */
+  readonly expect: readonly string[];
+}
+
+/**
+ * What an attempt keeps: all of `$LABRUN_ARCHIVE` and what the patterns choose, with their hashes. All its processes
+ * must be dead. Throws `Fault` (`archive-failed`) when something cannot be kept as it is; nothing is left out silently.
+ */
+export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Collected> {
+  await refuseMovedArchive(order.archive);
+  const archived = await walk(order.archive);
+  const before = order.patterns.length === 0 ? new Map<string, string>() : await readSnapshot(order.snapshot);
+  const chosen = await selectNews(order.work, order.patterns, before);
+  const entries = merge(archived, chosen);
+  const files = entries.filter(({ kind }) => kind === 'file');
+  const found = files.length === 0 ? [] : await hashes.of(files.map(({ source }) => source));
+  const byPath = new Map<string, ContentHash>();
+  for (const [at, { path }] of files.entries()) {
+    const hash = found[at];
+    if (hash === undefined || hash instanceof Fault) throw cannotKeep(path, `it cannot be read: ${hash?.message}`);
+    byPath.set(path, hash);
+  }
+  const missing: string[] = [];
+  for (const path of order.expect) if (await isMissing(order, path)) missing.push(path);
+  return { files: await Promise.all(entries.map((entry) => collected(entry, byPath.get(entry.path)))), missing };
+}
+
+interface KeptEntry extends WalkEntry {
+  readonly kind: 'file' | 'folder' | 'link';
+}
+
+/** A job that put a link in the place of its archive would have us read another folder as its results. */
+async function refuseMovedArchive(archive: string): Promise<void> {
+  try {
+    if (!(await lstat(archive)).isDirectory()) throw cannotKeep('.', 'the job replaced its archive folder');
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error; // it removed it: then it keeps nothing there
+  }
+}
+
+/** One list, folders that both have once. Refuses what cannot be kept under its name. */
+function merge(archived: readonly WalkEntry[], chosen: readonly WalkEntry[]): readonly KeptEntry[] {
+  const all = new Map<string, KeptEntry>();
+  for (const entry of [...archived, ...chosen]) {
+    const { path, kind, problem } = entry;
+    if (kind === 'other' || problem !== undefined) throw cannotKeep(path, problem ?? 'it is no file');
+    const key = nameKey(path);
+    if (key === '.labrun' || key.startsWith('.labrun/')) throw cannotKeep(path, '".labrun" is labrun\'s own');
+    const other = all.get(key);
+    if (other === undefined) all.set(key, { ...entry, kind });
+    else if (other.path !== path) throw cannotKeep(path, `on disks that ignore case "${other.path}" has the same name`);
+    else if (other.kind !== 'folder' || kind !== 'folder') {
+      throw cannotKeep(
+        path,
+        'it is in $LABRUN_ARCHIVE, and "archive" chooses one of that name in the working directory',
+      );
+    }
+  }
+  return [...all.values()];
+}
+
+async function collected(entry: KeptEntry, hash: ContentHash | undefined): Promise<CollectedFile> {
+  const { path, kind, source, facts } = entry;
+  const linkTarget = kind === 'link' ? await readlink(source) : undefined;
+  return {
+    path,
+    kind,
+    source,
+    sizeBytes: kind === 'file' ? facts.size : 0,
+    mode: facts.mode & 0o7777,
+    hash,
+    linkTarget,
+  };
+}
+
+async function isMissing(order: SweepOrder, path: string): Promise<boolean> {
+  return (await isEmpty(join(order.work, path))) && (await isEmpty(join(order.archive, path)));
+}
+
+async function isEmpty(path: string): Promise<boolean> {
+  try {
+    const facts = await lstat(path);
+    return facts.isDirectory() ? (await readdir(path)).length === 0 : facts.size === 0;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return true;
+    throw error;
+  }
+}

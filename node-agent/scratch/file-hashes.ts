@@ -1,0 +1,66 @@
+import { Worker } from 'node:worker_threads';
+import { workerFile } from '../../base/assets.ts';
+import { type Deferred, deferred } from '../../base/deferred.ts';
+import { Fault } from '../../base/errors.ts';
+import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
+import type { HashAnswer, HashRequest } from '../../base/workers/hash-files.ts';
+
+/** Paths that travel to the worker in one message. */
+const batchMax = 256;
+
+/**
+ * Hashes files in a worker thread, so that a 3 GiB archive delays no heartbeat. The worker is started by the first
+ * request. Files are opened without following links.
+ */
+export class FileHashes {
+  readonly #waiting = new Map<number, Deferred<readonly (ContentHash | Fault)[]>>();
+  #worker: Worker | undefined;
+  #asked = 0;
+
+  /** The hashes in the order of the paths. Where a file could not be read there is a `Fault` (`unreadable`) instead. */
+  async of(paths: readonly string[]): Promise<readonly (ContentHash | Fault)[]> {
+    const hashes: (ContentHash | Fault)[] = [];
+    for (let at = 0; at < paths.length; at += batchMax) {
+      for (const hash of await this.#ask(paths.slice(at, at + batchMax))) hashes.push(hash);
+    }
+    return hashes;
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #ask(paths: readonly string[]): Promise<readonly (ContentHash | Fault)[]> {
+    const id = this.#asked++;
+    const answer = deferred<readonly (ContentHash | Fault)[]>();
+    this.#waiting.set(id, answer);
+    this.#worker ??= this.#start();
+    const request: HashRequest = { id, paths };
+    this.#worker.postMessage(request);
+    return answer.promise;
+  }
+
+  #start(): Worker {
+    const worker = new Worker(workerFile('hash-files'));
+    worker.unref();
+    worker.on('message', ({ id, results }: HashAnswer) => {
+      const answer = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      answer?.resolve(results.map(readResult));
+    });
+    worker.on('error', (error) => this.#fail(worker, error));
+    worker.on('exit', (code) => this.#fail(worker, new Fault('hash-worker', `The hashing worker ended with ${code}`)));
+    return worker;
+  }
+
+  #fail(worker: Worker, error: unknown): void {
+    if (this.#worker === worker) this.#worker = undefined; // the next request starts another
+    for (const answer of this.#waiting.values()) answer.reject(error);
+    this.#waiting.clear();
+  }
+}
+
+function readResult(result: HashAnswer['results'][number]): ContentHash | Fault {
+  const hash = 'hash' in result ? asContentHash(result.hash) : undefined;
+  return hash ?? new Fault('unreadable', 'error' in result ? result.error : 'the worker gave no hash');
+}

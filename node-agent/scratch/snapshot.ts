@@ -1,0 +1,35 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { isSystemError } from '../../base/errors.ts';
+import { type WalkEntry, walk } from './walk.ts';
+
+/** What a view held before its job started: marks by path. */
+export type Snapshot = ReadonlyMap<string, string>;
+
+/** Writes down what is below `folder` now. */
+export async function takeSnapshot(folder: string, file: string): Promise<void> {
+  const entries = await walk(folder);
+  await writeFile(file, JSON.stringify(entries.map((entry) => [entry.path, markOf(entry)])));
+}
+
+/** Reads it back; empty when none was taken, because nothing was laid out. */
+export async function readSnapshot(file: string): Promise<Snapshot> {
+  try {
+    return new Map(JSON.parse(await readFile(file, 'utf8')) as [string, string][]); // written by takeSnapshot
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return new Map();
+    throw error;
+  }
+}
+
+/**
+ * Whether something is new or changed. A rewrite moves the modification time, which was set back when it was laid out;
+ * one that restores that time moves the change time, which nobody can set. A folder changes only by what is in it.
+ */
+export function isNews(entry: WalkEntry, before: Snapshot): boolean {
+  const mark = before.get(entry.path);
+  return mark === undefined || (entry.kind !== 'folder' && mark !== markOf(entry));
+}
+
+function markOf({ kind, facts }: WalkEntry): string {
+  return kind === 'folder' ? kind : `${kind} ${facts.size} ${facts.mtimeMs} ${facts.ctimeMs} ${facts.ino}`;
+}
