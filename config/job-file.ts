@@ -76,17 +76,22 @@ function readDraft(written: Written, folder: string, options: ResolveOptions): D
   if (draft === undefined) return undefined;
   const named = options.name === undefined ? draft : { ...draft, spec: { ...draft.spec, name: options.name } };
   checkBatch(written, named, where, options);
-  if (written.problems.length === 0) checkNames(written, named.groups);
+  checkNames(written, named.groups);
   return named.groups.length === 0 ? undefined : named;
 }
 
+/** Keys whose mistakes say nothing about the rest of the file. */
+const droppable = new Set(
+  'namespace maxRunning env needs archive expect timeLimit retries slurm required_mounts $schema'.split(' '),
+);
+
 function readLabrun(written: Written, folder: string, where: Where, user: string): Draft | undefined {
-  const file = check(written, labrunFile);
+  const file = check(written, labrunFile, droppable);
   return file && resolveLabrun(written, file, folder, where, fitForName(user));
 }
 
 function readDistribute(written: Written, where: Where): Draft | undefined {
-  const file = check(written, distributeFile);
+  const file = check(written, distributeFile, droppable);
   const draft = file && resolveDistribute(written, file);
   return draft && where.length > 0 ? { ...draft, groups: [] } : draft;
 }

@@ -33,7 +33,8 @@ function checkGroup(written: Written, { group, at, inputs: all }: DraftGroup, so
     const layout = new Layout(written, sources, still);
     const job = group.matrix === undefined ? undefined : jobNameOf(group, params);
     layout.add(varying, params, job);
-    checkTemplates(written, layout, group, params, at, job);
+    const complete = inputs.every(({ source }) => (sources[renderText(source, params)]?.length ?? 0) > 0);
+    if (complete) checkTemplates(written, layout, group, params, at, job);
     // What is wrong for one job is mostly wrong for all: the first tells enough.
     if (written.problems.length > known) return;
   }
@@ -49,7 +50,7 @@ function checkTemplates(
 ): void {
   for (const [index, template] of group.templates.entries()) {
     const path = posix.normalize(renderText(template, params));
-    if (layout.at(path)?.kind === 'file') continue;
+    if (layout.at(path)?.kind === 'file' || path.includes('{{')) continue;
     const near = didYouMean(path, layout.files());
     written.problem([...at, 'templates', index], `"${path}" is not among the files of the job${near}`, job);
   }
@@ -78,7 +79,7 @@ class Layout {
       const as = renderText(input.as, params);
       const problem = as === '' ? undefined : relativePathProblem(as);
       if (problem !== undefined) {
-        this.#written.problem(input.at, `"${as}" ${problem}`, job);
+        if (as !== input.as) this.#written.problem(input.at, `"${as}" ${problem}`, job); // else told by its reader
         continue;
       }
       for (const entry of this.#sources[renderText(input.source, params)] ?? []) {

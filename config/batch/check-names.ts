@@ -13,6 +13,7 @@ export function checkNames(written: Written, groups: readonly DraftGroup[]): voi
       const params = paramsAt(group.matrix, row);
       const name = jobNameOf(group, params);
       const problem = nameProblem(name);
+      if (name.includes('{{')) break; // an axis that does not exist, told already
       const key = nameKey(name);
       const owner = owners.get(key);
       if (problem !== undefined) {

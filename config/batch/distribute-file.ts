@@ -46,12 +46,9 @@ export const distributeFile = section({
   meta: section({
     batch_name: text,
     namespace: text,
-    capabilities: z.array(text),
+    capabilities: z.array(z.string()),
     /** Told when the batch has ended. */
-    matrix: z
-      .string()
-      .regex(/^@[^:\s]+:[^\s]+$/, { error: 'expected a Matrix user, like "@user:server.org"' })
-      .nullish(),
+    matrix: z.string().nullish(),
   }),
   python: python.optional(),
   apptainer: apptainer.optional(),

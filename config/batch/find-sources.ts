@@ -2,7 +2,7 @@ import type { ContentHash } from '../../base/transfer/hash.ts';
 import type { Path } from '../reading/problems.ts';
 import type { Written } from '../reading/written.ts';
 import type { BatchSpec, JobGroup, SourceEntry } from '../spec.ts';
-import { jobNameOf, renderText } from '../template.ts';
+import { jobNameOf, placeholdersIn, renderText } from '../template.ts';
 import { eachBounded } from './bounded.ts';
 import { combinations } from './combinations.ts';
 import type { Draft, DraftInput } from './draft.ts';
@@ -65,7 +65,8 @@ function wantedSources(draft: Draft): Map<string, Wanted> {
   const add = (input: DraftInput, group: JobGroup | undefined) => {
     for (const { params } of combinations(group?.matrix, [input.source])) {
       const source = renderText(input.source, params);
-      if (wanted.has(source)) continue;
+      // An axis that does not exist has been told already.
+      if (wanted.has(source) || placeholdersIn(source).length > 0) continue;
       const base = input.glob && renderText(input.glob.base, params);
       const job = group && source !== input.source ? jobNameOf(group, params) : undefined;
       wanted.set(source, { source, input, base, at: input.at, job });

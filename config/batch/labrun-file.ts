@@ -28,7 +28,9 @@ const amount = z
   });
 
 const environment = z.record(z.string(), asWritten('the value of a variable'));
-const capabilities = z.array(text, { error: 'expected a list of capabilities, like [python3, "openfoam>=1912"]' });
+const capabilities = z.array(z.string(), {
+  error: 'expected a list of capabilities, like [python3, "openfoam>=1912"]',
+});
 
 /** A list of capabilities, for a whole node; or what a node must have, and how much of it. */
 const needs = z.union(

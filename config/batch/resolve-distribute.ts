@@ -16,6 +16,10 @@ export function resolveDistribute(written: Written, file: DistributeFile): Draft
   const needs = wholeNode(file.meta.capabilities.map((name) => ({ name })));
   checkCapabilities(written, file.meta.capabilities);
   const { python, apptainer } = file;
+  const person = file.meta.matrix ?? undefined;
+  if (person !== undefined && !/^@[^:\s]+:[^\s]+$/.test(person)) {
+    written.problem(['meta', 'matrix'], `expected a Matrix user, like "@user:server.org", found "${person}"`);
+  }
   if ((python === undefined) === (apptainer === undefined)) {
     written.problem([], 'needs exactly one of python: and apptainer:');
   }
@@ -39,7 +43,7 @@ export function resolveDistribute(written: Written, file: DistributeFile): Draft
       maxRunning: 0,
       ...(build === undefined ? {} : { build: build.spec }),
       initialInputs: initialInputs.map(plainInput),
-      notify: file.meta.matrix ? [`matrix:${file.meta.matrix}`] : [],
+      notify: person === undefined ? [] : [`matrix:${person}`],
     },
     groups,
     buildInputs: build === undefined ? [] : [build.script],

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { CsvError, parse } from 'csv-parse/sync';
-import { messageOf } from '../../base/errors.ts';
+import { isSystemError, messageOf } from '../../base/errors.ts';
 import { formatBytes } from '../units.ts';
 
 /** Largest table of parameters, in bytes. */
@@ -20,6 +20,7 @@ export function readTable(path: string): Table | string {
     if (size > tableMaxBytes) return `has ${formatBytes(size)} (at most ${formatBytes(tableMaxBytes)})`;
     text = readFileSync(path, 'utf8');
   } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return 'does not exist';
     return `cannot be read: ${messageOf(error)}`;
   }
   const records = parseRecords(text);
@@ -30,7 +31,7 @@ export function readTable(path: string): Table | string {
     return 'has one column; separate them by commas';
   for (const row of rows) {
     if (row.cells.length !== header.cells.length) {
-      return `line ${row.line}: has ${row.cells.length} columns, its header has ${header.cells.length}`;
+      return `line ${row.line}: has ${row.cells.length} of the header's ${header.cells.length} columns`;
     }
     const empty = row.cells.indexOf('');
     if (empty !== -1) return `line ${row.line}, column ${empty + 1} (${header.cells[empty]}): is empty`;
@@ -56,6 +57,6 @@ function parseRecords(text: string): { line: number; cells: string[] }[] | strin
     return records;
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
-    return `after line ${line}: cannot be read as CSV: ${error.message}`;
+    return `after line ${line}: is no CSV: ${error.message}`;
   }
 }

@@ -1,14 +1,41 @@
 import type { z } from 'zod';
-import type { Path } from './problems.ts';
-import { unknownKey } from './section.ts';
+import { didYouMean } from './nearest.ts';
+import { type Path, pathText } from './problems.ts';
 import type { Written } from './written.ts';
 
-/** The written values in the form of the schema, or nothing; every difference is noted with its place. */
-export function check<Schema extends z.ZodType>(written: Written, schema: Schema): z.output<Schema> | undefined {
+/**
+ * The written values in the form of the schema, or nothing; every difference is noted with its place. Values that may
+ * be left out without making others look wrong (`droppable` keys, and keys that are unknown or not for now) are left out
+ * after they were told, so that readers can tell the rest as well.
+ */
+export function check<Schema extends z.ZodType>(
+  written: Written,
+  schema: Schema,
+  droppable: ReadonlySet<string> = new Set(),
+): z.output<Schema> | undefined {
   const result = schema.safeParse(written.tree);
   if (result.success) return result.data;
   for (const issue of result.error.issues) note(written, issue, []);
-  return undefined;
+  const dropped = result.error.issues.flatMap((issue) => droppedBy(issue, droppable));
+  const again = schema.safeParse(without(written.tree, dropped, []));
+  return again.success ? again.data : undefined;
+}
+
+/** The paths that an issue lets us leave out. */
+function droppedBy(issue: Issue, droppable: ReadonlySet<string>): string[] {
+  const path = issue.path.filter((part) => typeof part !== 'symbol');
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => JSON.stringify([...path, key]));
+  const last = path.findIndex((part) => typeof part === 'string' && droppable.has(part));
+  const notForNow = issue.code === 'invalid_type' && issue.expected === 'never';
+  if (last === -1 && !notForNow) return [];
+  return [JSON.stringify(notForNow ? path : path.slice(0, last + 1))];
+}
+
+function without(tree: unknown, dropped: readonly string[], at: Path): unknown {
+  if (Array.isArray(tree)) return tree.map((item, index) => without(item, dropped, [...at, index]));
+  if (typeof tree !== 'object' || tree === null) return tree;
+  const kept = Object.entries(tree).filter(([key]) => !dropped.includes(JSON.stringify([...at, key])));
+  return Object.fromEntries(kept.map(([key, value]) => [key, without(value, dropped, [...at, key])]));
 }
 
 type Issue = z.core.$ZodIssue;
@@ -22,10 +49,18 @@ function note(written: Written, issue: Issue, below: Path): void {
       return;
     }
   }
+  if (issue.code === 'unrecognized_keys') {
+    const known = issue.message.split('\n');
+    for (const key of issue.keys) {
+      const hint = didYouMean(key, known) || ` (known: ${known.join(', ')})`;
+      written.keyProblem([...path, key], `unknown key "${key}"${hint}`);
+    }
+    return;
+  }
   const found = valueAt(written.tree, path);
   // A key whose value broke while it was read has been told already.
-  if (found === undefined && written.problems.some((known) => known.path === pathKey(path))) return;
-  if (issue.message.startsWith(unknownKey)) written.keyProblem(path, issue.message);
+  if (found === undefined && written.problems.some((known) => known.path === pathText(path))) return;
+  if (path.length === 0 && (found === undefined || found === null)) written.problem([], 'the file is empty');
   else written.problem(path, messageOf(issue, found));
 }
 
@@ -85,11 +120,4 @@ function valueAt(tree: unknown, path: Path): unknown {
     value = Object.getOwnPropertyDescriptor(value, part)?.value;
   }
   return value;
-}
-
-function pathKey(path: Path): string {
-  return path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
-    .join('')
-    .replace(/^\./, '');
 }

@@ -2,7 +2,7 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument 
 import { type Path, type Problem, pathText, problemsMax } from './problems.ts';
 import { nestsTooDeep, quoteHint, syntaxProblem } from './yaml-syntax.ts';
 
-/** Largest file that is read as YAML or JSON, in bytes. */
+/** Largest YAML or JSON file that is read, in bytes. */
 export const writtenMaxBytes = 16 * 2 ** 20;
 /** Most values a file may stand for once its aliases are followed. */
 const valuesMax = 1_000_000;
@@ -33,7 +33,13 @@ export class Written {
       return;
     }
     const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    for (const error of document.errors) this.#add(error.pos[0], [], syntaxProblem(error, text));
+    const lines = new Set<number>();
+    for (const error of document.errors) {
+      const { line } = this.#lines.linePos(error.pos[0]);
+      // The first error of a line is the mistake; what follows on it is mostly its echo.
+      if (!lines.has(line)) this.#add(error.pos[0], [], syntaxProblem(error, text));
+      lines.add(line);
+    }
     if (this.problems.length > 0) return;
     this.#root = document.contents;
     const reader = new Reader(text, isText, this.#targets, (node, path, message) =>

@@ -34,7 +34,7 @@ export function syntaxProblem(error: YAMLError, text: string): string {
     case 'BLOCK_AS_IMPLICIT_KEY':
       return 'has ": " inside a plain text; put the text in quotes, or below after "|"';
     default:
-      return `cannot be read as YAML: ${lowerFirst(error.message)}${quoteHint(text, error.pos[0])}`;
+      return `is no YAML: ${lowerFirst(error.message)}${quoteHint(text, error.pos[0])}`;
   }
 }
 
