@@ -1,0 +1,95 @@
+import { attemptId } from '../../base/ids.ts';
+import type { Needs } from '../../config/spec.ts';
+import type { Submission } from './event.ts';
+import { coresTaken, fits, suits } from './fit.ts';
+import { rowNode, rowReason, rowState } from './job-rows.ts';
+import { coresByPerson, roomIn } from './rank.ts';
+import type { Batch, ClusterState } from './state.ts';
+
+/** Why a job is where it is: one sentence, and every node's verdict by the filters that placement uses. */
+export interface Explanation {
+  readonly summary: string;
+  readonly nodes: readonly { readonly node: string; readonly fits: boolean; readonly reason: string }[];
+}
+
+/** Explains one job. */
+export function explain(state: ClusterState, batch: Batch, index: number, nowMs: number): Explanation {
+  const part = batch.parts[batch.rows.part[index] ?? -1];
+  const specIndex = batch.rows.specIndex[index] ?? -1;
+  const queue = batch.queues.find(
+    (one) => batch.parts[one.part] === part && specIndex >= one.specFirst && specIndex < one.specEnd,
+  );
+  if (!part || !queue) return { summary: 'The job is gone', nodes: [] };
+  const nodes = [...state.nodes.values()].map((node) => {
+    const fit = fits(part, queue.needs, node, coresTaken(state, node), nowMs);
+    return {
+      node: node.name,
+      fits: fit.kind === 'fits',
+      reason: fit.kind === 'fits' ? 'could start it now' : fit.reason,
+    };
+  });
+  return { summary: summaryOf(state, batch, index, part, queue.needs, nowMs), nodes };
+}
+
+/**
+ * Why no node that is known could ever run jobs with these needs, or nothing. Said at submit: the batch then waits for a
+ * node that can.
+ */
+export function nobodySuits(state: ClusterState, part: Submission, needs: Needs): string | undefined {
+  const nodes = [...state.nodes.values()];
+  if (nodes.length === 0) return 'no node has connected yet';
+  const reasons = nodes.map((node) => ({ node, fit: suits(part, needs, node) }));
+  if (reasons.some(({ fit }) => fit.kind === 'fits')) return undefined;
+  return `no node can run them: ${reasons.map(({ node, fit }) => `${node.name} ${fit.kind === 'fits' ? '' : fit.reason}`).join('; ')}`;
+}
+
+function summaryOf(
+  state: ClusterState,
+  batch: Batch,
+  index: number,
+  part: Submission,
+  needs: Needs,
+  nowMs: number,
+): string {
+  const row = rowState(batch.rows, index);
+  switch (row) {
+    case 'held':
+      return `Held: \`labrun release ${batch.namespace}/${batch.name}\` lets it wait for a node again`;
+    case 'live':
+      return whereItLives(state, batch, index);
+    case 'queued':
+      return waitsFor(state, batch, part, needs, nowMs);
+    case 'failed':
+      return `Failed (${rowReason(batch.rows, index) ?? 'exit'}): ${batch.rows.messages.get(index) ?? 'its log says more'}`;
+    default:
+      return row === 'succeeded' ? 'Succeeded' : 'Cancelled';
+  }
+}
+
+function whereItLives(state: ClusterState, batch: Batch, index: number): string {
+  const ref = { batchId: batch.id, index };
+  const attempt = state.attempts.get(attemptId(ref, batch.rows.attempts[index] ?? 0));
+  const nodeId = rowNode(batch.rows, index);
+  const name = (nodeId && state.nodes.get(nodeId)?.name) ?? 'a node';
+  if (!attempt) return `On ${name}`;
+  if (attempt.lapsedSinceMs !== undefined)
+    return `On ${name}, which has been silent for too long; it starts elsewhere when there is room`;
+  if (attempt.cancelling) return `Being cancelled on ${name}`;
+  if (attempt.phase.kind === 'assigned') return `Assigned to ${name}, which starts it as soon as its cores are free`;
+  return `On ${name}: ${attempt.phase.kind}`;
+}
+
+function waitsFor(state: ClusterState, batch: Batch, part: Submission, needs: Needs, nowMs: number): string {
+  const impossible = nobodySuits(state, part, needs);
+  if (impossible !== undefined) return `Waits: ${impossible}`;
+  if (roomIn(batch) <= 0)
+    return `Waits: ${batch.rows.counts.live} jobs of its batch run, and maxRunning is ${batch.maxRunning}`;
+  const nodes = [...state.nodes.values()];
+  const free = nodes.filter((node) => fits(part, needs, node, coresTaken(state, node), nowMs).kind === 'fits');
+  if (free.length > 0) return `Waits for its turn: ${free.map((node) => node.name).join(', ')} could start it now`;
+  const suitable = nodes.filter((node) => suits(part, needs, node).kind === 'fits');
+  if (suitable.every((node) => !node.connected))
+    return `Waits: every node that could run it is away (${suitable.map((node) => node.name).join(', ')})`;
+  const mine = coresByPerson(state).get(batch.submittedBy.name) ?? 0;
+  return `Waits for free cores on ${suitable.map((node) => node.name).join(', ')}; ${batch.submittedBy.name} has ${mine} in use`;
+}

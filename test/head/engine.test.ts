@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../base/clock.ts';
+import { Engine } from '../../head/engine.ts';
+import { emptyCluster } from '../../head/scheduler/draft.ts';
+import type { Actor, LogRecord } from '../../head/scheduler/event.ts';
+import { aSubmit, theCluster } from '../kit/state.ts';
+
+const ada: Actor = { kind: 'user', name: 'ada' };
+
+/** An engine on a log that finishes a write only when told to. */
+function anEngine(over: { diskIsFull?: () => boolean } = {}) {
+  const written: LogRecord[] = [];
+  const fatal: unknown[] = [];
+  const writes: { finish: () => void; fail: (error: Error) => void }[] = [];
+  let manual = false;
+  const engine = new Engine({
+    clock: systemClock,
+    draft: emptyCluster(),
+    diskIsFull: over.diskIsFull ?? (() => false),
+    onFatal: (error) => fatal.push(error),
+    log: {
+      append: (records) =>
+        new Promise((resolve, reject) => {
+          const finish = () => {
+            written.push(...records);
+            resolve();
+          };
+          if (manual) writes.push({ finish, fail: reject });
+          else finish();
+        }),
+    },
+  });
+  return { engine, written, fatal, writes, hold: () => (manual = true) };
+}
+
+describe('the engine', () => {
+  it('lets nothing out before it is on disk: no answer, no event, no read', async () => {
+    const { engine, writes, hold } = anEngine();
+    await engine.submit(ada, { kind: 'start-head', version: '0', clusterId: theCluster });
+    hold();
+    const seen: string[] = [];
+    engine.subscribe((records) => seen.push(...records.map((record) => record.event.kind)));
+    const answer = engine.submit(ada, aSubmit(1)).then(() => seen.push('answered'));
+    const read = engine.query((state) => state.batches.size).then((size) => seen.push(`read ${size}`));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual([]);
+    expect(writes).toHaveLength(1);
+    writes[0]?.finish();
+    await Promise.all([answer, read]);
+    expect(seen).toContain('batch-submitted');
+    expect(seen).toContain('read 1');
+  });
+
+  it('ends without an answer when a write fails', async () => {
+    const { engine, fatal, writes, hold } = anEngine();
+    hold();
+    let answered = false;
+    void engine.submit(ada, aSubmit(1)).then(() => {
+      answered = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    writes[0]?.fail(new Error('EIO'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(fatal).toMatchObject([{ message: 'EIO' }]);
+    expect(answered).toBe(false);
+    expect(await engine.submit(ada, aSubmit(2))).toMatchObject({ kind: 'refused', code: 'busy' });
+  });
+
+  it('refuses what grows while the disk is full, and goes on with what ends things', async () => {
+    let full = false;
+    const { engine } = anEngine({ diskIsFull: () => full });
+    await engine.submit(ada, aSubmit(1));
+    full = true;
+    expect(await engine.submit(ada, aSubmit(2))).toMatchObject({ kind: 'refused', code: 'disk-full' });
+    const batchId = await engine.query((state) => [...state.batches.keys()][0]);
+    if (!batchId) throw new Error('the first batch is there');
+    expect(await engine.submit(ada, { kind: 'cancel', batchId, jobs: [0, 1] })).toMatchObject({ kind: 'accepted' });
+  });
+
+  it('writes what waited together in one go', async () => {
+    const { engine, written } = anEngine();
+    await Promise.all(Array.from({ length: 50 }, (_, at) => engine.submit(ada, aSubmit(at + 1))));
+    expect(written.filter((record) => record.event.kind === 'batch-submitted')).toHaveLength(50);
+    expect(new Set(written.map((record) => record.atMs)).size).toBeLessThanOrEqual(2);
+  });
+});
