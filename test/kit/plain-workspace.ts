@@ -4,6 +4,7 @@ import type { AttemptId } from '../../base/ids.ts';
 import { parseAttemptId } from '../../base/ids.ts';
 import { hashFile } from '../../base/transfer/hash.ts';
 import { locateJob } from '../../config/matrix.ts';
+import type { RunSpec } from '../../config/spec.ts';
 import type { BuildFolders, CollectedFile, ProcessRequest, Workspace } from '../../node-agent/ports.ts';
 
 /** The least a working folder must be: runs `run` texts, keeps what lies in the archive folder. For tests of the agent. */
@@ -16,8 +17,8 @@ export function plainWorkspace(folder: string, events: string[] = []): Workspace
       const { group } = locateJob(order.spec, order.specIndex);
       const home = homeOf(order.id);
       mkdirSync(join(home, 'archive'), { recursive: true });
-      if (group.runtime.kind !== 'command' || group.runtime.run.kind !== 'script') throw new Error('not in this twin');
-      return requestFor(home, order.id, group.runtime.run.text, { ...order.params });
+      if (group.runtime.kind !== 'command') throw new Error('not in this twin');
+      return requestFor(home, order.id, group.runtime.run, { ...order.params });
     },
     async collect(order) {
       events.push(`collect ${order.index}`);
@@ -54,7 +55,7 @@ export function plainBuildFolders(folder: string, builds: string[] = []): BuildF
       rmSync(homeOf(key), { recursive: true, force: true });
       mkdirSync(homeOf(key));
       const run = spec.build?.runtime.kind === 'command' ? spec.build.runtime.run : undefined;
-      return requestFor(homeOf(key), `build-${key}`, run?.kind === 'script' ? run.text : 'false', {});
+      return requestFor(homeOf(key), `build-${key}`, run ?? { kind: 'argv', argv: ['false'] }, {});
     },
     async finish({ key }) {
       mkdirSync(join(folder, `${key}.done`));
@@ -70,7 +71,7 @@ export function plainBuildFolders(folder: string, builds: string[] = []): BuildF
   };
 }
 
-function requestFor(home: string, id: string, text: string, params: Record<string, string>): ProcessRequest {
+function requestFor(home: string, id: string, run: RunSpec, params: Record<string, string>): ProcessRequest {
   const env = { PATH: process.env['PATH'] ?? '', HOME: home, LABRUN_ARCHIVE: join(home, 'archive'), ...params };
-  return { home, id, argv: ['bash', '-c', text], cwd: home, env };
+  return { home, id, argv: run.kind === 'argv' ? run.argv : ['bash', '-c', run.text], cwd: home, env };
 }
