@@ -29,6 +29,8 @@ export function writeTo<Message>(
   stream: Writable & { write(message: Message): boolean },
   message: Message,
 ): Promise<void> | undefined {
+  // A stream that is gone says nothing any more: waiting for a word from it would be for ever.
+  if (stream.destroyed) return Promise.reject(new Error('the stream was closed'));
   if (stream.write(message)) return undefined;
   return new Promise((resolve, reject) => {
     const done = (error?: Error) => {

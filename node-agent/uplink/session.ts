@@ -133,6 +133,7 @@ export class Session {
       const mayTell = this.#sentSeq - this.#ackedSeq < deltasInFlightMax;
       const news = mayTell ? this.#ports.outbox.take(changesMax) : [];
       await this.#ports.durable();
+      if (this.#ended) return;
       if (heardSeq > this.#answeredSeq) {
         this.#answeredSeq = heardSeq;
         await this.#send({ message: { $case: 'acknowledged', value: heardSeq } });
