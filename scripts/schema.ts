@@ -1,4 +1,6 @@
+import { agentSchema, distributeSchema, headSchema, labrunSchema } from '../config/json-schema.ts';
+
 /** The JSON Schemas that the build writes beside the program, by name. */
 export function schemas(): Record<string, object> {
-  return {};
+  return { labrun: labrunSchema(), 'distribute-jobs': distributeSchema(), agent: agentSchema(), head: headSchema() };
 }

@@ -57,6 +57,10 @@ function note(written: Written, issue: Issue, below: Path): void {
     }
     return;
   }
+  if (issue.code === 'invalid_key') {
+    written.keyProblem(path, issue.issues[0]?.message ?? issue.message);
+    return;
+  }
   const found = valueAt(written.tree, path);
   // A key whose value broke while it was read has been told already.
   if (found === undefined && written.problems.some((known) => known.path === pathText(path))) return;

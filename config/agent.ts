@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { nameProblem } from '../base/names.ts';
+import { asWritten, section } from './reading/section.ts';
+import { amountFrom, readSettings, time } from './reading/settings-file.ts';
+
+/** What an admin may say about a workstation, in `agent.yaml`. Every default stands beside its setting. */
+
+const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'is no name of a variable' });
+
+const capability = section({
+  /** What batches may compare, `openfoam>=1912`. Default: what the probe prints on its first line, else none. */
+  version: asWritten('a version').optional(),
+  /** Shell text; the node has the capability where it exits with 0. Default: the node simply has it. */
+  probe: z.string().min(1).optional(),
+  /** Shell text run before the probe, builds and jobs that need it, like `source …/bashrc`. */
+  setup: z.string().min(1).optional(),
+  /** Variables for the same. */
+  env: z.record(variableName, asWritten('the value of a variable')).default({}),
+});
+
+const capabilityName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*$/, {
+  error: 'expected the name of a capability: letters, digits and . _ + -',
+});
+
+export const agentFile = section({
+  /** What people call this node. Default: the host's name. */
+  name: z
+    .string()
+    .refine((name) => nameProblem(name) === undefined, { error: 'expected a name: letters, digits and . _ + = , @ -' })
+    .optional(),
+  /** Physical cores that jobs may use, 1 to 4096. Default: all. */
+  cpus: z.int().min(1).max(4_096).optional(),
+  /** Bytes of memory that jobs may claim, at least 64M. Default: all. */
+  memory: amountFrom('64M').optional(),
+  /** Bytes of scratch that jobs may claim, at least 64M. Default: what is free in the data folder. */
+  disk: amountFrom('64M').optional(),
+  /** What the node offers besides what the agent finds itself; one of the same name takes its place. */
+  capabilities: z.record(capabilityName, capability.nullable()).default({}),
+  blobs: section({
+    /** Bytes of inputs kept for the next job, at least 64M. Default: 20G. */
+    quota: amountFrom('64M').default(20 * 2 ** 30),
+  }).prefault({}),
+  builds: section({
+    /** Bytes of finished builds kept for the next batch, at least 64M. Default: 20G. */
+    quota: amountFrom('64M').default(20 * 2 ** 30),
+  }).prefault({}),
+  /** Between SIGTERM and SIGKILL when a job has run out of time, 0s to 1h. Default: 10s. */
+  killGrace: time('0s', '1h').default(10_000),
+});
+
+/** How an agent is set up. Amounts in bytes, times in milliseconds. */
+export interface AgentSettings {
+  readonly name: string | undefined;
+  readonly cpus: number | undefined;
+  readonly memoryBytes: number | undefined;
+  readonly diskBytes: number | undefined;
+  readonly capabilities: Readonly<Record<string, CapabilitySetting>>;
+  readonly blobsQuotaBytes: number;
+  readonly buildsQuotaBytes: number;
+  readonly killGraceMs: number;
+}
+
+/** A capability that an admin set up. */
+export interface CapabilitySetting {
+  readonly version: string | undefined;
+  readonly probe: string | undefined;
+  readonly setup: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads the agent's settings. A file that is `required` (asked for by name) must be there; else its absence means
+ * defaults. Rejects with `ConfigError`.
+ */
+export async function readAgentSettings(path: string, options: { readonly required: boolean }): Promise<AgentSettings> {
+  const file = await readSettings(path, agentFile, { ...options, isText: isCapabilityText });
+  const capabilities = Object.entries(file.capabilities).map(([name, setting]): [string, CapabilitySetting] => [
+    name,
+    { version: setting?.version, probe: setting?.probe, setup: setting?.setup, env: setting?.env ?? {} },
+  ]);
+  return Object.freeze({
+    name: file.name,
+    cpus: file.cpus,
+    memoryBytes: file.memory,
+    diskBytes: file.disk,
+    capabilities: Object.fromEntries(capabilities),
+    blobsQuotaBytes: file.blobs.quota,
+    buildsQuotaBytes: file.builds.quota,
+    killGraceMs: file.killGrace,
+  });
+}
+
+/** `version: 1.10` is the text 1.10, and so are values of variables. */
+function isCapabilityText(path: readonly (string | number)[]): boolean {
+  return path[0] === 'capabilities' && (path[2] === 'version' || path[2] === 'env');
+}

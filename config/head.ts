@@ -1,0 +1,60 @@
+import { isAbsolute, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { section } from './reading/section.ts';
+import { amountFrom, readSettings, time } from './reading/settings-file.ts';
+
+/** What an admin may say about the head, in `head.yaml` of its data folder. Every default stands beside its setting. */
+export const headFile = section({
+  /** Where results are kept, for ever; may be another disk. Relative to the data folder. Default: archive. */
+  archive: z.string().min(1).default('archive'),
+  /** Where agents and people connect, host:port or unix:PATH. Default: 127.0.0.1:7420. */
+  grpc: z.string().min(1).default('127.0.0.1:7420'),
+  /** How often an agent says that it is there, 100ms to 10s. One silent for 20 s is shown as unreachable. Default: 5s. */
+  heartbeat: time('100ms', '10s').default(5_000),
+  /** Bytes kept free on the disks of the database and the archive; below, nothing new is taken in. Default: 1G. */
+  diskReserve: amountFrom('1M').default(2 ** 30),
+  /** Between SIGTERM and SIGKILL when a job is cancelled, 0s to 1h. Default: 10s. */
+  cancelGrace: time('0s', '1h').default(10_000),
+});
+
+/** How a head is set up. Amounts in bytes, times in milliseconds, folders absolute. */
+export interface HeadSettings {
+  readonly archiveFolder: string;
+  readonly grpc: string;
+  readonly heartbeatMs: number;
+  readonly diskReserveBytes: number;
+  readonly cancelGraceMs: number;
+}
+
+/** Where a head's settings are. */
+export function headSettingsFile(dataFolder: string): string {
+  return join(dataFolder, 'head.yaml');
+}
+
+/** Reads the settings of the head in this data folder; no file means defaults. Rejects with `ConfigError`. */
+export async function readHeadSettings(dataFolder: string): Promise<HeadSettings> {
+  const file = await readSettings(headSettingsFile(dataFolder), headFile, { required: false });
+  return Object.freeze({
+    archiveFolder: resolve(dataFolder, file.archive),
+    grpc: file.grpc,
+    heartbeatMs: file.heartbeat,
+    diskReserveBytes: file.diskReserve,
+    cancelGraceMs: file.cancelGrace,
+  });
+}
+
+/** The text of a new head's settings: what was chosen, and every other setting at its default, in a comment. */
+export function newHeadSettings(archiveFolder: string | undefined): string {
+  const folder = archiveFolder === undefined || isAbsolute(archiveFolder) ? archiveFolder : resolve(archiveFolder);
+  return [
+    '# Settings of this labrun head. Restart it after a change.',
+    folder === undefined
+      ? '# archive: archive        # where results are kept, relative to this folder'
+      : `archive: ${JSON.stringify(folder)}`,
+    '# grpc: 127.0.0.1:7420    # where agents and people connect, host:port or unix:PATH',
+    '# heartbeat: 5s           # how often an agent says that it is there',
+    '# diskReserve: 1G         # kept free on the disks of the database and the archive',
+    '# cancelGrace: 10s        # between SIGTERM and SIGKILL when a job is cancelled',
+    '',
+  ].join('\n');
+}
