@@ -21,13 +21,19 @@ export function apptainerRuntime(node: ApptainerNode): Runtime {
       const image = await site.contentOf(site.runtime.image);
       await node.checkApp(image, app, site.signal);
       const ways = await node.waysToRun(image, site.signal);
-      const binds = [bind(folders.archive, '/distribute_save'), bind(input, '/input')];
+      // All of the attempt's folder, so that TMPDIR and labrun's other paths are there inside, too.
+      const binds = [
+        bind(folders.home, folders.home),
+        bind(folders.archive, '/distribute_save'),
+        bind(input, '/input'),
+      ];
       for (const [at, mount] of site.runtime.mounts.entries()) {
         const folder = join(folders.home, 'mounts', String(at));
         mkdirSync(folder, { recursive: true });
         binds.push(bind(folder, mount));
       }
-      const options = [...ways.options, '--app', app, '--bind', binds.join(',')];
+      // Without `--home` Apptainer mounts the real one, and what a job left there would never be wiped.
+      const options = [...ways.options, '--home', folders.userHome, '--app', app, '--bind', binds.join(',')];
       const argv = ['apptainer', 'run', ...options, image, String(site.cpus)];
       return { argv: argvCommand(argv, site.setups), env: ways.env };
     },

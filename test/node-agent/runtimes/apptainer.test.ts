@@ -1,8 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { isAlive, readProcesses } from '../../../node-agent/executor/process-table.ts';
+import { apptainerNode } from '../../../node-agent/runtimes/apptainer-node.ts';
+import { standardPath } from '../../../node-agent/scratch/environment.ts';
 import { aBatchSpec, aJobOrder } from '../../kit/a-job-order.ts';
 import { aWorkspace, type WorkspaceKit } from '../../kit/a-workspace.ts';
 import { itWith, realPart } from '../../kit/real-parts.ts';
@@ -54,7 +56,39 @@ describe("distribute's container batches", () => {
     expect(await kit.workspace.list()).toEqual([]);
   });
 
-  itWith('apptainer')('say clearly that an image lacks the app', async () => {
+  itWith('apptainer')(
+    'see the folders of the attempt as home and for temporary files, not those of the machine',
+    async () => {
+      const kit = await aWorkspace(scratchFolder());
+      const order = aJobOrder(containerBatch(kit, []));
+      const request = await kit.workspace.prepare(order, undefined, new AbortController().signal);
+      const inside = 'set -e; touch $TMPDIR/t $HOME/h $LABRUN_ARCHIVE/a /distribute_save/s; cd ~; pwd';
+      const argv = request.argv
+        .map((word) => (word === 'run' ? 'exec' : word))
+        .filter((_, at, all) => {
+          return all[at] !== '--app' && all[at - 1] !== '--app' && at < all.length - 1;
+        });
+      const running = await kit.executor.start({ ...request, argv: [...argv, '/bin/sh', '-c', inside] });
+      const log = () => readFileSync(join(request.home, 'log'), 'utf8');
+      expect(await running.ended, log()).toMatchObject({ exitCode: 0 });
+      expect(log()).toContain(`${request.home}/home\n`);
+      expect(
+        ['tmp/t', 'home/h', 'archive/a', 'archive/s'].filter((path) => !existsSync(join(request.home, path))),
+      ).toEqual([]);
+    },
+  );
+
+  itWith('apptainer')('say clearly that an image lacks the app, and which it has', async () => {
+    const node = apptainerNode(() => ({ PATH: standardPath, HOME: folder }));
+    const signal = new AbortController().signal;
+    await node.checkApp(image, 'distribute', signal);
+    await expect(node.checkApp(image, 'solve', signal)).rejects.toMatchObject({
+      code: 'invalid-image',
+      message: expect.stringMatching(/no app "solve" \(it has distribute, fail\)/),
+    });
+  });
+
+  itWith('apptainer')('say clearly that a file is no image', async () => {
     const kit = await aWorkspace(scratchFolder());
     const spec = containerBatch(kit, []);
     const broken = { ...spec, sources: { ...spec.sources, 'tiny.sif': [kit.blobs.file('no image at all')] } };
