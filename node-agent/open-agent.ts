@@ -30,6 +30,8 @@ export interface AgentParts {
   readonly cacheFolder: string;
   readonly cacheQuotaBytes: number;
   readonly buildsLimitBytes: number;
+  /** Between SIGTERM and SIGKILL when a time limit has passed. */
+  readonly killGraceMs: number;
   /** Working folders and build folders read inputs through the cache. */
   makeWorkspace(blobs: BlobCache): Promise<{ readonly workspace: Workspace; readonly buildFolders: BuildFolders }>;
   readonly inventory: NodeInventory;
@@ -91,6 +93,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     log,
     closing: closing.signal,
     limitBytes: parts.buildsLimitBytes,
+    killGraceMs: parts.killGraceMs,
     report: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report })),
   });
   const agent: Agent = new Agent(
@@ -105,6 +108,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
       builds,
       record,
       closing: closing.signal,
+      killGraceMs: parts.killGraceMs,
       specs: new Specs(blobs),
       capabilities: () => agent.inventory.capabilities,
       durable: () => record.durable(),

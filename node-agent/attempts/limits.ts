@@ -1,5 +1,3 @@
-/** Between SIGTERM and SIGKILL when a time limit has passed, in milliseconds. */
-export const timeLimitGraceMs = 10_000;
 /** Between SIGTERM and SIGKILL for what a job leaves running behind it, in milliseconds. */
 export const leftoverGraceMs = 2_000;
 /** A job must have run this long before its log and files are watched, in milliseconds: short ones pay nothing. */

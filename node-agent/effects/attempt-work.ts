@@ -7,7 +7,7 @@ import type { Random } from '../../base/random.ts';
 import { hashBytes } from '../../base/transfer/hash.ts';
 import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
-import { leftoverGraceMs, timeLimitGraceMs } from '../attempts/limits.ts';
+import { leftoverGraceMs } from '../attempts/limits.ts';
 import { outcomeOf } from '../attempts/outcome.ts';
 import type { BlobCache, Executor, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
@@ -28,6 +28,8 @@ export interface WorkPorts extends StagePorts {
   readonly link: BulkLink;
   /** Resolves when everything saved so far is on disk. */
   durable(): Promise<void>;
+  /** Between SIGTERM and SIGKILL when a time limit has passed. */
+  readonly killGraceMs: number;
   /** Aborted when the agent stops; jobs go on. */
   readonly closing: AbortSignal;
 }
@@ -220,7 +222,7 @@ export class AttemptWork {
   }
 
   #setTimeLimit(leftMs: number): void {
-    const over = () => this.#emit({ kind: 'time-over', graceMs: timeLimitGraceMs });
+    const over = () => this.#emit({ kind: 'time-over', graceMs: this.#ports.killGraceMs });
     this.#timeLimit = this.#ports.clock.setTimer(leftMs, over);
   }
 

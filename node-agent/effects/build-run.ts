@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { background } from '../../base/background.ts';
 import { Fault } from '../../base/errors.ts';
-import { leftoverGraceMs, timeLimitGraceMs } from '../attempts/limits.ts';
+import { leftoverGraceMs } from '../attempts/limits.ts';
 import type { BuildFolders, BuildOrder, BuildView, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { type BuildLogPorts, openBuildLog } from './build-log.ts';
 import { lastLineOf } from './last-line.ts';
@@ -10,6 +10,8 @@ import { lastLineOf } from './last-line.ts';
 export interface BuildRunPorts extends BuildLogPorts {
   readonly executor: Executor;
   readonly folders: BuildFolders;
+  /** Between SIGTERM and SIGKILL when a time limit has passed. */
+  readonly killGraceMs: number;
 }
 
 /** Tries of a build whose processes vanished under it. */
@@ -42,7 +44,7 @@ export async function runBuild(
       await folders.remove(order.key);
       throw error;
     }
-    await executor.kill(home, end === 'timeout' ? timeLimitGraceMs : leftoverGraceMs);
+    await executor.kill(home, end === 'timeout' ? ports.killGraceMs : leftoverGraceMs);
     const problem = await problemOf(end, order, join(home, 'log'));
     if (problem === undefined) {
       const view = await folders.finish(order);

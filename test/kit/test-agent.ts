@@ -38,6 +38,7 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2) {
     cacheFolder: join(folder, 'blobs'),
     cacheQuotaBytes: 2 ** 30,
     buildsLimitBytes: 2 ** 30,
+    killGraceMs: 1_000,
     makeWorkspace: async () => ({
       workspace: plainWorkspace(join(folder, 'attempts'), events),
       buildFolders: plainBuildFolders(join(folder, 'builds'), builds),

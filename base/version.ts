@@ -1,0 +1,2 @@
+/** This release of labrun; a test compares it with package.json. */
+export const version = '0.1.0';

@@ -1,0 +1,178 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { arch, hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { background } from '../base/background.ts';
+import { readAddress } from '../base/channel/address.ts';
+import { systemClock } from '../base/clock.ts';
+import { Fault, messageOf, RefusedError } from '../base/errors.ts';
+import { asNodeId, type NodeId, ulid } from '../base/ids.ts';
+import { type Log, openLog } from '../base/log.ts';
+import { nameMax, nameProblem } from '../base/names.ts';
+import { systemRandom } from '../base/random.ts';
+import { version } from '../base/version.ts';
+import { type AgentSettings, readAgentSettings } from '../config/agent.ts';
+import { openExecutor } from './executor/executor.ts';
+import { readBootId } from './executor/process-table.ts';
+import type { FoundCapabilities } from './machine/capability.ts';
+import { type Hardware, readHardware, readMachine } from './machine/inventory.ts';
+import { openAgent } from './open-agent.ts';
+import { apptainerNode } from './runtimes/apptainer-node.ts';
+import { allRuntimes } from './runtimes/by-kind.ts';
+import { openBuildFolders } from './scratch/build-folder.ts';
+import { standardPath } from './scratch/environment.ts';
+import { FileHashes } from './scratch/file-hashes.ts';
+import { openWorkspace } from './scratch/workspace.ts';
+import { openRecord } from './store/record.ts';
+import { watchFile } from './watch-file.ts';
+
+/** How an agent is started. */
+export interface AgentOptions {
+  readonly dataFolder: string;
+  /** `host:port` or `unix:PATH`. */
+  readonly head: string | undefined;
+  readonly name: string | undefined;
+  /** Default: `agent.yaml` in the data folder, if it is there. */
+  readonly configFile: string | undefined;
+  /** Nobody sits at this machine. */
+  readonly dedicated: boolean;
+  readonly logLevel: string;
+}
+
+/** Where a head listens unless one is named. */
+const defaultHead = '127.0.0.1:7420';
+
+/**
+ * Runs an agent until SIGTERM or SIGINT and resolves with the exit code; its jobs go on. Rejects with `Fault`,
+ * `RefusedError` or `ConfigError` when it cannot start.
+ */
+export async function runAgent(options: AgentOptions): Promise<number> {
+  const stopped = new Promise<void>((stop) => {
+    process.once('SIGTERM', () => stop());
+    process.once('SIGINT', () => stop());
+  });
+  const log = openLog('agent', options.logLevel);
+  const address = readAddress(options.head ?? defaultHead);
+  if (address.kind === 'refused') throw new RefusedError(address);
+  const root = resolve(options.dataFolder);
+  const configFile = options.configFile ?? join(root, 'agent.yaml');
+  const settings = await readAgentSettings(configFile, { required: options.configFile !== undefined });
+  const nodeName = nodeNameOf(options.name ?? settings.name ?? hostname());
+  await makeRoot(root);
+  // Its lock keeps a second agent from this data; everything else here comes after it.
+  const record = await openRecord(join(root, 'record'), () => newNodeId());
+  const executor = await openExecutor({ folder: join(root, 'supervisors'), clock: systemClock, architecture: arch() });
+  const hardware = await readHardware(root, standardPath);
+  const facts = { tracking: executor.tracking, dedicated: options.dedicated };
+  let machine = await lookAt(hardware, settings);
+  const capabilities = () => machine.capabilities;
+  const hashes = new FileHashes();
+  const apptainer = apptainerNode(() => ({
+    PATH: standardPath,
+    HOME: root,
+    ...machine.capabilities['apptainer']?.env,
+  }));
+  const agent = await openAgent({
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    address,
+    nodeName,
+    version,
+    bootId: readBootId(),
+    record,
+    executor,
+    cacheFolder: join(root, 'blobs'),
+    cacheQuotaBytes: settings.blobsQuotaBytes,
+    buildsLimitBytes: settings.buildsQuotaBytes,
+    killGraceMs: settings.killGraceMs,
+    async makeWorkspace(cache) {
+      const common = { root, cache, clock: systemClock, capabilities };
+      const { os, architecture } = machine.inventory;
+      return {
+        workspace: await openWorkspace({ ...common, hashes, runtimes: allRuntimes(apptainer) }),
+        buildFolders: await openBuildFolders({ ...common, os, architecture }),
+      };
+    },
+    inventory: { ...machine.inventory, ...facts },
+    say: (line) => void process.stdout.write(`labrun agent ${nodeName}: ${line}\n`),
+  });
+  let reading = Promise.resolve();
+  const readAndTell = async () => {
+    const again = await readAgain(configFile, log);
+    if (!again) return;
+    machine = await lookAt(hardware, again);
+    agent.setInventory({ ...machine.inventory, ...facts });
+    log.info({ capabilities: Object.keys(machine.capabilities) }, 'the configuration was read again');
+  };
+  const watcher = await watchFile(configFile, { clock: systemClock, log }, () => {
+    // One after the other, so that what was written last counts.
+    reading = reading.then(readAndTell);
+    background(reading);
+  });
+  await stopped;
+  await watcher.close();
+  await reading;
+  await agent.close();
+  await hashes.close();
+  return 0;
+}
+
+/** The machine as the settings want it shown. */
+async function lookAt(hardware: Hardware, settings: AgentSettings) {
+  const { inventory, capabilities } = await readMachine(hardware, settings, standardPath);
+  const declared = Object.entries(capabilities).map(([name, found]) => {
+    const wanted = settings.capabilities[name]?.version;
+    return [name, wanted === undefined ? found : { ...found, version: wanted }] as const;
+  });
+  const named: FoundCapabilities = Object.fromEntries(declared);
+  return {
+    capabilities: named,
+    inventory: {
+      ...inventory,
+      capabilities: Object.fromEntries(declared.map(([name, found]) => [name, found.version])),
+      memoryBytes: settings.memoryBytes ?? inventory.memoryBytes,
+      diskBytes: settings.diskBytes ?? inventory.diskBytes,
+    },
+  };
+}
+
+/** A mistake in a file that is being edited must not stop an agent: it goes on with what it knows, and says so. */
+async function readAgain(configFile: string, log: Log): Promise<AgentSettings | undefined> {
+  try {
+    return await readAgentSettings(configFile, { required: false });
+  } catch (error) {
+    log.error(
+      { error: messageOf(error) },
+      'the configuration was changed and cannot be read; the agent keeps the old one',
+    );
+    return undefined;
+  }
+}
+
+async function makeRoot(root: string): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    await chmod(root, 0o700);
+  } catch (error) {
+    throw new Fault('data-folder', `Cannot use the data directory "${root}": ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function nodeNameOf(wanted: string): string {
+  const problem = nameProblem(wanted);
+  if (problem === undefined) return wanted;
+  const fitting = wanted
+    .replace(/[^A-Za-z0-9._+=,@-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, nameMax);
+  throw new Fault(
+    'name',
+    `Cannot call this node "${wanted}": the name ${problem}; use --name, for instance --name ${fitting || 'node1'}`,
+  );
+}
+
+function newNodeId(): NodeId {
+  const id = asNodeId(ulid(systemClock.nowMs(), systemRandom.bytes(10)));
+  if (!id) throw new Fault('internal', 'Cannot make a node id');
+  return id;
+}
