@@ -1,6 +1,27 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
+import { CommanderError } from 'commander';
+import { messageOf } from '../base/errors.ts';
+import { makeProgram } from './commands.ts';
+import { exitCodeOf, exitCodes } from './exit.ts';
+import { harmless } from './harmless.ts';
 
-const program = new Command('labrun').description('Runs batches of simulation jobs on the workstations a lab owns');
+// A reader that has seen enough (`labrun events | head`) is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCodes.done);
+    throw error;
+  });
+}
 
-await program.parseAsync(process.argv);
+try {
+  await makeProgram((code) => {
+    process.exitCode = code;
+  }).parseAsync(process.argv);
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  } else {
+    process.stderr.write(`${harmless(messageOf(error))}\n`);
+    process.exitCode = exitCodeOf(error);
+  }
+}

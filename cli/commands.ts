@@ -1,0 +1,102 @@
+import { Command, Option } from 'commander';
+import type { Printer } from './print.ts';
+
+/** Ends a command: called with the exit status. */
+export type Finish = (code: number) => void;
+
+/** What a command does, given its arguments, its options (the program's own, too) and a printer; answers the exit status. */
+type Action<Options> = (args: readonly string[], options: Options, print: Printer) => Promise<number>;
+
+/**
+ * Every command of the program. Only names and options are here: what a command does is loaded when it is called, so
+ * that help and completion stay fast.
+ */
+export function makeProgram(finish: Finish): Command {
+  const program = new Command('labrun')
+    .description('Runs batches of simulation jobs on the workstations a lab already owns.')
+    .option('--head <address>', 'where the head is: host:port or unix:PATH (default: LABRUN_HEAD, else this machine)')
+    .option('--no-color', 'no colours (also: NO_COLOR=1)')
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .addHelpText('after', selectorHelp)
+    .exitOverride();
+  addQueries(program, finish);
+  addChanges(program, finish);
+  return program;
+}
+
+const selectorHelp = `
+SEL is [namespace/]batch[/job-or-glob]; a missing namespace is yours, and the beginning of a batch's name is enough.
+Exit status: 0 done, 1 the work failed, 2 bad usage or file, 3 not found, 4 no connection or not allowed.`;
+
+function addQueries(program: Command, finish: Finish): void {
+  selecting(program.command('status [SEL]').description('your batches, or one batch with its jobs and failures'))
+    .option('--all', "ended batches too, and everyone's")
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./status.ts')).status));
+  program
+    .command('nodes')
+    .description('the machines and what they offer')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./nodes.ts')).nodes));
+  selecting(program.command('why <SEL>').description("why a job waits: every node's verdict"))
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./why.ts')).why));
+  selecting(program.command('logs <SEL>').description("a job's log, or a build's"))
+    .option('-f, --follow', 'until the job has ended')
+    .option('--build <node>', 'the log of the build on that node')
+    .option('--attempt <number>', 'of an earlier attempt')
+    .action(act(finish, async () => (await import('./logs.ts')).logs));
+  selecting(program.command('events [SEL]').description('what happened, oldest first'))
+    .option('-f, --follow', 'go on with what happens from now')
+    .option('--since <seq>', 'from this sequence number')
+    .option('--json', 'one JSON object a line')
+    .action(act(finish, async () => (await import('./events.ts')).events));
+}
+
+function addChanges(program: Command, finish: Finish): void {
+  selecting(program.command('wait <SEL>').description('wait until a batch has ended; exits 1 if a job failed'))
+    .option('--json', 'one JSON object at the end')
+    .action(act(finish, async () => (await import('./wait.ts')).wait));
+  const changes = [
+    ['cancel', 'cancel', 'stop jobs and give up those that wait'],
+    ['cancel', 'kill', ''],
+    ['hold', 'hold', 'let waiting jobs wait until they are released'],
+    ['release', 'release', 'let held jobs go on'],
+    ['retry', 'retry', 'run ended jobs again; say which, as in --state failed'],
+  ] as const;
+  for (const [verb, name, description] of changes) {
+    selecting(program.command(`${name} <SEL>`, { hidden: description === '' }).description(description))
+      .option('--json', 'one JSON object')
+      .action(act(finish, async () => (await import('./change.ts')).change(verb)));
+  }
+}
+
+/** Adds the options of the selector grammar. */
+function selecting(command: Command): Command {
+  return command
+    .addOption(many('--state <state>', 'only jobs in this state, or in one of several: failed,cancelled'))
+    .addOption(many('--reason <reason>', 'only jobs that failed for this reason: exit, timeout, …'))
+    .addOption(many('--where <axis=value>', 'only jobs with this parameter; repeat for more'));
+}
+
+function many(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((value: string, before: string[] | undefined) => [
+    ...(before ?? []),
+    value,
+  ]);
+}
+
+/** Turns commander's way of calling into ours. The action is loaded now, and the exit status is what it answers. */
+function act<Options extends object>(
+  finish: Finish,
+  load: () => Promise<Action<Options>>,
+): (...given: unknown[]) => Promise<void> {
+  return async (...given) => {
+    const command = given.at(-1);
+    if (!(command instanceof Command)) throw new TypeError('commander calls actions with their command');
+    const options = command.optsWithGlobals<Options & { color: boolean }>();
+    const { makePrinter } = await import('./print.ts');
+    const action = await load();
+    finish(await action(command.args, options, makePrinter({ color: options.color })));
+  };
+}

@@ -1,0 +1,108 @@
+import { userInfo } from 'node:os';
+import type { Metadata } from '@grpc/grpc-js';
+import { type Address, readAddress } from '../base/channel/address.ts';
+import { callerMetadata } from '../base/channel/caller.ts';
+import { call, openClient } from '../base/channel/client.ts';
+import { Fault, RefusedError } from '../base/errors.ts';
+import { ArchiveClient } from '../proto/gen/labrun/v1/archive.ts';
+import { BatchesClient } from '../proto/gen/labrun/v1/batches.ts';
+import { BlobsClient } from '../proto/gen/labrun/v1/blobs.ts';
+import type { Selector } from '../proto/gen/labrun/v1/common.ts';
+import { EventsClient } from '../proto/gen/labrun/v1/events.ts';
+import { NodesClient } from '../proto/gen/labrun/v1/nodes.ts';
+import { exitCodeOf, exitCodes } from './exit.ts';
+
+/** The head that is spoken to when nothing names another. */
+export const defaultHead = '127.0.0.1:7420';
+
+/** The head, as commands use it. Transfers have a connection of their own. */
+export interface Head {
+  readonly address: string;
+  readonly user: string;
+  readonly metadata: Metadata;
+  readonly batches: BatchesClient;
+  readonly events: EventsClient;
+  readonly nodes: NodesClient;
+  readonly archive: ArchiveClient;
+  readonly blobs: BlobsClient;
+}
+
+/** Where the head is: `--head`, else LABRUN_HEAD, else this machine. */
+export interface HeadOptions {
+  readonly head?: string | undefined;
+}
+
+/** Runs `task` with the head and closes the connections after it. When nobody answers, the error says where and what to do. */
+export async function withHead<T>(options: HeadOptions, task: (head: Head) => Promise<T>): Promise<T> {
+  const text = options.head ?? process.env['LABRUN_HEAD'] ?? defaultHead;
+  const address = readAddress(text);
+  if (address.kind === 'refused') throw new RefusedError(address);
+  const head = open(address, text);
+  try {
+    return await task(head);
+  } catch (error) {
+    throw error instanceof Fault && exitCodeOf(error) === exitCodes.unreachable ? noHead(text, error) : error;
+  } finally {
+    for (const client of [head.batches, head.events, head.nodes, head.archive, head.blobs]) client.close();
+  }
+}
+
+/** Who the head is told is calling: the name at this machine, with what no name may hold replaced by "-". */
+export function callerName(): string {
+  const name = osUser()
+    .replace(/[^A-Za-z0-9._+=,@-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '');
+  return name === '' ? 'nobody' : name.slice(0, 64);
+}
+
+/**
+ * The selector, of those a text may mean, whose batch exists; one way to read it costs no question. When none exists,
+ * the likeliest is the one that is said to be missing.
+ */
+export async function chooseSelector(head: Head, choices: readonly [Selector, ...Selector[]]): Promise<Selector> {
+  if (choices.length === 1) return choices[0];
+  let missing: unknown;
+  for (const choice of choices) {
+    try {
+      await call(head.batches, head.batches.get, { selector: wholeBatch(choice) }, { metadata: head.metadata });
+      return choice;
+    } catch (error) {
+      if (exitCodeOf(error) !== exitCodes.notFound) throw error;
+      missing ??= error;
+    }
+  }
+  throw missing;
+}
+
+/** The selector of the batch alone. */
+export function wholeBatch(selector: Selector): Selector {
+  return { ...selector, job: '', states: [], reasons: [], where: [] };
+}
+
+function open(address: Address, text: string): Head {
+  const user = callerName();
+  return {
+    address: text,
+    user,
+    metadata: callerMetadata({ kind: 'user', name: user }),
+    batches: openClient<BatchesClient>(BatchesClient, address, 'control'),
+    events: openClient<EventsClient>(EventsClient, address, 'control'),
+    nodes: openClient<NodesClient>(NodesClient, address, 'control'),
+    archive: openClient<ArchiveClient>(ArchiveClient, address, 'bulk'),
+    blobs: openClient<BlobsClient>(BlobsClient, address, 'bulk'),
+  };
+}
+
+function osUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return process.env['USER'] ?? ''; // an account without an entry, as in some containers
+  }
+}
+
+function noHead(text: string, cause: Fault): Fault {
+  const what = `Cannot reach the head at "${text}": ${cause.message}`;
+  const next = 'start it with "labrun head start", or say where it is with --head or LABRUN_HEAD';
+  return new Fault('no-head', `${what}; ${next}`, { cause });
+}

@@ -1,0 +1,41 @@
+import { readStream } from '../base/channel/streams.ts';
+import type { EventView } from '../proto/gen/labrun/v1/events.ts';
+import { chooseSelector, type HeadOptions, withHead } from './connect.ts';
+import { exitCodes, usageError } from './exit.ts';
+import { eventJson } from './json.ts';
+import { momentText, type Printer } from './print.ts';
+import { readSelector, type SelectorOptions } from './selector.ts';
+
+/** Tells what happened, oldest first; with `--follow` it goes on until it is stopped. */
+export async function events(
+  [text]: readonly string[],
+  options: HeadOptions &
+    SelectorOptions & { readonly follow?: boolean; readonly since?: string; readonly json?: boolean },
+  print: Printer,
+): Promise<number> {
+  const choices = readSelector(text, options);
+  if (options.since !== undefined && !/^\d{1,15}$/.test(options.since)) {
+    throw usageError(`Cannot read --since "${options.since}": write a sequence number, as "seq" in --json`);
+  }
+  const since = BigInt(options.since ?? 0);
+  return withHead(options, async (head) => {
+    const selector = text === undefined ? undefined : await chooseSelector(head, choices);
+    const stream = head.events.subscribe({ since, follow: options.follow ?? false, selector }, head.metadata);
+    for await (const page of readStream(stream)) {
+      const lines = page.events.map((event) =>
+        options.json ? JSON.stringify(eventJson(event)) : lineOf(event, print),
+      );
+      if (lines.length > 0) await print.bytes(Buffer.from(`${lines.join('\n')}\n`));
+    }
+    return exitCodes.done;
+  });
+}
+
+function lineOf(event: EventView, print: Printer): string {
+  const { colour } = print;
+  const subject = [event.namespace, event.batch, event.job].filter((part) => part !== '').join('/') || event.node;
+  const text = `${event.seq}  ${momentText(event.atMs)}  ${event.kind}  ${subject}  ${event.message}`;
+  return print.width === undefined
+    ? text
+    : `${colour.dim(`${event.seq}  ${momentText(event.atMs)}`)}  ${colour.bold(event.kind)}  ${subject}  ${event.message}`;
+}

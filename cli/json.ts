@@ -1,0 +1,87 @@
+import type { BatchSummary, JobView } from '../proto/gen/labrun/v1/batches.ts';
+import { ActorKind } from '../proto/gen/labrun/v1/common.ts';
+import type { EventView } from '../proto/gen/labrun/v1/events.ts';
+import type { NodeView } from '../proto/gen/labrun/v1/nodes.ts';
+import { isoTime } from './print.ts';
+
+/** What `--json` prints. Keys are only ever added; times are ISO 8601 in UTC, or null. */
+
+/** A batch without its jobs. */
+export function batchJson(batch: BatchSummary): Record<string, unknown> {
+  return {
+    namespace: batch.namespace,
+    name: batch.name,
+    id: batch.batchId,
+    state: batch.state,
+    counts: batch.counts,
+    submittedBy: batch.submittedBy,
+    submittedAt: isoTime(batch.submittedAtMs),
+    endedAt: isoTime(batch.endedAtMs),
+    origin: batch.origin,
+    failures: batch.failures,
+    buildFailures: batch.buildFailures,
+  };
+}
+
+/** A job. */
+export function jobJson(job: JobView): Record<string, unknown> {
+  return {
+    name: job.name,
+    index: job.index,
+    state: job.state,
+    params: job.params,
+    node: job.node === '' ? null : job.node,
+    attempt: job.attempt,
+    reason: job.reason === '' ? null : job.reason,
+    message: job.message === '' ? null : job.message,
+    exitCode: job.exitCode ?? null,
+    startedAt: isoTime(job.startedAtMs),
+    finishedAt: isoTime(job.finishedAtMs),
+  };
+}
+
+/** A node. */
+export function nodeJson(node: NodeView): Record<string, unknown> {
+  const amounts = (one: NodeView['total']) => ({
+    cpus: one?.cpus ?? 0,
+    memoryBytes: Number(one?.memoryBytes ?? 0),
+    diskBytes: Number(one?.diskBytes ?? 0),
+    gpus: one?.gpus ?? 0,
+  });
+  return {
+    name: node.name,
+    id: node.nodeId,
+    state: node.state,
+    capabilities: node.capabilities.map(({ name, version }) => (version === '' ? { name } : { name, version })),
+    resources: { total: amounts(node.total), free: amounts(node.free) },
+    yielding: node.yielding === '' ? null : node.yielding,
+    running: node.running,
+    version: node.version,
+    tracking: node.tracking,
+    lastSeenAt: isoTime(node.lastSeenAtMs),
+  };
+}
+
+/** An event. */
+export function eventJson(event: EventView): Record<string, unknown> {
+  return {
+    seq: Number(event.seq),
+    at: isoTime(event.atMs),
+    kind: event.kind,
+    actor: { kind: actorKinds[event.actor?.kind ?? ActorKind.UNSPECIFIED], name: event.actor?.name ?? '' },
+    ...(event.batch === '' ? {} : { namespace: event.namespace, batch: event.batch }),
+    ...(event.job === '' ? {} : { job: event.job }),
+    ...(event.attempt === 0 ? {} : { attempt: event.attempt }),
+    ...(event.node === '' ? {} : { node: event.node }),
+    message: event.message,
+    facts: event.facts,
+  };
+}
+
+const actorKinds: Readonly<Record<ActorKind, string>> = {
+  [ActorKind.UNSPECIFIED]: 'unknown',
+  [ActorKind.USER]: 'user',
+  [ActorKind.NODE]: 'node',
+  [ActorKind.SYSTEM]: 'system',
+  [ActorKind.UNRECOGNIZED]: 'unknown',
+};

@@ -1,0 +1,44 @@
+import { call } from '../base/channel/client.ts';
+import type { NodeView } from '../proto/gen/labrun/v1/nodes.ts';
+import { type HeadOptions, withHead } from './connect.ts';
+import { exitCodes } from './exit.ts';
+import { nodeJson } from './json.ts';
+import { type Printer, stateText } from './print.ts';
+import { tableText } from './table.ts';
+
+/** Shows the machines and what they offer. */
+export async function nodes(
+  _: readonly string[],
+  options: HeadOptions & { readonly json?: boolean },
+  print: Printer,
+): Promise<number> {
+  return withHead(options, async (head) => {
+    const answer = await call(head.nodes, head.nodes.list, {}, { metadata: head.metadata });
+    if (options.json) print.json({ nodes: answer.nodes.map(nodeJson) });
+    else if (answer.nodes.length > 0) print.line(nodesTable(answer.nodes, print));
+    else print.note('No node has come yet: start one with "labrun agent start"');
+    return exitCodes.done;
+  });
+}
+
+function nodesTable(all: readonly NodeView[], print: Printer): string {
+  const columns = [
+    { head: 'NODE', cuts: true },
+    { head: 'STATE' },
+    { head: 'CPUS', align: 'right' },
+    { head: 'RUNNING', align: 'right' },
+    { head: 'YIELDS' },
+    { head: 'FINDS BY' },
+    { head: 'OFFERS', cuts: true },
+  ] as const;
+  const rows = all.map((node) => [
+    node.name,
+    stateText(print, node.state),
+    `${node.free?.cpus ?? 0}/${node.total?.cpus ?? 0}`,
+    String(node.running),
+    node.yielding,
+    node.tracking,
+    node.capabilities.map(({ name, version }) => (version === '' ? name : `${name} ${version}`)).join(', '),
+  ]);
+  return tableText(print, columns, rows);
+}

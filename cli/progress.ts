@@ -1,0 +1,46 @@
+import { Presets, SingleBar } from 'cli-progress';
+import { formatBytes } from '../config/units.ts';
+import type { Printer } from './print.ts';
+
+/** A bar in a terminal; in a pipe nothing, since the lines around it say what matters. */
+export interface Progress {
+  /** `note` stands behind the bar. */
+  update(done: number, total: number, note?: string): void;
+  /** Ends the bar and leaves the cursor on a fresh line. Harmless when called twice. */
+  stop(): void;
+}
+
+/** Starts a bar on standard error. `unit` is what is counted; bytes are written as people read them. */
+export function startProgress(print: Printer, unit: 'jobs' | 'bytes' | 'files', title = ''): Progress {
+  if (!print.progress) return { update() {}, stop() {} };
+  const text = (value: number) => (unit === 'bytes' ? formatBytes(value) : String(value));
+  const bar = new SingleBar(
+    {
+      format: `${title === '' ? '' : `${title} `}{bar} {done}/{all} ${unit === 'bytes' ? '' : unit}  {note}`,
+      hideCursor: true,
+      clearOnComplete: true,
+      barsize: 24,
+      stream: process.stderr,
+      fps: 10,
+      linewrap: false,
+      gracefulExit: false,
+    },
+    Presets.shades_classic,
+  );
+  let running = false;
+  return {
+    update(done, total, note = '') {
+      const payload = { done: text(done), all: text(total), note };
+      if (!running) bar.start(Math.max(1, total), done, payload);
+      else {
+        bar.setTotal(Math.max(1, total));
+        bar.update(done, payload);
+      }
+      running = true;
+    },
+    stop() {
+      if (running) bar.stop();
+      running = false;
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import { call } from '../base/channel/client.ts';
+import { readStream } from '../base/channel/streams.ts';
+import type { BatchSummary, JobView } from '../proto/gen/labrun/v1/batches.ts';
+import type { Selector } from '../proto/gen/labrun/v1/common.ts';
+import { chooseSelector, type Head, type HeadOptions, wholeBatch, withHead } from './connect.ts';
+import { exitCodes } from './exit.ts';
+import { jobsTable } from './jobs-table.ts';
+import { batchJson, jobJson } from './json.ts';
+import { counted, momentText, type Printer, stateText } from './print.ts';
+import { readSelector, type SelectorOptions } from './selector.ts';
+import { tableText } from './table.ts';
+
+/** Shows batches, or one batch with its jobs; failures are grouped, so that a hundred of one kind are one line. */
+export async function status(
+  [text]: readonly string[],
+  options: HeadOptions & SelectorOptions & { readonly all?: boolean; readonly json?: boolean },
+  print: Printer,
+): Promise<number> {
+  const choices = readSelector(text, options);
+  return withHead(options, async (head) => {
+    if (choices[0].batch === '') return listBatches(head, choices[0], options, print);
+    const selector = await chooseSelector(head, choices);
+    const about = { metadata: head.metadata };
+    const batch = await call(head.batches, head.batches.get, { selector: wholeBatch(selector) }, about);
+    const jobs: JobView[] = [];
+    for await (const page of readStream(head.batches.jobs({ selector }, head.metadata))) jobs.push(...page.jobs);
+    if (options.json) print.json({ ...batchJson(batch), jobs: jobs.map(jobJson) });
+    else showBatch(batch, jobs, print);
+    return exitCodes.done;
+  });
+}
+
+async function listBatches(
+  head: Head,
+  selector: Selector,
+  options: { readonly all?: boolean; readonly json?: boolean },
+  print: Printer,
+): Promise<number> {
+  const batches: BatchSummary[] = [];
+  for (let pageToken = ''; ; ) {
+    const request = { selector, all: options.all ?? false, pageToken };
+    const page = await call(head.batches, head.batches.list, request, { metadata: head.metadata });
+    batches.push(...page.batches);
+    pageToken = page.nextPageToken;
+    if (pageToken === '') break;
+  }
+  if (options.json) print.json({ batches: batches.map(batchJson) });
+  else if (batches.length > 0) print.line(batchesTable(batches, print));
+  else print.note(options.all ? 'There is no batch' : 'You have no batch; see everyone\'s with "labrun status --all"');
+  return exitCodes.done;
+}
+
+function batchesTable(batches: readonly BatchSummary[], print: Printer): string {
+  const columns = [
+    { head: 'BATCH', cuts: true },
+    { head: 'STATE' },
+    { head: 'JOBS', align: 'right' },
+    { head: 'DONE', align: 'right' },
+    { head: 'FAILED', align: 'right' },
+    { head: 'RUNNING', align: 'right' },
+    { head: 'SUBMITTED' },
+  ] as const;
+  const rows = batches.map((batch) => {
+    const { succeeded = 0, failed = 0, cancelled = 0, queued = 0, held = 0, ...live } = batch.counts;
+    const running = sum(live);
+    return [
+      `${batch.namespace}/${batch.name}`,
+      stateText(print, batch.state),
+      String(running + succeeded + failed + cancelled + queued + held),
+      String(succeeded),
+      failed > 0 ? print.colour.red(String(failed)) : '0',
+      String(running),
+      momentText(batch.submittedAtMs),
+    ];
+  });
+  return tableText(print, columns, rows);
+}
+
+/** Jobs shown one a line in a terminal; above it the counts and the groups say more. */
+const jobsShownMax = 200;
+
+function showBatch(batch: BatchSummary, jobs: readonly JobView[], print: Printer): void {
+  const { colour } = print;
+  print.line(`${colour.bold(`${batch.namespace}/${batch.name}`)}  ${stateText(print, batch.state)}  ${batch.batchId}`);
+  const counts = Object.entries(batch.counts).filter(([, count]) => count > 0);
+  print.line(counts.map(([state, count]) => `${count} ${stateText(print, state)}`).join(', '));
+  print.line(colour.dim(`submitted ${momentText(batch.submittedAtMs)} by ${batch.submittedBy}`));
+  for (const { node, message } of batch.buildFailures) {
+    print.line(`${colour.red('build failed')} on ${node}: ${message} (labrun logs ${batch.name} --build ${node})`);
+  }
+  for (const group of batch.failures) {
+    const example = `${batch.namespace}/${batch.name}/${group.exampleJob}`;
+    print.line(
+      `${colour.red(`${counted(group.jobs, 'job')} failed`)} (${group.reason}): ${group.message}  e.g. ${example}`,
+    );
+  }
+  const shown = print.width === undefined ? jobs : jobs.slice(0, jobsShownMax);
+  if (shown.length > 0) print.line(`\n${jobsTable(shown, print)}`);
+  if (shown.length < jobs.length)
+    print.note(`… and ${counted(jobs.length - shown.length, 'job')} more: narrow it with --state, or use --json`);
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
