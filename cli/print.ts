@@ -23,7 +23,7 @@ export function makePrinter(options: { readonly color?: boolean | undefined }): 
   const dumb = env['TERM'] === 'dumb';
   const colours = options.color !== false && !env['NO_COLOR'] && stdout.isTTY === true && !dumb;
   return {
-    line: (text) => void stdout.write(`${harmless(text)}${text.includes(escape) ? reset : ''}\n`),
+    line: (text) => void stdout.write(`${harmless(text)}${text.includes(esc) ? reset : ''}\n`),
     bytes: (data) => writeOut(data),
     json: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
     note: (text) => void stderr.write(`${harmless(text)}\n`),
@@ -35,7 +35,7 @@ export function makePrinter(options: { readonly color?: boolean | undefined }): 
 
 /** Ends any colour that text from outside may have begun. */
 const reset = '\x1b[0m';
-const escape = '\x1b';
+const esc = '\x1b';
 
 /** A job's or batch's state in its colour. */
 export function stateText(print: Printer, state: string): string {
