@@ -19,6 +19,7 @@ export function makeProgram(finish: Finish): Command {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .addHelpText('after', selectorHelp)
     .exitOverride();
+  addBatches(program, finish);
   addQueries(program, finish);
   addChanges(program, finish);
   return program;
@@ -27,6 +28,43 @@ export function makeProgram(finish: Finish): Command {
 const selectorHelp = `
 SEL is [namespace/]batch[/job-or-glob]; a missing namespace is yours, and the beginning of a batch's name is enough.
 Exit status: 0 done, 1 the work failed, 2 bad usage or file, 3 not found, 4 no connection or not allowed.`;
+
+function addBatches(program: Command, finish: Finish): void {
+  for (const [name, description] of [
+    ['submit', 'send a batch to the head'],
+    ['add', ''],
+  ] as const) {
+    program
+      .command(`${name} [FILE]`, { hidden: description === '' })
+      .description(description)
+      .option('--dry-run', 'say what would happen, and change nothing')
+      .option('--wait', 'show progress until the batch has ended; exits 1 if a job failed')
+      .option('--name <name>', 'another name for the batch')
+      .option('--add', 'queue the jobs that are new in an existing batch')
+      .option('--changed', 'with --add: run changed jobs again, too')
+      .option('--replace', 'cancel the batch of that name and start anew')
+      .option('--yes', 'do not ask')
+      .addOption(many('--where <axis=value>', 'only jobs with this parameter; repeat for more'))
+      .option('--json', 'one JSON object')
+      .action(act(finish, async () => (await import('./submit.ts')).submit));
+  }
+  program
+    .command('validate [FILE]')
+    .description('check a job file as submit would, without a head')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./validate.ts')).validate));
+  selecting(program.command('pull [FILE-or-SEL]').description('bring results here'))
+    .option('--to <dir>', "the folder under which the batch's folder is made (default: this one)")
+    .addOption(many('--include <regex>', 'only files whose <batch>/<job>/<path> matches; repeat for more'))
+    .addOption(many('--exclude <regex>', 'all but files whose <batch>/<job>/<path> matches; repeat for more'))
+    .option('--dry-run', 'say what would be fetched')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./pull.ts')).pull));
+  selecting(program.command('results <SEL>').description('a table of parameters and the values in result.json'))
+    .option('--csv', 'as CSV')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./results.ts')).results));
+}
 
 function addQueries(program: Command, finish: Finish): void {
   selecting(program.command('status [SEL]').description('your batches, or one batch with its jobs and failures'))

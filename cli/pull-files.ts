@@ -1,0 +1,180 @@
+import { createReadStream } from 'node:fs';
+import { chmod, type FileHandle, lstat, mkdir, open, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
+import { nameProblem, relativePathProblem } from '../base/names.ts';
+import { hashFile, type RunningHash, startHash } from '../base/transfer/hash.ts';
+import { type ArchivedFile, ArchivedFileKind } from '../proto/gen/labrun/v1/archive.ts';
+import type { Head } from './connect.ts';
+import type { Progress } from './progress.ts';
+import { readFiles } from './read-files.ts';
+
+/** What a pull has to do. */
+export interface PullPlan {
+  readonly root: string;
+  readonly wanted: readonly Wanted[];
+  readonly folders: readonly Placed[];
+  readonly links: readonly Placed[];
+  /** Files that are here with the right content. */
+  readonly unchanged: number;
+  /** Bytes to fetch. */
+  readonly bytes: number;
+}
+
+interface Placed {
+  readonly file: ArchivedFile;
+  /** Where it goes. */
+  readonly path: string;
+}
+
+interface Wanted extends Placed {
+  /** Bytes that an interrupted pull has left. */
+  readonly have: number;
+}
+
+/** What a file is called until it is whole. */
+const partSuffix = '.labrun-part';
+
+/** Compares what the head lists with what is here. Throws `RefusedError` for a path that would leave the folder. */
+export async function planPull(root: string, files: readonly ArchivedFile[]): Promise<PullPlan> {
+  const wanted: Wanted[] = [];
+  const folders: Placed[] = [];
+  const links: Placed[] = [];
+  let unchanged = 0;
+  for (const file of files) {
+    const placed = { file, path: placeOf(root, file) };
+    if (file.kind === ArchivedFileKind.FOLDER) folders.push(placed);
+    else if (file.kind === ArchivedFileKind.LINK) links.push(placed);
+    else if (await isHere(placed)) unchanged++;
+    else wanted.push({ ...placed, have: await partSize(placed) });
+  }
+  const bytes = wanted.reduce((sum, { file, have }) => sum + Number(file.size) - have, 0);
+  return { root, wanted, folders, links, unchanged, bytes };
+}
+
+/** Fetches what is missing; folders get their modes and links their targets last, so that nothing is written through them. */
+export async function fetchFiles(head: Head, batchId: string, plan: PullPlan, progress: Progress): Promise<void> {
+  await mkdir(plan.root, { recursive: true });
+  for (const { path } of plan.folders) await makeFolder(plan.root, path);
+  let done = 0;
+  const requests = plan.wanted.map(({ file, have }) => ({ job: file.job, path: file.path, offset: BigInt(have) }));
+  let current: Arriving | undefined;
+  try {
+    for await (const chunk of requests.length === 0 ? [] : readFiles(head, batchId, requests)) {
+      const wanted = plan.wanted[chunk.file];
+      if (!wanted) throw new Fault('protocol', 'Cannot pull: the head sent a file that was not asked for');
+      current ??= await Arriving.begin(plan.root, wanted);
+      await current.take(chunk.data, Number(chunk.offset));
+      done += chunk.data.length;
+      progress.update(done, plan.bytes, wanted.file.job);
+      if (!chunk.last) continue;
+      await current.finish();
+      current = undefined;
+    }
+  } finally {
+    await current?.pause();
+  }
+  for (const placed of plan.links) await makeLink(plan.root, placed);
+  for (const { path, file } of plan.folders.toReversed()) await chmod(path, file.mode | 0o700);
+}
+
+/** One file on its way in. Its part stays when the pull is interrupted. */
+class Arriving {
+  readonly #wanted: Wanted;
+  readonly #file: FileHandle;
+  readonly #hash: RunningHash;
+  #offset: number;
+
+  private constructor(wanted: Wanted, file: FileHandle, hash: RunningHash) {
+    this.#wanted = wanted;
+    this.#file = file;
+    this.#hash = hash;
+    this.#offset = wanted.have;
+  }
+
+  static async begin(root: string, wanted: Wanted): Promise<Arriving> {
+    await makeFolder(root, dirname(wanted.path));
+    const part = wanted.path + partSuffix;
+    const hash = startHash();
+    if (wanted.have > 0) for await (const data of createReadStream(part, { end: wanted.have - 1 })) hash.update(data);
+    const file = await open(part, wanted.have > 0 ? 'r+' : 'w', 0o600);
+    return new Arriving(wanted, file, hash);
+  }
+
+  async take(data: Uint8Array, offset: number): Promise<void> {
+    if (offset !== this.#offset)
+      throw new Fault('protocol', `Cannot pull "${this.#wanted.path}": the head left out bytes`);
+    await this.#file.write(data, 0, data.length, offset);
+    this.#hash.update(data);
+    this.#offset += data.length;
+  }
+
+  /** Checks the whole and gives the file its name. */
+  async finish(): Promise<void> {
+    const { path, file } = this.#wanted;
+    await this.#file.close();
+    if (file.hash !== '' && this.#hash.digest() !== file.hash) {
+      await rm(path + partSuffix, { force: true });
+      throw new Fault('damaged', `Cannot pull "${path}": what arrived is not what was archived; pull again`);
+    }
+    await chmod(path + partSuffix, (file.mode & 0o777) | 0o600);
+    await rename(path + partSuffix, path);
+  }
+
+  async pause(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+/** Where a listed file goes. What the head says is checked as if it were a stranger's. */
+function placeOf(root: string, file: ArchivedFile): string {
+  const problem = file.job === '' ? undefined : nameProblem(file.job);
+  const wrong = problem ?? relativePathProblem(file.path);
+  if (wrong !== undefined)
+    throw new RefusedError(refused('invalid', `Cannot pull "${file.job}/${file.path}": its path ${wrong}`));
+  return join(root, file.job, file.path);
+}
+
+async function isHere({ file, path }: Placed): Promise<boolean> {
+  try {
+    const found = await lstat(path);
+    if (!found.isFile() || found.size !== Number(file.size) || file.hash === '') return false;
+    return (await hashFile(path)) === file.hash;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+async function partSize({ file, path }: Placed): Promise<number> {
+  try {
+    const { size } = await lstat(path + partSuffix);
+    return size <= Number(file.size) ? size : 0;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return 0;
+    throw error;
+  }
+}
+
+/** Makes a folder below the root, and refuses to go through a link on the way: it could lead anywhere. */
+async function makeFolder(root: string, path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+  for (let at = path; at.length > root.length; at = dirname(at)) {
+    if ((await lstat(at)).isSymbolicLink()) {
+      throw new RefusedError(
+        refused('invalid', `Cannot pull into "${path}": "${at}" is a link; move it away or pull --to another folder`),
+      );
+    }
+  }
+}
+
+async function makeLink(root: string, { file, path }: Placed): Promise<void> {
+  await makeFolder(root, dirname(path));
+  try {
+    if ((await readlink(path)) === file.linkTarget) return;
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT', 'EINVAL')) throw error;
+  }
+  await rm(path, { force: true });
+  await symlink(file.linkTarget, path);
+}

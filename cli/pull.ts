@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { delay, systemClock } from '../base/clock.ts';
+import { readBatchName } from '../config/batch-name.ts';
+import { formatBytes } from '../config/units.ts';
+import type { Selector } from '../proto/gen/labrun/v1/common.ts';
+import { callerName, chooseSelector, type Head, type HeadOptions, withHead } from './connect.ts';
+import { exitCodeOf, exitCodes } from './exit.ts';
+import { findJobFile } from './job-file.ts';
+import { writeJobsTable } from './jobs-csv.ts';
+import { counted, type Printer } from './print.ts';
+import { startProgress } from './progress.ts';
+import { fetchFiles, planPull } from './pull-files.ts';
+import { listFiles } from './read-files.ts';
+import { readSelector, type SelectorOptions } from './selector.ts';
+
+/** What `pull` can be told. */
+export interface PullOptions extends HeadOptions, SelectorOptions {
+  readonly to?: string;
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** How often a pull goes on after the connection broke, and the pause before, in milliseconds. */
+const triesMax = 8;
+const pauseMs = 1_000;
+
+/**
+ * Brings results here: `DIR/<batch>/<job>/…` and `DIR/<batch>/jobs.csv`. What is here already with the right content is
+ * left alone, what was interrupted goes on where it was, and every file is checked before it gets its name.
+ */
+export async function pull([what]: readonly string[], options: PullOptions, print: Printer): Promise<number> {
+  const choices = await choicesFor(what, options);
+  return withHead(options, async (head) => {
+    const selector = await chooseArchive(head, choices);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await pullOnce(head, selector, options, print);
+      } catch (error) {
+        if (exitCodeOf(error) !== exitCodes.unreachable || tries >= triesMax) throw error;
+        await delay(systemClock, pauseMs * tries);
+      }
+    }
+  });
+}
+
+async function pullOnce(head: Head, selector: Selector, options: PullOptions, print: Printer): Promise<number> {
+  const listing = await listFiles(head, selector, options.include ?? [], options.exclude ?? []);
+  const root = join(resolve(options.to ?? '.'), listing.batch);
+  const plan = await planPull(root, listing.files);
+  const summary = {
+    namespace: listing.namespace,
+    name: listing.batch,
+    folder: root,
+    files: plan.wanted.length,
+    bytes: plan.bytes,
+    unchanged: plan.unchanged,
+  };
+  if (options.dryRun) {
+    if (options.json) print.json({ ...summary, dryRun: true });
+    else for (const { file } of plan.wanted) print.line(`${file.job}/${file.path}\t${formatBytes(Number(file.size))}`);
+    if (!options.json)
+      print.note(
+        `Would fetch ${counted(plan.wanted.length, 'file')}, ${formatBytes(plan.bytes)}; ${plan.unchanged} are here already`,
+      );
+    return exitCodes.done;
+  }
+  const progress = startProgress(print, 'bytes', 'pulling');
+  try {
+    await fetchFiles(head, listing.batchId, plan, progress);
+    if (listing.batchId !== '') await writeJobsTable(head, selector, join(root, 'jobs.csv'));
+  } finally {
+    progress.stop();
+  }
+  if (options.json) print.json(summary);
+  else
+    print.line(
+      `${root}: ${counted(plan.wanted.length, 'file')} fetched (${formatBytes(plan.bytes)}), ${plan.unchanged} unchanged`,
+    );
+  return exitCodes.done;
+}
+
+/** A file that is there names its batch; anything else is a selector. */
+async function choicesFor(what: string | undefined, options: PullOptions): Promise<readonly [Selector, ...Selector[]]> {
+  if (what !== undefined && !existsSync(what)) return readSelector(what, options);
+  const [narrow] = readSelector('', options);
+  const { namespace, name } = await readBatchName(findJobFile(what), callerName());
+  return [{ ...narrow, namespace, batch: name }];
+}
+
+/** Directories that labrun did not write have no batch, but can be pulled: the only reading is left as it is. */
+async function chooseArchive(head: Head, choices: readonly [Selector, ...Selector[]]): Promise<Selector> {
+  try {
+    return await chooseSelector(head, choices);
+  } catch (error) {
+    if (exitCodeOf(error) === exitCodes.notFound) return choices[0];
+    throw error;
+  }
+}
