@@ -1,3 +1,4 @@
+import { lstatSync, readdirSync } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, isSystemError } from '../../base/errors.ts';
@@ -26,10 +27,9 @@ export interface SweepOrder {
  * must be dead. Throws `Fault` (`archive-failed`) when something cannot be kept as it is; nothing is left out silently.
  */
 export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Collected> {
-  await refuseMovedArchive(order.archive);
-  const archived = await walk(order.archive);
+  const archived = isEmptyFolder(order.archive) ? [] : await walk(order.archive);
   const before = order.patterns.length === 0 ? new Map<string, string>() : await readSnapshot(order.snapshot);
-  const chosen = await selectNews(order.work, order.patterns, before);
+  const chosen = order.patterns.length === 0 ? [] : await selectNews(order.work, order.patterns, before);
   const entries = merge(archived, chosen);
   const files = entries.filter(({ kind }) => kind === 'file');
   const found = files.length === 0 ? [] : await hashes.of(files.map(({ source }) => source));
@@ -48,12 +48,18 @@ interface KeptEntry extends WalkEntry {
   readonly kind: 'file' | 'folder' | 'link';
 }
 
-/** A job that put a link in the place of its archive would have us read another folder as its results. */
-async function refuseMovedArchive(archive: string): Promise<void> {
+/**
+ * Whether a job kept nothing, asked synchronously because most short jobs do. A link in the place of the archive would
+ * have us read another folder as its results, and is refused.
+ */
+function isEmptyFolder(archive: string): boolean {
+  const facts = lstatSync(archive, { throwIfNoEntry: false });
+  if (facts && !facts.isDirectory()) throw cannotKeep('.', 'the job replaced its archive folder');
   try {
-    if (!(await lstat(archive)).isDirectory()) throw cannotKeep('.', 'the job replaced its archive folder');
+    return facts === undefined || readdirSync(archive).length === 0;
   } catch (error) {
-    if (!isSystemError(error, 'ENOENT')) throw error; // it removed it: then it keeps nothing there
+    if (isSystemError(error, 'EACCES')) throw cannotKeep('.', 'its mode forbids to read the archive folder');
+    throw error;
   }
 }
 

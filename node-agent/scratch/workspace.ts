@@ -20,6 +20,7 @@ import { contentOf, placeInputs } from './place-inputs.ts';
 import { removeTree } from './remove-tree.ts';
 import { renderTemplates } from './render-templates.ts';
 import { takeSnapshot } from './snapshot.ts';
+import { SpareFolders } from './spare-folders.ts';
 
 /** What working folders are made with. */
 export interface WorkspaceOptions {
@@ -35,17 +36,21 @@ export interface WorkspaceOptions {
 
 /** Working folders below `<root>/attempts`. */
 export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
-  await mkdir(join(options.root, 'attempts'), { recursive: true });
-  const homeOf = (id: AttemptId) => join(options.root, 'attempts', id);
+  const attempts = join(options.root, 'attempts');
+  await mkdir(attempts, { recursive: true });
+  const spares = new SpareFolders(attempts);
+  await spares.clear();
+  const homeOf = (id: AttemptId) => join(attempts, id);
   return {
     homeOf,
-    prepare: (order, build, signal) => prepare(options, attemptFolders(homeOf(order.id)), order, build, signal),
+    prepare: (order, build, signal) =>
+      prepare({ ...options, spares }, attemptFolders(homeOf(order.id)), order, build, signal),
     collect: (order) => sweep(options, attemptFolders(homeOf(order.id)), order),
     async wipe(id) {
       if (!parseAttemptId(id)) throw new Fault('invalid-request', `Cannot wipe "${id}": that is no attempt`);
-      await removeTree(homeOf(id));
+      if (!spares.give(homeOf(id))) await removeTree(homeOf(id));
     },
-    list: () => list(join(options.root, 'attempts')),
+    list: () => list(attempts),
   };
 }
 
@@ -58,7 +63,7 @@ export function neededCapabilities(
 }
 
 async function prepare(
-  options: WorkspaceOptions,
+  options: WorkspaceOptions & { readonly spares: SpareFolders },
   folders: AttemptFolders,
   order: JobOrder,
   build: BuildView | undefined,
@@ -70,11 +75,14 @@ async function prepare(
   const { params, spec } = order;
   const runtime = options.runtimes[group.runtime.kind];
   const capabilities = neededCapabilities(group.needs.capabilities, options.capabilities());
-  makeAttemptFolders(folders);
-  if (build) await copyTree(build.folder, folders.work, signal);
-  else mkdirSync(folders.work);
-  if (runtime.archiveInWork === undefined) mkdirSync(folders.archive);
-  else symlinkSync(join('work', runtime.archiveInWork), folders.archive);
+  const isPlain = build === undefined && runtime.archiveInWork === undefined;
+  if (!isPlain || !options.spares.take(folders.home)) {
+    makeAttemptFolders(folders);
+    if (build) await copyTree(build.folder, folders.work, signal);
+    else mkdirSync(folders.work);
+    if (runtime.archiveInWork === undefined) mkdirSync(folders.archive);
+    else symlinkSync(join('work', runtime.archiveInWork), folders.archive);
+  }
   const from = { ...options, spec, namespace: order.namespace, params, holder: order.id, signal };
   const site: JobSite = {
     runtime: group.runtime,

@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hashBytes } from '../../../base/transfer/hash.ts';
@@ -292,6 +301,45 @@ describe('wiping', () => {
     await kit.workspace.wipe(order.id);
     expect(await kit.workspace.list()).toEqual([]);
     expect(existsSync(join(root, 'precious/file'))).toBe(true);
+  });
+
+  it('leaves nothing of a job to the next one that gets its folders', async () => {
+    const root = scratchFolder();
+    const kit = await aWorkspace(root);
+    const mode = (0o777 & ~process.umask()).toString(8);
+    const clean = 'find .. -mindepth 1 -printf "%P %m\\n" | sort >&2';
+    for (const text of [
+      'true',
+      'chmod 777 .',
+      'touch $TMPDIR/.hidden',
+      'rm -rf $HOME; ln -s / $HOME',
+      'rm -rf $LABRUN_ARCHIVE',
+    ]) {
+      for (const script of [text, clean]) {
+        const order = aJobOrder(
+          aBatchSpec({ runtime: { kind: 'command', run: { kind: 'argv', argv: ['sh', '-c', script] } } }),
+        );
+        const request = await kit.workspace.prepare(order, undefined, never);
+        await (await kit.executor.start(request)).ended;
+        if (script === clean) {
+          const log = readFileSync(join(request.home, 'log'), 'utf8');
+          expect(log.split('\n').map((line) => line.replace(/^(identity|log) \d+$/, '$1'))).toEqual([
+            `archive ${mode}`,
+            `home ${mode}`,
+            'identity',
+            'log',
+            `tmp ${mode}`,
+            `work ${mode}`,
+            '',
+          ]);
+        }
+        await kit.workspace.wipe(order.id);
+        expect(await kit.workspace.list()).toEqual([]);
+        expect(existsSync(request.home)).toBe(false);
+      }
+    }
+    await aWorkspace(root);
+    expect(readdirSync(join(root, 'attempts'))).toEqual([]);
   });
 
   it('removes the home itself when it is a link, not what it points to', async () => {
