@@ -1,6 +1,6 @@
 import { background } from '../base/background.ts';
 import type { AttemptId, Fence } from '../base/ids.ts';
-import { type Assignment, type Attempt, assigned } from './attempts/attempt.ts';
+import { type Assignment, type Attempt, assigned, type Phase } from './attempts/attempt.ts';
 import { holdsCpus, startable } from './attempts/desired.ts';
 import type { AttemptEvent, Effect } from './attempts/event.ts';
 import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/report.ts';
@@ -14,7 +14,19 @@ export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
   /** There is news under this key; `make` says what when it is sent. */
   tell(key: string, make: () => AgentNews | undefined): void;
+  /** The same, when it still holds in a moment. */
+  tellPassing(key: string, make: () => AgentNews | undefined): void;
 }
+
+/** Phases that a short job leaves at once. */
+const passing: ReadonlySet<Phase['kind']> = new Set([
+  'assigned',
+  'staging',
+  'building',
+  'starting',
+  'running',
+  'archiving',
+]);
 
 interface Held {
   attempt: Attempt;
@@ -153,11 +165,14 @@ export class Agent {
   }
 
   #report(id: AttemptId): void {
-    this.#ports.tell(`attempt ${id}`, () => {
+    const make = (): AgentNews | undefined => {
       const attempt = this.#held.get(id)?.attempt;
       const report = attempt && reportOf(attempt, this.#ports.clock.nowMs());
       return report && { kind: 'attempt', report };
-    });
+    };
+    const phase = this.#held.get(id)?.attempt.phase.kind;
+    if (phase && passing.has(phase)) this.#ports.tellPassing(`attempt ${id}`, make);
+    else this.#ports.tell(`attempt ${id}`, make);
   }
 
   /** The head believes in an attempt that is not here: it gets the word that lets it go on. */

@@ -113,6 +113,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
       capabilities: () => agent.inventory.capabilities,
       durable: () => record.durable(),
       tell: (key, make) => uplink.note(key, make),
+      tellPassing: (key, make) => uplink.notePassing(key, make),
     },
     parts.inventory,
   );

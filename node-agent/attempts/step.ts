@@ -85,7 +85,8 @@ function progress(attempt: Attempt, event: Progress, nowMs: number): Step {
         report,
       );
     case 'wiped':
-      return phase.kind === 'wiping' ? to(attempt, { kind: 'wiped' }, save, report) : same(attempt);
+      // Not saved: a restarted agent that finds it wiping wipes what is left and comes here again.
+      return phase.kind === 'wiping' ? to(attempt, { kind: 'wiped' }, report) : same(attempt);
     default:
       return unreachable(event);
   }

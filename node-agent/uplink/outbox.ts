@@ -7,6 +7,8 @@ import type { AgentNews } from '../wire.ts';
  */
 export class Outbox {
   readonly #waiting = new Map<string, () => AgentNews | undefined>();
+  /** Passing news: worth telling only if it still holds in a moment. */
+  readonly #passing = new Map<string, () => AgentNews | undefined>();
 
   get isEmpty(): boolean {
     return this.#waiting.size === 0;
@@ -14,7 +16,19 @@ export class Outbox {
 
   /** There is news under this key; `make` says what, or nothing when it has become pointless. */
   note(key: string, make: () => AgentNews | undefined): void {
+    this.#passing.delete(key);
     this.#waiting.set(key, make);
+  }
+
+  /** The same for news that waits for `settle`, and is replaced by whatever is noted under its key before. */
+  notePassing(key: string, make: () => AgentNews | undefined): void {
+    if (!this.#waiting.has(key)) this.#passing.set(key, make);
+  }
+
+  /** The moment has passed: what is still noted as passing counts. */
+  settle(): void {
+    for (const [key, make] of this.#passing) this.#waiting.set(key, make);
+    this.#passing.clear();
   }
 
   /** Takes out up to `max` pieces of news, oldest first, as they are now. */
@@ -32,5 +46,6 @@ export class Outbox {
   /** A hello is about to say everything. */
   clear(): void {
     this.#waiting.clear();
+    this.#passing.clear();
   }
 }

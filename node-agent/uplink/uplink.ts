@@ -1,8 +1,8 @@
 import type { Address } from '../../base/channel/address.ts';
 import { formatAddress } from '../../base/channel/address.ts';
 import { openClient } from '../../base/channel/client.ts';
-import { delay } from '../../base/clock.ts';
-import { messageOf } from '../../base/errors.ts';
+import { delay, type Timer } from '../../base/clock.ts';
+import { Fault, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { AgentLinkClient } from '../../proto/gen/labrun/v1/agent_link.ts';
@@ -20,12 +20,16 @@ export interface UplinkPorts extends Omit<SessionPorts, 'outbox'> {
   say(line: string): void;
 }
 
+/** How long news of a passing state is held back, in milliseconds. */
+const passingMs = 50;
+
 /** Keeps the agent and its head in touch: dials, redials for ever, and brings news across once the disk has it. */
 export class Uplink {
   readonly #ports: UplinkPorts;
   readonly #outbox = new Outbox();
   readonly #stop = new AbortController();
   #session: Session | undefined;
+  #settling: Timer | undefined;
   #connected = false;
   #waiters: (() => void)[] = [];
   #running: Promise<void> | undefined;
@@ -42,6 +46,16 @@ export class Uplink {
   note(key: string, make: () => AgentNews | undefined): void {
     this.#outbox.note(key, make);
     this.#session?.poke();
+  }
+
+  /** The same for news that will mostly be overtaken: a job of a few milliseconds has one report, its end. */
+  notePassing(key: string, make: () => AgentNews | undefined): void {
+    this.#outbox.notePassing(key, make);
+    this.#settling ??= this.#ports.clock.setTimer(passingMs, () => {
+      this.#settling = undefined;
+      this.#outbox.settle();
+      this.#session?.poke();
+    });
   }
 
   /** Resolves while a head of our cluster listens: at once, or when it is back. */
@@ -61,6 +75,7 @@ export class Uplink {
 
   async close(): Promise<void> {
     this.#stop.abort(new Error('the agent is stopping'));
+    this.#settling?.cancel();
     await this.#running;
   }
 
@@ -85,7 +100,7 @@ export class Uplink {
         });
         await this.#session.run(signal);
       } catch (error) {
-        const why = signal.aborted ? 'stopping' : messageOf(error);
+        const why = signal.aborted ? 'stopping' : reasonOf(error);
         if (this.#connected) say(`disconnected: ${why}`);
         // Every try fails alike while a head is down; only a new reason is news.
         else if (why !== told && !signal.aborted) say(`not connected to ${formatAddress(address)}: ${why}; trying on`);
@@ -106,4 +121,9 @@ export class Uplink {
     this.#waiters = [];
     for (const resume of waiters) resume();
   }
+}
+
+/** What to say of a connection that ended: the transport's own words help nobody. */
+function reasonOf(error: unknown): string {
+  return error instanceof Fault && error.code === 'UNAVAILABLE' ? 'no head answers' : messageOf(error);
 }

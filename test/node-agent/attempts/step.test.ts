@@ -40,7 +40,6 @@ describe('the life of an attempt', () => {
       'save',
       'save',
       'wipe',
-      'save',
     ]);
   });
 
