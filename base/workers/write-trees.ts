@@ -1,0 +1,45 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parentPort } from 'node:worker_threads';
+import { assert } from '../assert.ts';
+import { isSystemError, messageOf } from '../errors.ts';
+import type { Tree, TreeResult } from '../transfer/tree.ts';
+
+/**
+ * Writes small trees of files with synchronous calls, away from the main thread: several times as fast as awaiting each
+ * file, and it delays nobody. Each tree is made aside and renamed into place.
+ */
+assert(parentPort, 'this file is a worker');
+const port = parentPort;
+port.on('message', (request: { readonly id: number; readonly trees: readonly Tree[] }) => {
+  port.postMessage({ id: request.id, results: request.trees.map(write) });
+});
+
+function write(tree: Tree): TreeResult {
+  try {
+    rmSync(tree.temporary, { recursive: true, force: true });
+    mkdirSync(tree.temporary);
+    for (const { path, mode } of tree.folders) mkdirSync(join(tree.temporary, path), { recursive: true, mode });
+    for (const { path, data, mode } of tree.files) writeFileSync(join(tree.temporary, path), data, { mode });
+    for (const { path, target } of tree.links) symlinkSync(target, join(tree.temporary, path));
+    rename(tree.temporary, tree.target);
+    return { kind: 'made' };
+  } catch (error) {
+    if (isSystemError(error, 'ENOTEMPTY', 'EEXIST')) return { kind: 'exists' };
+    return { kind: 'failed', code: errorCode(error), message: messageOf(error) };
+  }
+}
+
+function rename(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    mkdirSync(dirname(to), { recursive: true });
+    renameSync(from, to);
+  }
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
