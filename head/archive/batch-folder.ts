@@ -1,0 +1,93 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir, open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { isSystemError } from '../../base/errors.ts';
+import { asBatchId, type BatchId } from '../../base/ids.ts';
+import { syncFolder } from './durable.ts';
+import type { ArchiveLayout, BatchPlace } from './layout.ts';
+
+/** A batch by its names. */
+export interface BatchNames {
+  readonly batchId: BatchId;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Whose a folder `<namespace>/<batch>` is. `foreign`: there is one, and labrun did not write it. */
+export type FolderOwner = BatchId | 'foreign' | undefined;
+
+/** Reads whose a batch's folder is: `batch.json` begins with the id for this. */
+export async function ownerOf(layout: ArchiveLayout, namespace: string, name: string): Promise<FolderOwner> {
+  const place = { namespace, name, batchId: '' as BatchId, replaced: false }; // the id names only replaced folders
+  try {
+    const file = await open(layout.batchOwn(place, 'batch.json'), 'r');
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
+      const match = /^\{"id":"([0-9A-Z]{26})"/.exec(buffer.toString('latin1', 0, bytesRead));
+      return asBatchId(match?.[1] ?? '') ?? 'foreign';
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error;
+  }
+  return (await exists(layout.batchFolder(place))) ? 'foreign' : undefined;
+}
+
+/** Makes the folder of a batch with its `batch.json`, whole or not at all. `body` is the JSON after the id's comma. */
+export async function writeBatchFile(
+  layout: ArchiveLayout,
+  batch: BatchNames,
+  body: AsyncIterable<string | Uint8Array>,
+): Promise<void> {
+  const { batchId } = batch;
+  await writeWhole(layout.batchOwn({ ...batch, replaced: false }, 'batch.json'), beginWithId(batchId, body));
+}
+
+/** Writes `jobs.jsonl`: how every job of a batch that has ended, ended. */
+export async function writeJobsFile(path: string, pages: AsyncIterable<string>): Promise<void> {
+  await writeWhole(path, pages);
+}
+
+/** Where a batch's tree is now: at its name, or aside when another has taken that. */
+export async function placeOf(layout: ArchiveLayout, batch: BatchNames): Promise<BatchPlace> {
+  const { batchId, namespace, name } = batch;
+  const owner = await ownerOf(layout, namespace, name);
+  return { batchId, namespace, name, replaced: owner !== undefined && owner !== batchId };
+}
+
+/** Moves a batch's tree aside, because another takes its name. Repeatable. */
+export async function moveReplaced(layout: ArchiveLayout, batch: BatchNames): Promise<void> {
+  if ((await ownerOf(layout, batch.namespace, batch.name)) !== batch.batchId) return;
+  const from = layout.batchFolder({ ...batch, replaced: false });
+  const to = layout.batchFolder({ ...batch, replaced: true });
+  await mkdir(dirname(to), { recursive: true });
+  await rename(from, to);
+  await syncFolder(dirname(to));
+  await syncFolder(dirname(from));
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await (await open(path, 'r')).close();
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+async function writeWhole(path: string, body: AsyncIterable<string | Uint8Array>): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.part`;
+  await pipeline(Readable.from(body), createWriteStream(temporary, { flush: true, mode: 0o644 }));
+  await rename(temporary, path);
+  await syncFolder(dirname(path));
+}
+
+async function* beginWithId(id: BatchId, body: AsyncIterable<string | Uint8Array>) {
+  yield `{"id":${JSON.stringify(id)},`;
+  yield* body;
+}

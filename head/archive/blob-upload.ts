@@ -1,0 +1,106 @@
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { RefusedError, refused } from '../../base/errors.ts';
+import { hashBeginning } from '../../base/transfer/chunk.ts';
+import { type ContentHash, type RunningHash, startHash } from '../../base/transfer/hash.ts';
+
+interface Start {
+  /** The partial file. */
+  readonly part: string;
+  readonly hash: ContentHash;
+  readonly sizeBytes: number;
+  readonly offset: number;
+  /** Called once, when the upload is over. */
+  readonly release: () => void;
+}
+
+/** One content on its way in: bytes in order into a partial file that survives an interruption. */
+export class BlobUpload {
+  readonly hash: ContentHash;
+  readonly part: string;
+  readonly sizeBytes: number;
+  readonly #file: FileHandle;
+  readonly #running: RunningHash;
+  readonly #release: () => void;
+  #offset: number;
+  #closed = false;
+
+  private constructor(start: Start, file: FileHandle, running: RunningHash) {
+    this.hash = start.hash;
+    this.part = start.part;
+    this.sizeBytes = start.sizeBytes;
+    this.#offset = start.offset;
+    this.#release = start.release;
+    this.#file = file;
+    this.#running = running;
+  }
+
+  /** Throws `RefusedError` "conflict" when the upload is to go on past what is here. */
+  static async open(start: Start): Promise<BlobUpload> {
+    const file = await open(start.part, start.offset === 0 ? 'w+' : 'r+', 0o600).catch((error: unknown) => {
+      throw start.offset > 0 ? notHere(start.hash) : error;
+    });
+    try {
+      const running = startHash();
+      if ((await hashBeginning(running, start.part, start.offset)) < start.offset) throw notHere(start.hash);
+      await file.truncate(start.offset);
+      return new BlobUpload(start, file, running);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  get complete(): boolean {
+    return this.#offset === this.sizeBytes;
+  }
+
+  /** Throws `RefusedError` when the bytes do not follow those before, or pass the size that was said. */
+  async write(offset: number, data: Uint8Array): Promise<void> {
+    if (offset !== this.#offset) {
+      throw new RefusedError(
+        refused('invalid', `Cannot take "${this.hash}": bytes at ${offset} follow ${this.#offset}`),
+      );
+    }
+    if (offset + data.length > this.sizeBytes) {
+      throw new RefusedError(refused('conflict', changed(this.hash, `has more than its ${this.sizeBytes} bytes`)));
+    }
+    this.#running.update(data);
+    for (let from = 0; from < data.length; ) {
+      const { bytesWritten } = await this.#file.write(data, from, data.length - from, this.#offset + from);
+      from += bytesWritten;
+    }
+    this.#offset += data.length;
+  }
+
+  /** Checks the whole content and puts it on the disk. A wrong one is dropped: going on with it would never end well. */
+  async finish(): Promise<void> {
+    const right = this.complete && this.#running.digest() === this.hash;
+    try {
+      if (right) {
+        await this.#file.chmod(0o444);
+        await this.#file.sync();
+      } else if (this.complete) await rm(this.part, { force: true });
+    } finally {
+      await this.close();
+    }
+    if (!right) {
+      throw new RefusedError(refused('conflict', changed(this.hash, 'has another hash than was said')));
+    }
+  }
+
+  /** Ends it; what has arrived stays for the next try. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#file.close();
+    this.#release();
+  }
+}
+
+function changed(hash: ContentHash, how: string): string {
+  return `Cannot take "${hash}": its content ${how}; the file changed while it was uploaded, so submit again`;
+}
+
+function notHere(hash: ContentHash): RefusedError {
+  return new RefusedError(refused('conflict', `Cannot go on with "${hash}": less of it is here; ask what is missing`));
+}

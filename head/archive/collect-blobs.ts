@@ -1,0 +1,63 @@
+import { background } from '../../base/background.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import type { ContentHash } from '../../base/transfer/hash.ts';
+import { type BlobStore, holdMs } from './blobs.ts';
+
+/** Shortest time between two rounds, in milliseconds: each looks at every hold. */
+const roundMinMs = 600_000;
+
+/**
+ * Drops content once no batch needs it and every hold on it has run out. One timer, set to when the next hold does;
+ * `pinned` answers what the batches of each namespace need now.
+ */
+export class BlobCollector {
+  readonly #blobs: BlobStore;
+  readonly #clock: Clock;
+  readonly #pinned: () => Promise<ReadonlyMap<string, ReadonlySet<ContentHash>>>;
+  #timer: Timer | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(blobs: BlobStore, clock: Clock, pinned: () => Promise<ReadonlyMap<string, ReadonlySet<ContentHash>>>) {
+    this.#blobs = blobs;
+    this.#clock = clock;
+    this.#pinned = pinned;
+  }
+
+  start(): void {
+    this.#setTimer(roundMinMs);
+  }
+
+  /** One round; answers how long until the next hold runs out, in milliseconds. */
+  async collect(): Promise<number> {
+    this.#blobs.beginRound();
+    const pinned = await this.#pinned();
+    const nowMs = this.#clock.nowMs();
+    const wanted = new Set<ContentHash>();
+    let nextMs = holdMs;
+    for await (const { namespace, hash, renewedAtMs } of this.#blobs.holds()) {
+      const leftMs = renewedAtMs + holdMs - nowMs;
+      if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
+      if (leftMs > 0 || pinned.get(namespace)?.has(hash)) wanted.add(hash);
+      else await this.#blobs.dropHold(namespace, hash);
+    }
+    for await (const hash of this.#blobs.contents()) {
+      if (!wanted.has(hash)) await this.#blobs.dropContent(hash);
+    }
+    return Math.max(roundMinMs, nextMs);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  #setTimer(delayMs: number): void {
+    if (this.#closed) return;
+    this.#timer = this.#clock.setTimer(delayMs, () => {
+      this.#running = this.collect().then((nextMs) => this.#setTimer(nextMs));
+      background(this.#running);
+    });
+  }
+}

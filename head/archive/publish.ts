@@ -1,0 +1,207 @@
+import { atOnce } from '../../base/at-once.ts';
+import { Fault } from '../../base/errors.ts';
+import { attemptId, type BatchId } from '../../base/ids.ts';
+import type { Tree } from '../../base/transfer/tree.ts';
+import { type JobFacts, viewJob } from '../job-view.ts';
+import type { HeadEngine } from '../ports.ts';
+import type { Batch } from '../scheduler/state.ts';
+import type { NamedJob, Specs } from '../specs.ts';
+
+import { batchFileBody, type SubmittedPart } from './batch-file.ts';
+import { moveReplaced, ownerOf, placeOf, writeBatchFile, writeJobsFile } from './batch-folder.ts';
+import type { BlobStore } from './blobs.ts';
+import type { ArchiveLayout } from './layout.ts';
+import type { AcceptedAttempt } from './meta-file.ts';
+import { type Destination, inlineTree, publishStaged, takePlace } from './publish-attempt.ts';
+import type { ArchiveRecord } from './publisher.ts';
+import type { Staging } from './staging.ts';
+import type { TreeWriter } from './tree-writer.ts';
+
+/** What making the tree needs. */
+export interface PublishPorts {
+  readonly layout: ArchiveLayout;
+  readonly engine: Pick<HeadEngine, 'query'>;
+  readonly staging: Staging;
+  readonly specs: Specs;
+  readonly blobs: BlobStore;
+  readonly trees: TreeWriter;
+  /** labrun's own version, for `meta.json`. */
+  readonly version: string;
+}
+
+/** Staged archives moved at once. */
+const movesAtOnce = 8;
+/** Jobs read in one turn of the engine. */
+const pageJobs = 2_000;
+
+type Accepted = ArchiveRecord & { readonly event: Extract<ArchiveRecord['event'], { kind: 'archive-accepted' }> };
+
+/** Makes records part of the archive's tree, in order. Every step is repeatable. Rejects when the disk says no. */
+export async function publish(ports: PublishPorts, records: readonly ArchiveRecord[]): Promise<void> {
+  let run: Accepted[] = [];
+  let jobs = new Set<string>();
+  const flush = async () => {
+    await publishAttempts(ports, run);
+    run = [];
+    jobs = new Set();
+  };
+  for (const record of records) {
+    const { event } = record;
+    if (event.kind === 'archive-accepted') {
+      const job = `${event.attempt.batchId}.${event.attempt.index}`;
+      // Two attempts of one job take its folder one after the other.
+      if (jobs.has(job)) await flush();
+      jobs.add(job);
+      run.push({ ...record, event });
+      continue;
+    }
+    await flush();
+    if (event.kind === 'attempt-lost' || event.kind === 'attempt-returned') {
+      await ports.staging.drop(attemptId(event.attempt, event.attempt.attempt));
+    } else if (event.kind === 'batch-ended') await writeJobs(ports, event.batchId);
+    else await writeBatch(ports, event.batchId, event.kind === 'batch-submitted' ? event.replaces : undefined);
+  }
+  await flush();
+}
+
+async function publishAttempts(ports: PublishPorts, records: readonly Accepted[]): Promise<void> {
+  const trees: Tree[] = [];
+  const inlined: { accepted: AcceptedAttempt; to: Destination }[] = [];
+  const staged: { accepted: AcceptedAttempt; to: Destination }[] = [];
+  for (const [batchId, group] of byBatch(records)) {
+    const batch = await batchFacts(ports, batchId, group);
+    const to = { place: batch.place, withOutputFile: batch.origin === 'distribute', versions: { head: ports.version } };
+    for (const record of group) {
+      const accepted = batch.accepted(record);
+      const { inline } = record.event;
+      if (!inline) staged.push({ accepted, to });
+      else {
+        inlined.push({ accepted, to });
+        trees.push(await inlineTree(ports.layout, accepted, inline, to));
+      }
+    }
+  }
+  await atOnce(movesAtOnce, staged, async ({ accepted, to }) => {
+    await ports.staging.forget(attemptId({ batchId: to.place.batchId, index: accepted.index }, accepted.attempt));
+    await publishStaged(ports.layout, accepted, to);
+  });
+  await writeTrees(ports, trees, inlined);
+}
+
+async function writeTrees(
+  ports: PublishPorts,
+  trees: readonly Tree[],
+  of: readonly { accepted: AcceptedAttempt; to: Destination }[],
+): Promise<void> {
+  if (trees.length === 0) return;
+  const results = await ports.trees.write(trees);
+  for (const [at, result] of results.entries()) {
+    const tree = trees[at];
+    const owner = of[at];
+    if (!tree || !owner || result.kind === 'made') continue;
+    if (result.kind === 'failed') throw new Fault(result.code, `Cannot write "${tree.target}": ${result.message}`);
+    await takePlace(ports.layout, owner.accepted, owner.to.place, tree.temporary);
+    await ports.trees.discard(tree.temporary);
+  }
+}
+
+/** What the attempts of one batch have in common. */
+async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readonly Accepted[]) {
+  const facts = await ports.engine.query((state) => {
+    const batch = needBatch(state.batches.get(batchId), batchId);
+    const rows = records.map(({ event: { attempt } }) => ({
+      part: batch.rows.part[attempt.index] ?? 0,
+      specIndex: batch.rows.specIndex[attempt.index] ?? 0,
+    }));
+    const { namespace, name, origin } = batch;
+    return { namespace, name, origin, parts: batch.parts.map(({ specHash }) => ({ specHash })), rows };
+  });
+  const naming = await ports.specs.naming(facts.parts);
+  const place = await placeOf(ports.layout, { batchId, namespace: facts.namespace, name: facts.name });
+  const position = new Map(records.map((record, at) => [record, at]));
+  const accepted = (record: Accepted): AcceptedAttempt => {
+    const { attempt, outcome, manifestHash, startedAtMs, endedAtMs } = record.event;
+    const at = position.get(record) ?? 0;
+    const job = naming(facts.rows[at] ?? { part: 0, specIndex: 0 });
+    const node = record.actor.name; // agents report, so this is the node
+    const { index, attempt: number } = attempt;
+    return { record, index, attempt: number, job, node, outcome, manifestHash, startedAtMs, endedAtMs };
+  };
+  return { place, origin: facts.origin, accepted };
+}
+
+async function writeBatch(ports: PublishPorts, batchId: BatchId, replaces: BatchId | undefined): Promise<void> {
+  const { layout, engine, blobs } = ports;
+  const { batch, old } = await engine.query((state) => {
+    const { namespace, name, origin, submittedBy, submittedAtMs, parts } = needBatch(
+      state.batches.get(batchId),
+      batchId,
+    );
+    const replaced = replaces && state.batches.get(replaces);
+    return {
+      batch: { batchId, namespace, name, origin, submittedBy, submittedAtMs, parts: [...parts] },
+      old: replaced && { batchId: replaced.id, namespace: replaced.namespace, name: replaced.name },
+    };
+  });
+  if (old) await moveReplaced(layout, old);
+  const owner = await ownerOf(layout, batch.namespace, batch.name);
+  // A later batch of the name has taken the place already: this record is being repeated.
+  if (owner !== undefined && owner !== batchId) return;
+  const parts = batch.parts.map(
+    (submission): SubmittedPart => ({ submission, submittedBy: batch.submittedBy, submittedAtMs: batch.submittedAtMs }),
+  );
+  await writeBatchFile(layout, batch, batchFileBody(blobs, batch, parts));
+}
+
+async function writeJobs(ports: PublishPorts, batchId: BatchId): Promise<void> {
+  const batch = await ports.engine.query((state) => {
+    const { namespace, name, parts, ended } = needBatch(state.batches.get(batchId), batchId);
+    return { batchId, namespace, name, parts: parts.map(({ specHash }) => ({ specHash })), ended };
+  });
+  if (!batch.ended) return; // it goes on: retried, or extended
+  const naming = await ports.specs.naming(batch.parts);
+  const path = ports.layout.batchOwn(await placeOf(ports.layout, batch), 'jobs.jsonl');
+  await writeJobsFile(path, jobLines(ports.engine, batchId, naming));
+}
+
+async function* jobLines(
+  engine: PublishPorts['engine'],
+  batchId: BatchId,
+  naming: (at: JobFacts) => NamedJob,
+): AsyncGenerator<string> {
+  for (let first = 0; ; first += pageJobs) {
+    const page = await engine.query((state) => {
+      const batch = needBatch(state.batches.get(batchId), batchId);
+      const indices = Array.from({ length: Math.min(pageJobs, batch.rows.count - first) }, (_, at) => first + at);
+      return indices.map((index) => viewJob(state, batch, index));
+    });
+    if (page.length === 0) return;
+    let lines = '';
+    for (const job of page) {
+      const { name, params } = naming(job);
+      const { index, state, node, attempt, reason, message, exitCode, startedAtMs, finishedAtMs } = job;
+      const times = { startedAt: isoTime(startedAtMs), finishedAt: isoTime(finishedAtMs) };
+      lines += `${JSON.stringify({ job: name, index, params, state, node, attempt, reason, message, exitCode, ...times })}\n`;
+    }
+    yield lines;
+  }
+}
+
+function isoTime(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}
+
+function byBatch(records: readonly Accepted[]): Map<BatchId, Accepted[]> {
+  const groups = new Map<BatchId, Accepted[]>();
+  for (const record of records) {
+    const group = groups.get(record.event.attempt.batchId);
+    if (group) group.push(record);
+    else groups.set(record.event.attempt.batchId, [record]);
+  }
+  return groups;
+}
+
+function needBatch(batch: Batch | undefined, batchId: BatchId): Batch {
+  if (!batch) throw new Fault('lost', `Cannot publish: there is no batch ${batchId}`);
+  return batch;
+}

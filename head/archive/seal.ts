@@ -1,0 +1,95 @@
+import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { atOnce } from '../../base/at-once.ts';
+import { chunksOf } from '../../base/transfer/chunk.ts';
+import type { ContentHash } from '../../base/transfer/hash.ts';
+import { type ManifestEntry, readManifest, stagedPathOf } from '../../base/transfer/manifest.ts';
+import { diskTrouble, syncFile, syncFolder } from './durable.ts';
+import type { StagedAttempt } from './staged-attempt.ts';
+
+/** Whether what is staged is what the manifest says. */
+export type Sealed =
+  | { readonly kind: 'sealed' }
+  /** These are to be sent again, by their names on the wire. */
+  | { readonly kind: 'mismatch'; readonly paths: readonly string[] };
+
+/** Disk flushes at once: they share the journal's commits. */
+const syncsAtOnce = 32;
+/** Paths named in one request to send again; the rest is found the next time. */
+const mismatchesMax = 1000;
+
+/**
+ * Compares everything staged of an attempt with its manifest, drops what the manifest does not list, makes its folders
+ * and links, and brings all of it to the disk. After "sealed" the folder changes no more. Throws `RefusedError` for a
+ * manifest that is no manifest, or a full disk.
+ */
+export async function sealAttempt(attempt: StagedAttempt, manifestHash: ContentHash): Promise<Sealed> {
+  await attempt.unseal();
+  await attempt.seal();
+  try {
+    if ((await attempt.hashOf('manifest')) !== manifestHash) {
+      await attempt.unseal();
+      return { kind: 'mismatch', paths: ['manifest'] };
+    }
+    const paths = await compare(attempt);
+    if (paths.length > 0) {
+      await attempt.unseal();
+      return { kind: 'mismatch', paths };
+    }
+    await flush(attempt.folder);
+    return { kind: 'sealed' };
+  } catch (error) {
+    await attempt.unseal();
+    throw diskTrouble(error, 'accept an archive');
+  }
+}
+
+/** The names of files that are not here as listed. */
+async function compare(attempt: StagedAttempt): Promise<string[]> {
+  const wrong: string[] = [];
+  const listed = new Set(['manifest', 'log']);
+  const links: Extract<ManifestEntry, { kind: 'link' }>[] = [];
+  for await (const entry of readManifest(bytesOf(join(attempt.folder, 'manifest')))) {
+    const path = stagedPathOf(entry.path);
+    if (entry.kind === 'link') links.push(entry);
+    else if (entry.kind === 'folder') await makeFolder(join(attempt.folder, path), entry.mode);
+    else {
+      listed.add(path);
+      if (attempt.facts(path)?.sizeBytes !== entry.sizeBytes || (await attempt.hashOf(path)) !== entry.hash) {
+        wrong.push(path);
+        if (wrong.length >= mismatchesMax) return wrong;
+      } else await chmod(join(attempt.folder, path), keepable(entry.mode));
+    }
+  }
+  if (wrong.length > 0) return wrong;
+  for (const { path } of attempt.list()) if (!listed.has(path)) await attempt.remove(path);
+  for (const { path, target } of links) await attempt.addLink(stagedPathOf(path), target);
+  return [];
+}
+
+/** Modes are the job's, but the head must be able to read, move and one day remove what it keeps. */
+function keepable(mode: number): number {
+  return (mode & 0o777) | 0o600;
+}
+
+async function makeFolder(path: string, mode: number): Promise<void> {
+  await mkdir(path, { recursive: true });
+  await chmod(path, keepable(mode) | 0o700);
+}
+
+async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
+  for await (const { data } of chunksOf(path, 0)) yield data;
+}
+
+/** Brings a folder and all that is in it to the disk. */
+async function flush(folder: string): Promise<void> {
+  const folders = [folder];
+  const files: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    if (entry.isDirectory()) folders.push(join(entry.parentPath, entry.name));
+    else if (entry.isFile()) files.push(join(entry.parentPath, entry.name));
+  }
+  await atOnce(syncsAtOnce, files, syncFile);
+  await atOnce(syncsAtOnce, folders.reverse(), syncFolder);
+  await syncFolder(join(folder, '..'));
+}

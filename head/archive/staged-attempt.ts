@@ -1,0 +1,220 @@
+import { lstat, mkdir, readdir, rm, stat, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { assert } from '../../base/assert.ts';
+import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
+import type { ContentHash } from '../../base/transfer/hash.ts';
+import { manifestEntriesMax, manifestPathProblem } from '../../base/transfer/manifest.ts';
+import { diskTrouble } from './durable.ts';
+import { type Piece, StagedFile, type Taken } from './staged-file.ts';
+
+/** Files of one attempt that may be open at once; the longest unused is closed first. */
+const openMax = 64;
+
+/** What is here of a file. */
+export interface StagedFacts {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly hash: ContentHash | undefined;
+}
+
+/** The files of one attempt on their way in. Pieces of one file are taken in the order they came. */
+export class StagedAttempt {
+  readonly folder: string;
+  readonly #files: Map<string, StagedFile>;
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #open = new Map<string, StagedFile>();
+  readonly #links: string[] = [];
+  readonly #listeners = new Set<(path: string) => void>();
+  #sealed = false;
+  #closed = false;
+
+  private constructor(folder: string, files: Map<string, StagedFile>) {
+    this.folder = folder;
+    this.#files = files;
+  }
+
+  /** Picks up what an earlier head or stream has left. */
+  static async open(folder: string): Promise<StagedAttempt> {
+    const files = new Map<string, StagedFile>();
+    await dropLinks(folder);
+    for await (const path of filesUnder(folder, '')) {
+      files.set(path, new StagedFile(join(folder, path), (await stat(join(folder, path))).size));
+    }
+    return new StagedAttempt(folder, files);
+  }
+
+  /** Takes a piece of a file. Throws `RefusedError` for a bad path, a full disk, or an attempt being accepted. */
+  async take(path: string, piece: Piece): Promise<Taken> {
+    const taken = await this.#inTurn(path, async () => {
+      if (this.#sealed) {
+        throw new RefusedError(refused('conflict', `Cannot take "${path}": the attempt's end is being accepted`));
+      }
+      const file = this.#file(path);
+      try {
+        const answer = await this.#takeMakingWay(path, file, piece);
+        await this.#noteOpen(path, file);
+        return answer;
+      } catch (error) {
+        await file.close();
+        throw diskTrouble(error, `take "${path}"`);
+      }
+    });
+    for (const listener of this.#listeners) listener(path);
+    return taken;
+  }
+
+  /** Everything that is here. */
+  list(): StagedFacts[] {
+    return [...this.#files].map(([path, file]) => ({ path, sizeBytes: file.sizeBytes, hash: file.verified }));
+  }
+
+  facts(path: string): StagedFacts | undefined {
+    const file = this.#files.get(path);
+    return file && { path, sizeBytes: file.sizeBytes, hash: file.verified };
+  }
+
+  /** The hash of a file's present content; nothing when the file is not here. */
+  async hashOf(path: string): Promise<ContentHash | undefined> {
+    const file = this.#files.get(path);
+    return file && (await this.#inTurn(path, () => file.currentHash()));
+  }
+
+  /** Removes a file, such as one the job deleted after it had travelled. */
+  async remove(path: string): Promise<void> {
+    await this.#inTurn(path, async () => {
+      const file = this.#files.get(path);
+      await file?.close();
+      this.#files.delete(path);
+      await rm(join(this.folder, path), { force: true });
+    });
+  }
+
+  /** Whether it is over for good: accepted, or dropped. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Ends it for good, and tells those who listen. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.seal();
+    for (const listener of this.#listeners) listener('');
+  }
+
+  /** Takes nothing more until `unseal`, and closes every file. */
+  async seal(): Promise<void> {
+    this.#sealed = true;
+    await Promise.allSettled(this.#turns.values());
+    for (const file of this.#open.values()) await file.close();
+    this.#open.clear();
+  }
+
+  /** Makes a symbolic link of the manifest. Only while sealed: nothing may be written through it. */
+  async addLink(path: string, target: string): Promise<void> {
+    assert(this.#sealed, 'links come last');
+    const where = join(this.folder, path);
+    await mkdir(dirname(where), { recursive: true });
+    await symlink(target, where);
+    this.#links.push(where);
+  }
+
+  /** Takes pieces again: what is here was not what the manifest says. */
+  async unseal(): Promise<void> {
+    for (const where of this.#links.splice(0)) await rm(where, { force: true });
+    this.#sealed = false;
+  }
+
+  /** Calls `listener` whenever something arrives, until the returned function is called. */
+  onArrival(listener: (path: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #file(path: string): StagedFile {
+    const known = this.#files.get(path);
+    if (known) return known;
+    const problem = stagedPathProblem(path);
+    if (problem) throw new RefusedError(refused('invalid', `Cannot take "${path}": it ${problem}`));
+    if (this.#files.size >= manifestEntriesMax) {
+      throw new RefusedError(
+        refused('limit', `Cannot take "${path}": the attempt has over ${manifestEntriesMax} files`),
+      );
+    }
+    const file = new StagedFile(join(this.folder, path), 0);
+    this.#files.set(path, file);
+    return file;
+  }
+
+  /** A job may have made a folder where a file was that had travelled already, or the other way round. */
+  async #takeMakingWay(path: string, file: StagedFile, piece: Piece): Promise<Taken> {
+    try {
+      return await file.take(piece);
+    } catch (error) {
+      if (!isSystemError(error, 'ENOTDIR', 'EISDIR', 'EEXIST')) throw error;
+    }
+    for (const other of [...this.#files.keys()]) {
+      if (path.startsWith(`${other}/`) || other.startsWith(`${path}/`)) await this.remove(other);
+    }
+    if ((await lstat(file.path).catch(() => undefined))?.isDirectory()) await rm(file.path, { recursive: true });
+    return await file.take(piece);
+  }
+
+  async #noteOpen(path: string, file: StagedFile): Promise<void> {
+    this.#open.delete(path);
+    if (file.isOpen) this.#open.set(path, file);
+    if (this.#open.size <= openMax) return;
+    for (const [oldestPath, oldest] of this.#open) {
+      // One that is in use keeps its handle; it comes back here after its piece.
+      if (this.#turns.has(oldestPath)) continue;
+      this.#open.delete(oldestPath);
+      await oldest.close();
+      return;
+    }
+  }
+
+  async #inTurn<T>(path: string, act: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(path);
+    const turn = before === undefined ? act() : before.then(act, act);
+    this.#turns.set(path, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(path) === turn) this.#turns.delete(path);
+    }
+  }
+}
+
+/** What is wrong with the name of a file on the wire, or nothing. */
+function stagedPathProblem(path: string): string | undefined {
+  if (path === 'log' || path === 'manifest') return undefined;
+  if (!path.startsWith('archive/')) return 'is neither "log", "manifest" nor under "archive/"';
+  return manifestPathProblem(path.slice('archive/'.length), undefined);
+}
+
+async function* filesUnder(folder: string, below: string): AsyncGenerator<string> {
+  let entries: Awaited<ReturnType<typeof listFolder>>;
+  try {
+    entries = await listFolder(join(folder, below));
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return;
+    throw error;
+  }
+  for (const entry of entries) {
+    const path = below === '' ? entry.name : `${below}/${entry.name}`;
+    if (entry.isDirectory()) yield* filesUnder(folder, path);
+    else if (entry.isFile() && stagedPathProblem(path) === undefined) yield path;
+  }
+}
+
+/** Links that an accepted manifest would have made, had the head not been restarted just then. */
+async function dropLinks(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch((error: unknown) => {
+    if (isSystemError(error, 'ENOENT')) return [];
+    throw error;
+  });
+  for (const entry of entries) if (entry.isSymbolicLink()) await rm(join(entry.parentPath, entry.name));
+}
+
+function listFolder(path: string) {
+  return readdir(path, { withFileTypes: true });
+}

@@ -1,0 +1,83 @@
+import { attemptId } from '../base/ids.ts';
+import type { Attempt } from './scheduler/attempt.ts';
+import type { FailureReason } from './scheduler/event.ts';
+import { type Batch, type ClusterState, failureReasons, rowStates } from './scheduler/state.ts';
+import type { SpecPlace } from './specs.ts';
+
+/** What people see a job do. */
+export type JobState = Exclude<(typeof rowStates)[number], 'live'> | Attempt['phase']['kind'] | 'cancelling' | 'lapsed';
+
+/** Every state a job can be seen in, in the order of its life. */
+export const jobStates: readonly JobState[] = [
+  'queued',
+  'held',
+  'assigned',
+  'staging',
+  'building',
+  'running',
+  'paused',
+  'archiving',
+  'cancelling',
+  'lapsed',
+  'succeeded',
+  'failed',
+  'cancelled',
+];
+
+/** A job as people see it, but for its name and parameters, which only its spec knows. */
+export interface JobFacts extends SpecPlace {
+  readonly index: number;
+  readonly state: JobState;
+  readonly node: string;
+  readonly attempt: number;
+  readonly reason: FailureReason | undefined;
+  readonly message: string;
+  readonly exitCode: number | undefined;
+  readonly startedAtMs: number | undefined;
+  readonly finishedAtMs: number | undefined;
+}
+
+/** Puts a job together from its row and, while it lives, its attempt. */
+export function viewJob(state: ClusterState, batch: Batch, index: number): JobFacts {
+  const { rows } = batch;
+  const number = rows.attempts[index] ?? 0;
+  const live = jobState(state, batch, index);
+  const nodeId = rows.nodeIds[(rows.node[index] ?? 0) - 1];
+  const attempt = state.attempts.get(attemptId({ batchId: batch.id, index }, number));
+  const node = state.nodes.get(attempt?.nodeId ?? nodeId ?? ('' as never)); // the empty id finds no node
+  const exitCode = rows.exitCode[index] ?? -1;
+  const phase = attempt?.phase;
+  const startedAtMs = phase && 'startedAtMs' in phase ? phase.startedAtMs : secondsAt(rows.startedS[index]);
+  return {
+    index,
+    state: live,
+    node: node?.name ?? '',
+    attempt: number,
+    reason: failureReasons[(rows.reason[index] ?? 0) - 1],
+    message: rows.messages.get(index) ?? '',
+    exitCode: exitCode < 0 ? undefined : exitCode,
+    startedAtMs,
+    finishedAtMs: secondsAt(rows.endedS[index]),
+    part: rows.part[index] ?? 0,
+    specIndex: rows.specIndex[index] ?? 0,
+  };
+}
+
+/** Only the state of a job: what filters and counts need. */
+export function jobState(state: ClusterState, batch: Batch, index: number): JobState {
+  const row = rowStates[batch.rows.state[index] ?? 0] ?? 'queued';
+  if (row !== 'live') return row;
+  const number = batch.rows.attempts[index] ?? 0;
+  const attempt = state.attempts.get(attemptId({ batchId: batch.id, index }, number));
+  return attempt ? attemptState(attempt) : 'assigned';
+}
+
+/** What an attempt makes its job look like. */
+export function attemptState(attempt: Attempt): JobState {
+  if (attempt.lapsedSinceMs !== undefined) return 'lapsed';
+  return attempt.cancelling ? 'cancelling' : attempt.phase.kind;
+}
+
+function secondsAt(seconds: number | undefined): number | undefined {
+  return seconds ? seconds * 1000 : undefined;
+}
