@@ -3,14 +3,16 @@ import { join, resolve } from 'node:path';
 import { Fault, isSystemError } from '../base/errors.ts';
 import { asClusterId, type ClusterId, ulid } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
+import { headSettingsFile, newHeadSettings } from '../config/head.ts';
 import { writeDurably } from './archive/durable.ts';
 
-/** What a head's data folder says about itself. */
+/** Says which cluster this is; everything else about it may be chosen anew. */
+const clusterFile = 'cluster.json';
+
+/** What `head init` has made. */
 export interface DataFolder {
   readonly clusterId: ClusterId;
-  /** Where results are kept; may be on another disk. */
-  readonly archiveFolder: string;
-  /** Where this is written. */
+  /** The head's settings, for its admin to edit. */
   readonly configFile: string;
 }
 
@@ -21,43 +23,46 @@ export async function initDataFolder(
   nowMs: number,
   random: Random,
 ): Promise<DataFolder> {
-  const configFile = join(resolve(dataFolder), 'head.json');
-  const archive = resolve(archiveFolder ?? join(dataFolder, 'archive'));
-  if (await readText(configFile)) {
+  const root = resolve(dataFolder);
+  if ((await readText(join(root, clusterFile))) !== undefined) {
     throw new Fault(
       'exists',
-      `Cannot make a head in "${dataFolder}": there is one already; start it with "labrun head start"`,
+      `Cannot make a head in "${dataFolder}": there is one already; start it with "labrun head start --data ${dataFolder}"`,
     );
   }
-  await mkdir(resolve(dataFolder), { recursive: true, mode: 0o700 });
-  await mkdir(archive, { recursive: true });
-  const clusterId = ulid(nowMs, random.bytes(10));
-  await writeDurably(configFile, `${JSON.stringify({ format: 1, clusterId, archive }, null, 2)}\n`);
-  return await readDataFolder(dataFolder);
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  await mkdir(archiveFolder === undefined ? join(root, 'archive') : resolve(archiveFolder), { recursive: true });
+  const configFile = headSettingsFile(root);
+  if ((await readText(configFile)) === undefined) await writeDurably(configFile, newHeadSettings(archiveFolder));
+  // Last: with this file the cluster is made.
+  await writeDurably(
+    join(root, clusterFile),
+    `${JSON.stringify({ format: 1, clusterId: ulid(nowMs, random.bytes(10)) })}\n`,
+  );
+  return { clusterId: await readClusterId(root), configFile };
 }
 
-/** Reads it. Throws `Fault` that says what to do when there is none, or it is not readable. */
-export async function readDataFolder(dataFolder: string): Promise<DataFolder> {
-  const configFile = join(resolve(dataFolder), 'head.json');
-  const text = await readText(configFile);
+/** Reads which cluster a folder's head serves. Throws `Fault` that says what to do when it serves none. */
+export async function readClusterId(dataFolder: string): Promise<ClusterId> {
+  const path = join(resolve(dataFolder), clusterFile);
+  const text = await readText(path);
   if (text === undefined) {
     throw new Fault(
       'not-found',
       `Cannot start a head in "${dataFolder}": first run "labrun head init --data ${dataFolder}"`,
     );
   }
-  const broken = (what: string) => new Fault('invalid', `Cannot start a head: ${configFile} ${what}`);
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch {
-    throw broken('is not JSON');
+  } catch (error) {
+    throw new Fault('invalid', `Cannot start a head: ${path} is not JSON`, { cause: error });
   }
-  const { format, clusterId, archive }: Record<string, unknown> = { ...Object(value) };
-  if (format !== 1) throw broken('was written by another release of labrun');
+  const { format, clusterId }: Record<string, unknown> = { ...Object(value) };
+  if (format !== 1) throw new Fault('invalid', `Cannot start a head: ${path} was written by another release of labrun`);
   const id = typeof clusterId === 'string' ? asClusterId(clusterId) : undefined;
-  if (!id || typeof archive !== 'string' || !archive.startsWith('/')) throw broken('lacks the cluster or the archive');
-  return { clusterId: id, archiveFolder: archive, configFile };
+  if (!id) throw new Fault('invalid', `Cannot start a head: ${path} names no cluster`);
+  return id;
 }
 
 async function readText(path: string): Promise<string | undefined> {

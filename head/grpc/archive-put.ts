@@ -1,0 +1,163 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { background } from '../../base/background.ts';
+import { writeTo } from '../../base/channel/streams.ts';
+import { RefusedError, refused } from '../../base/errors.ts';
+import { asBatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import { asContentHash } from '../../base/transfer/hash.ts';
+import type { ArchiveAck, ArchiveChunk } from '../../proto/gen/labrun/v1/archive.ts';
+import { placeOf } from '../archive/batch-folder.ts';
+import type { BuildLogs } from '../archive/build-logs.ts';
+import type { ArchiveLayout } from '../archive/layout.ts';
+import type { StagedAttempt } from '../archive/staged-attempt.ts';
+import type { Piece, Taken } from '../archive/staged-file.ts';
+import type { Staging } from '../archive/staging.ts';
+import type { HeadEngine } from '../ports.ts';
+import { callingNode, readFence } from '../wire.ts';
+import { factsOf, failed, messagesOf, orThrow } from './handle.ts';
+
+/** What taking archives needs. */
+export interface PutPorts {
+  readonly layout: ArchiveLayout;
+  readonly clusterId: ClusterId;
+  readonly engine: Pick<HeadEngine, 'query'>;
+  readonly staging: Staging;
+  readonly buildLogs: BuildLogs;
+  readonly log: Log;
+}
+
+/** Chunks worked on at once; then the sender waits. Pieces of one file keep their order. */
+const inFlightMax = 32;
+/** Attempts and builds whose right to send is remembered by one stream. */
+const targetsMax = 1_024;
+
+type PutCall = Pick<ServerDuplexStream<ArchiveChunk, ArchiveAck>, 'metadata' | 'getPath' | 'cancelled' | 'end'> &
+  ServerDuplexStream<ArchiveChunk, ArchiveAck>;
+
+/** `Archive.Put`: files as they come, each chunk answered. What cannot be taken is refused in its answer alone. */
+export function takeArchive(ports: PutPorts): (call: PutCall) => void {
+  return (call) => {
+    background(
+      drain(ports, call).then(
+        () => call.end(),
+        (error: unknown) => {
+          if (!call.cancelled) call.emit('error', failed(ports.log, call.getPath(), error));
+        },
+      ),
+    );
+  };
+}
+
+async function drain(ports: PutPorts, call: PutCall): Promise<void> {
+  const { caller } = factsOf(call.metadata, call);
+  const nodeId = orThrow(callingNode(caller));
+  const targets = new Targets(ports, nodeId);
+  const running = new Set<Promise<void>>();
+  let writing: Promise<void> | undefined;
+  for await (const chunk of messagesOf<ArchiveChunk>(call)) {
+    const task: Promise<void> = answerTo(ports, targets, chunk)
+      .then((ack) => {
+        if (!call.cancelled) writing = writeTo(call, ack)?.catch(() => undefined) ?? writing; // a closed stream needs no answer
+      })
+      .finally(() => running.delete(task));
+    running.add(task);
+    if (running.size >= inFlightMax) await Promise.race(running);
+    if (writing) {
+      await writing;
+      writing = undefined;
+    }
+  }
+  await Promise.all(running);
+}
+
+async function answerTo(ports: PutPorts, targets: Targets, chunk: ArchiveChunk): Promise<ArchiveAck> {
+  const ack = {
+    target: chunk.target,
+    path: chunk.path,
+    offset: 0n,
+    verified: false,
+    refusedCode: '',
+    refusedMessage: '',
+  };
+  try {
+    const { offset, verified } = await targets.take(chunk);
+    return { ...ack, offset: BigInt(offset), verified };
+  } catch (error) {
+    if (error instanceof RefusedError) {
+      return { ...ack, refusedCode: error.refusal.code, refusedMessage: error.refusal.message };
+    }
+    const status = failed(ports.log, '/labrun.v1.Archive/Put', error);
+    return { ...ack, refusedCode: 'busy', refusedMessage: status.details };
+  }
+}
+
+/** Where chunks go. The right of the caller to send there is asked once per attempt and stream, and again after a refusal. */
+class Targets {
+  readonly #ports: PutPorts;
+  readonly #nodeId: NodeId;
+  readonly #attempts = new Map<string, Promise<StagedAttempt>>();
+  readonly #builds = new Map<string, Promise<string>>();
+
+  constructor(ports: PutPorts, nodeId: NodeId) {
+    this.#ports = ports;
+    this.#nodeId = nodeId;
+  }
+
+  async take(chunk: ArchiveChunk): Promise<Taken> {
+    const { target, path, data } = chunk;
+    const finalHash = chunk.finalHash === '' ? undefined : asContentHash(chunk.finalHash);
+    const offset = Number(chunk.offset);
+    if ((chunk.finalHash !== '' && !finalHash) || !Number.isSafeInteger(offset)) {
+      throw new RefusedError(refused('invalid', `Cannot take "${path}": its hash or offset is none`));
+    }
+    const piece: Piece = { offset, data, truncate: chunk.truncate, finalHash };
+    switch (target?.$case) {
+      case 'attempt': {
+        const { batchId, index, attempt } = target.value;
+        const key = `${batchId}.${index}.${attempt}`;
+        const staged = await remember(this.#attempts, key, async () => {
+          const fence = orThrow(readFence(target.value, this.#ports.clusterId));
+          return await this.#ports.staging.forNode(fence, this.#nodeId);
+        });
+        if (!staged.closed) return await staged.take(path, piece);
+        this.#attempts.delete(key);
+        return await this.take(chunk);
+      }
+      case 'build': {
+        const { batchId } = target.value;
+        const file = await remember(this.#builds, batchId, () => this.#buildLog(batchId));
+        return await this.#ports.buildLogs.take(file, piece);
+      }
+      default:
+        throw new RefusedError(refused('unsupported', 'Cannot take a chunk: it names neither an attempt nor a build'));
+    }
+  }
+
+  async #buildLog(text: string): Promise<string> {
+    const batchId = asBatchId(text);
+    const found = await this.#ports.engine.query((state) => {
+      const batch = batchId && state.batches.get(batchId);
+      const node = state.nodes.get(this.#nodeId);
+      return batch && node && { batchId: batch.id, namespace: batch.namespace, name: batch.name, node: node.name };
+    });
+    if (!found) throw new RefusedError(refused('not-found', `Cannot take a build's log: there is no batch "${text}"`));
+    return this.#ports.layout.buildLog(await placeOf(this.#ports.layout, found), found.node);
+  }
+}
+
+async function remember<T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> {
+  const there = known.get(key);
+  if (there !== undefined) return await there;
+  const finding = find();
+  known.set(key, finding);
+  for (const oldest of known.keys()) {
+    if (known.size <= targetsMax) break;
+    known.delete(oldest);
+  }
+  try {
+    return await finding;
+  } catch (error) {
+    known.delete(key);
+    throw error;
+  }
+}

@@ -1,0 +1,232 @@
+import type { Caller } from '../../base/channel/caller.ts';
+import { type Clock, delay } from '../../base/clock.ts';
+import { RefusedError, refused } from '../../base/errors.ts';
+import type { BatchId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import type {
+  BatchesServer,
+  BatchSummary,
+  ChangeJobsRequest,
+  ChangeJobsResponse,
+  ExplainResponse,
+  GetBatchRequest,
+  JobsPage,
+  JobsRequest,
+  ListBatchesRequest,
+  ListBatchesResponse,
+} from '../../proto/gen/labrun/v1/batches.ts';
+import type { Publisher } from '../archive/publisher.ts';
+import { type BatchFacts, liveByBatch, viewBatch } from '../batch-view.ts';
+import type { Changes } from '../changes.ts';
+import { explain as explainJob } from '../scheduler/explain.ts';
+import { rangesOf } from '../scheduler/job-ranges.ts';
+import { readSelection } from '../select.ts';
+import type { JobSeen } from '../selected-jobs.ts';
+import { actorOf, writeJob } from '../wire.ts';
+import { findBatch, findJob, findJobs } from './find-jobs.ts';
+import { orThrow, serverStream, unary } from './handle.ts';
+import { type SubmitPorts, submit } from './submit.ts';
+
+/** What the batches' door needs. */
+export interface BatchesPorts extends SubmitPorts {
+  readonly publisher: Publisher;
+  readonly changes: Changes;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Batches in one page of a list. */
+const pageMax = 200;
+/** Ended batches are listed for this long unless all are asked for, in milliseconds. */
+const recentMs = 7 * 24 * 3_600_000;
+/** Shortest time between two summaries of one watcher, in milliseconds. */
+const watchEveryMs = 100;
+
+/** What people do with batches. */
+export function batchesService(ports: BatchesPorts): BatchesServer {
+  const { log } = ports;
+  const change = (kind: 'cancel' | 'hold' | 'release' | 'retry') =>
+    unary<ChangeJobsRequest, ChangeJobsResponse>(log, (request, { caller }) =>
+      changeJobs(ports, kind, request, caller),
+    );
+  return {
+    submit: unary(log, (request, { caller }) => submit(ports, request, caller)),
+    list: unary(log, (request, { caller }) => listBatches(ports, request, caller)),
+    get: unary(log, async (request, { caller }) => {
+      const { batchId } = await findBatch(ports, request.selector, caller);
+      return await summaryOf(ports, batchId);
+    }),
+    jobs: serverStream(log, (request, { caller }) => jobsPages(ports, request, caller)),
+    watch: serverStream(log, (request, { caller, signal }) => watch(ports, request, caller, signal)),
+    cancel: change('cancel'),
+    hold: change('hold'),
+    release: change('release'),
+    retry: change('retry'),
+    explain: unary(log, (request, { caller }) => explain(ports, request, caller)),
+  };
+}
+
+async function listBatches(
+  ports: BatchesPorts,
+  request: ListBatchesRequest,
+  caller: Caller,
+): Promise<ListBatchesResponse> {
+  const selection = orThrow(readSelection(request.selector, caller.name));
+  const oneNamespace = !request.all || (request.selector?.namespace ?? '') !== '';
+  const now = ports.clock.nowMs();
+  const facts = await ports.engine.query((state) => {
+    const live = liveByBatch(state);
+    const wanted = [...state.batches.values()]
+      .filter((batch) => !oneNamespace || batch.namespace === selection.namespace)
+      .filter((batch) => batch.name.startsWith(selection.batch))
+      .filter((batch) => request.all || !batch.ended || now - batch.ended.atMs < recentMs)
+      .filter((batch) => request.pageToken === '' || batch.id < request.pageToken)
+      .sort((a, b) => (a.id < b.id ? 1 : -1));
+    const page = wanted.slice(0, pageMax).map((batch) => viewBatch(state, batch, live.get(batch.id) ?? []));
+    return { page, more: wanted.length > pageMax };
+  });
+  const batches: BatchSummary[] = [];
+  for (const batch of facts.page) batches.push(await writeSummary(ports, batch));
+  return { batches, nextPageToken: facts.more ? (facts.page.at(-1)?.batchId ?? '') : '' };
+}
+
+async function* jobsPages(ports: BatchesPorts, request: JobsRequest, caller: Caller): AsyncGenerator<JobsPage> {
+  const { batchId, selection } = await findBatch(ports, request.selector, caller);
+  for await (const jobs of findJobs(ports, batchId, selection)) yield { jobs: jobs.map(writeJob) };
+}
+
+/** Ends once the batch has ended and its last archive can be seen in the tree. */
+async function* watch(
+  ports: BatchesPorts,
+  request: GetBatchRequest,
+  caller: Caller,
+  signal: AbortSignal,
+): AsyncGenerator<BatchSummary> {
+  const { batchId } = await findBatch(ports, request.selector, caller);
+  const bell = ports.changes.bell(batchId);
+  let last = '';
+  try {
+    while (!signal.aborted) {
+      const facts = await factsOf(ports, batchId);
+      if (facts.endedAtMs !== undefined) await ports.publisher.settled(batchId);
+      const now = JSON.stringify(facts);
+      if (now !== last) yield await writeSummary(ports, facts);
+      last = now;
+      if (facts.endedAtMs !== undefined) return;
+      await bell.next(signal);
+      await delay(ports.clock, watchEveryMs, signal).catch(() => undefined); // the caller has gone
+    }
+  } finally {
+    bell.close();
+  }
+}
+
+async function changeJobs(
+  ports: BatchesPorts,
+  kind: 'cancel' | 'hold' | 'release' | 'retry',
+  request: ChangeJobsRequest,
+  caller: Caller,
+): Promise<ChangeJobsResponse> {
+  const { batchId, selection } = await findBatch(ports, request.selector, caller);
+  const filtered = selection.job !== '' || selection.states.size + selection.reasons.size + selection.where.length > 0;
+  if (kind === 'retry' && !filtered) {
+    throw new RefusedError(
+      refused(
+        'invalid',
+        `Cannot retry all of "${selection.batch}": say which, such as "--state failed" or a job's name`,
+      ),
+    );
+  }
+  const changeable: ReadonlySet<JobSeen['state']> | undefined = changeableStates[kind];
+  const indices: number[] = [];
+  let selected = 0;
+  for await (const jobs of findJobs(ports, batchId, selection)) {
+    selected += jobs.length;
+    for (const { index, state } of jobs) if (changeable.has(state)) indices.push(index);
+  }
+  if (indices.length > 0) {
+    const jobs = rangesOf(indices.sort((a, b) => a - b));
+    orThrow(await ports.engine.submit(actorOf(caller), { kind, batchId, jobs }));
+  }
+  return { changed: indices.length, selected };
+}
+
+const live = ['assigned', 'staging', 'building', 'running', 'paused', 'archiving', 'lapsed'] as const;
+const changeableStates: Readonly<Record<'cancel' | 'hold' | 'release' | 'retry', ReadonlySet<JobSeen['state']>>> = {
+  cancel: new Set(['queued', 'held', ...live]),
+  hold: new Set(['queued']),
+  release: new Set(['held']),
+  retry: new Set(['succeeded', 'failed', 'cancelled']),
+};
+
+async function explain(ports: BatchesPorts, request: ChangeJobsRequest, caller: Caller): Promise<ExplainResponse> {
+  const { batchId, selection } = await findBatch(ports, request.selector, caller);
+  const job =
+    selection.job === '' ? await firstWaiting(ports, batchId, selection) : await findJob(ports, batchId, selection);
+  const nowMs = ports.clock.nowMs();
+  const { summary, nodes } = await ports.engine.query((state) => {
+    const batch = state.batches.get(batchId);
+    return batch ? explainJob(state, batch, job.index, nowMs) : { summary: 'The batch is gone', nodes: [] };
+  });
+  return { job: writeJob(job), summary, nodes: [...nodes] };
+}
+
+async function firstWaiting(
+  ports: BatchesPorts,
+  batchId: BatchId,
+  selection: Parameters<typeof findJobs>[2],
+): Promise<JobSeen> {
+  let first: JobSeen | undefined;
+  for await (const jobs of findJobs(ports, batchId, selection)) {
+    const waiting = jobs.find(({ state }) => state === 'queued' || state === 'held');
+    if (waiting) return waiting;
+    first ??= jobs[0];
+  }
+  if (!first) throw new RefusedError(refused('not-found', `Cannot explain: no job of "${selection.batch}" fits`));
+  return first;
+}
+
+async function factsOf(ports: BatchesPorts, batchId: BatchId): Promise<BatchFacts> {
+  const facts = await ports.engine.query((state) => {
+    const batch = state.batches.get(batchId);
+    return batch && viewBatch(state, batch, liveByBatch(state).get(batchId) ?? []);
+  });
+  if (!facts) throw new RefusedError(refused('not-found', `Cannot find the batch ${batchId}: it is gone`));
+  return facts;
+}
+
+async function summaryOf(ports: BatchesPorts, batchId: BatchId): Promise<BatchSummary> {
+  return await writeSummary(ports, await factsOf(ports, batchId));
+}
+
+async function writeSummary(ports: BatchesPorts, facts: BatchFacts): Promise<BatchSummary> {
+  const { batchId, namespace, name, state, counts, submittedBy, maxRunning, buildFailures, origin } = facts;
+  const names = facts.failures.length > 0 ? await exampleNames(ports, facts) : [];
+  return {
+    batchId,
+    namespace,
+    name,
+    state,
+    counts: { ...counts },
+    submittedBy,
+    submittedAtMs: BigInt(facts.submittedAtMs),
+    endedAtMs: facts.endedAtMs === undefined ? undefined : BigInt(facts.endedAtMs),
+    failures: facts.failures.map(({ reason, message, jobs }, at) => ({
+      reason,
+      message,
+      jobs,
+      exampleJob: names[at] ?? '',
+    })),
+    maxRunning,
+    buildFailures: [...buildFailures],
+    origin,
+  };
+}
+
+async function exampleNames(ports: BatchesPorts, facts: BatchFacts): Promise<string[]> {
+  const parts = await ports.engine.query(
+    (state) => state.batches.get(facts.batchId)?.parts.map(({ specHash }) => ({ specHash })) ?? [],
+  );
+  const naming = await ports.specs.naming(parts);
+  return facts.failures.map(({ example }) => naming(example).name);
+}

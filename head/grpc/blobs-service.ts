@@ -1,0 +1,108 @@
+import type { Caller } from '../../base/channel/caller.ts';
+import { RefusedError, refused } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { nameProblem } from '../../base/names.ts';
+import { chunksOf } from '../../base/transfer/chunk.ts';
+import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
+import type { BlobChunk, BlobsServer, GetBlobRequest, PutBlobChunk } from '../../proto/gen/labrun/v1/blobs.ts';
+import type { BlobUpload } from '../archive/blob-upload.ts';
+import type { BlobStore } from '../archive/blobs.ts';
+import { diskTrouble } from '../archive/durable.ts';
+import { clientStream, serverStream, unary } from './handle.ts';
+
+/** Hashes asked about in one call. */
+const hashesMax = 20_000;
+/** Largest blob, in bytes: a container image of a terabyte is a mistake. */
+const blobMaxBytes = 2 ** 40;
+/** Finished blobs brought to the disk while the next one arrives. */
+const finishingMax = 16;
+
+/** Input files, from people's machines and to agents. */
+export function blobsService(blobs: BlobStore, log: Log): BlobsServer {
+  return {
+    missing: unary(log, async ({ namespace, hashes }) => {
+      checkNamespace(namespace);
+      if (hashes.length > hashesMax) {
+        throw new RefusedError(
+          refused('limit', `Cannot look for ${hashes.length} blobs at once (at most ${hashesMax})`),
+        );
+      }
+      const missing = await blobs.missing(namespace, hashes.map(readHash));
+      return { missing: missing.map(({ hash, offset }) => ({ hash, offset: BigInt(offset) })) };
+    }),
+    put: clientStream(log, async (chunks) => ({ stored: await takeBlobs(blobs, chunks) })),
+    get: serverStream(log, (request, { caller }) => readBlob(blobs, request, caller)),
+  };
+}
+
+async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>): Promise<string[]> {
+  const stored: string[] = [];
+  const finishing = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+  let now: { namespace: string; upload: BlobUpload } | undefined;
+  const finish = async () => {
+    const done = now;
+    now = undefined;
+    if (!done) return;
+    const task: Promise<void> = blobs
+      .keep(done.namespace, done.upload)
+      .then(() => void stored.push(done.upload.hash))
+      .catch((error: unknown) => void failures.push(error))
+      .finally(() => finishing.delete(task));
+    finishing.add(task);
+    if (finishing.size >= finishingMax) await Promise.race(finishing);
+  };
+  try {
+    for await (const chunk of chunks) {
+      if (failures.length > 0) break;
+      if (chunk.hash !== '' && chunk.hash !== now?.upload.hash) {
+        if (now) throw new RefusedError(refused('invalid', `Cannot take "${now.upload.hash}": it is cut off`));
+        now = await begin(blobs, chunk);
+      }
+      if (!now) throw new RefusedError(refused('invalid', 'Cannot take a blob: its first chunk does not name it'));
+      try {
+        if (chunk.data.length > 0) await now.upload.write(Number(chunk.offset), chunk.data);
+      } catch (error) {
+        throw diskTrouble(error, `take "${now.upload.hash}"`);
+      }
+      if (now.upload.complete) await finish();
+    }
+  } finally {
+    await now?.upload.close();
+    await Promise.all(finishing);
+  }
+  if (failures.length > 0) throw failures[0];
+  return stored;
+}
+
+async function begin(blobs: BlobStore, chunk: PutBlobChunk): Promise<{ namespace: string; upload: BlobUpload }> {
+  checkNamespace(chunk.namespace);
+  const size = Number(chunk.size);
+  if (size > blobMaxBytes) throw new RefusedError(refused('limit', `Cannot take "${chunk.hash}": ${size} bytes`));
+  const upload = await blobs.upload(chunk.namespace, readHash(chunk.hash), size, Number(chunk.offset));
+  return { namespace: chunk.namespace, upload };
+}
+
+async function* readBlob(blobs: BlobStore, request: GetBlobRequest, caller: Caller): AsyncGenerator<BlobChunk> {
+  checkNamespace(request.namespace);
+  const hash = readHash(request.hash);
+  const size = await blobs.sizeFor(request.namespace, hash);
+  const from = Number(request.offset);
+  if (from > size) {
+    throw new RefusedError(
+      refused('invalid', `Cannot send "${hash}" to ${caller.name} from ${from}: it has ${size} bytes`),
+    );
+  }
+  for await (const { offset, data } of chunksOf(blobs.pathOf(hash), from, size)) yield { offset: BigInt(offset), data };
+}
+
+function checkNamespace(namespace: string): void {
+  const problem = nameProblem(namespace);
+  if (problem) throw new RefusedError(refused('invalid', `Cannot use the namespace "${namespace}": it ${problem}`));
+}
+
+function readHash(text: string): ContentHash {
+  const hash = asContentHash(text);
+  if (!hash) throw new RefusedError(refused('invalid', `Cannot use "${text}" as a content's hash: write blake3:…`));
+  return hash;
+}

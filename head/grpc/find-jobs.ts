@@ -1,0 +1,71 @@
+import type { Caller } from '../../base/channel/caller.ts';
+import { RefusedError, refused } from '../../base/errors.ts';
+import type { BatchId } from '../../base/ids.ts';
+import type { Selector } from '../../proto/gen/labrun/v1/common.ts';
+import type { HeadEngine } from '../ports.ts';
+import { readSelection, resolveBatch, type Selection } from '../select.ts';
+import { type JobSeen, selectedJobs } from '../selected-jobs.ts';
+import type { Specs } from '../specs.ts';
+import { orThrow } from './handle.ts';
+
+/** A batch that was found, as its doors name it. */
+export interface BatchFound {
+  readonly batchId: BatchId;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What finding batches and jobs needs. */
+export interface FindPorts {
+  readonly engine: HeadEngine;
+  readonly specs: Specs;
+}
+
+/** The batch a selector names. Throws `RefusedError` when it names none or several. */
+export async function findBatch(
+  ports: FindPorts,
+  selector: Selector | undefined,
+  caller: Caller,
+): Promise<BatchFound & { readonly selection: Selection }> {
+  const selection = orThrow(readSelection(selector, caller.name));
+  const batch = await ports.engine.query((state) => {
+    const found = resolveBatch(state, selection);
+    return 'kind' in found ? found : { batchId: found.id, namespace: found.namespace, name: found.name };
+  });
+  return { ...orThrow(batch), selection };
+}
+
+/** The jobs a selector wants, a page at a time. Throws `RefusedError` when a job's name fits none or several. */
+export async function* findJobs(
+  ports: FindPorts,
+  batchId: BatchId,
+  selection: Selection,
+): AsyncGenerator<readonly JobSeen[]> {
+  const pages = selectedJobs(ports.engine, ports.specs, batchId, selection);
+  for (;;) {
+    const { done, value } = await pages.next();
+    if (!done) yield value;
+    else if (value) throw new RefusedError(value);
+    else return;
+  }
+}
+
+/** The one job a selector names. Throws `RefusedError` when it names none or several. */
+export async function findJob(ports: FindPorts, batchId: BatchId, selection: Selection): Promise<JobSeen> {
+  let found: JobSeen | undefined;
+  for await (const page of findJobs(ports, batchId, selection)) {
+    const [first, second] = page;
+    const another = second ?? (found && first);
+    if (another) {
+      throw new RefusedError(
+        refused(
+          'conflict',
+          `Cannot choose one job: "${(found ?? first)?.name}", "${another.name}" and perhaps more fit; name one`,
+        ),
+      );
+    }
+    found = first;
+  }
+  if (!found) throw new RefusedError(refused('not-found', `Cannot find such a job in the batch "${selection.batch}"`));
+  return found;
+}

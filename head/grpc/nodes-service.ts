@@ -1,0 +1,49 @@
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { NodesServer, NodeView } from '../../proto/gen/labrun/v1/nodes.ts';
+import type { HeadEngine } from '../ports.ts';
+import { coresTaken } from '../scheduler/fit.ts';
+import { leaseMs } from '../scheduler/limits.ts';
+import { unary } from './handle.ts';
+
+/** What the nodes' door needs. */
+export interface NodesPorts {
+  readonly engine: Pick<HeadEngine, 'query'>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The machines, as the head sees them. */
+export function nodesService(ports: NodesPorts): NodesServer {
+  return { list: unary(ports.log, async () => ({ nodes: await viewNodes(ports) })) };
+}
+
+async function viewNodes({ engine, clock }: NodesPorts): Promise<NodeView[]> {
+  const nowMs = clock.nowMs();
+  return await engine.query((state) =>
+    [...state.nodes.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((node): NodeView => {
+        const { facts, connected, sinceMs } = node;
+        const total = {
+          cpus: facts.cpus,
+          memoryBytes: BigInt(facts.memoryBytes),
+          diskBytes: BigInt(facts.diskBytes),
+          gpus: facts.gpus,
+        };
+        return {
+          name: node.name,
+          nodeId: node.id,
+          state: connected ? 'connected' : nowMs - sinceMs < leaseMs ? 'unreachable' : 'away',
+          capabilities: Object.entries(facts.capabilities).map(([name, version]) => ({ name, version })),
+          total,
+          free: { ...total, cpus: Math.max(0, facts.cpus - coresTaken(state, node)) },
+          yielding: '',
+          running: node.attempts.size,
+          version: node.version,
+          tracking: facts.tracking,
+          lastSeenAtMs: BigInt(connected ? nowMs : sinceMs),
+        };
+      }),
+  );
+}

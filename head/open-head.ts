@@ -1,0 +1,169 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { background } from '../base/background.ts';
+import type { Address } from '../base/channel/address.ts';
+import { closeServer, listen, makeServer } from '../base/channel/server.ts';
+import type { Clock } from '../base/clock.ts';
+import { RefusedError } from '../base/errors.ts';
+import type { ClusterId } from '../base/ids.ts';
+import { attemptId } from '../base/ids.ts';
+import type { Log } from '../base/log.ts';
+import { version } from '../base/version.ts';
+import type { HeadSettings } from '../config/head.ts';
+import { BlobStore } from './archive/blobs.ts';
+import { BuildLogs } from './archive/build-logs.ts';
+import { BlobCollector } from './archive/collect-blobs.ts';
+import { archiveIntake } from './archive/intake.ts';
+import { ArchiveLayout } from './archive/layout.ts';
+import { publish } from './archive/publish.ts';
+import { PublishedMark } from './archive/published-mark.ts';
+import { Publisher } from './archive/publisher.ts';
+import { Staging } from './archive/staging.ts';
+import { TreeWriter } from './archive/tree-writer.ts';
+import { Changes } from './changes.ts';
+import { readClusterId } from './data-folder.ts';
+import { DiskWatch } from './disk-watch.ts';
+import { Engine } from './engine.ts';
+import { addServices } from './grpc/services.ts';
+import { pinnedBlobs } from './pins.ts';
+import type { HeadEngine } from './ports.ts';
+import type { ClusterState } from './scheduler/state.ts';
+import { Specs } from './specs.ts';
+import { openStore, type Store } from './store/open.ts';
+
+/** How a head is opened. */
+export interface HeadOptions {
+  readonly dataFolder: string;
+  readonly settings: HeadSettings;
+  readonly address: Address;
+  /** Go on although the log is damaged at its end. */
+  readonly acceptLoss: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called when the head cannot go on: the process must end, and a restart reads what the disk holds. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A head that serves. */
+export interface OpenHead {
+  readonly clusterId: ClusterId;
+  /** Where it listens; port 0 has become a real one. */
+  readonly address: Address;
+  /** Takes no more calls, writes a snapshot, and gives everything back. */
+  close(): Promise<void>;
+}
+
+/** How long calls in progress may take when the head stops, in milliseconds. */
+const closeGraceMs = 2_000;
+
+/** Opens a head on its data folder and serves. Throws `Fault` that says why not. */
+export async function openHead(options: HeadOptions): Promise<OpenHead> {
+  const { dataFolder, clock, log } = options;
+  const { archiveFolder, heartbeatMs, diskReserveBytes } = options.settings;
+  const clusterId = await readClusterId(dataFolder);
+  await mkdir(archiveFolder, { recursive: true });
+  const store = await openStore(dataFolder, { acceptLoss: options.acceptLoss });
+  if (store.accepted) log.error({ ...store.accepted }, 'the log was damaged: the head goes on without its end');
+  const disk = new DiskWatch([dataFolder, archiveFolder], diskReserveBytes, clock, log);
+  const trees = new TreeWriter();
+  const closing: (() => Promise<void> | void)[] = [() => trees.close(), () => disk.close()];
+  let state: ClusterState = store.draft;
+  try {
+    await disk.start();
+    const engine = new Engine({
+      clock,
+      log: store,
+      draft: store.draft,
+      diskIsFull: () => disk.full,
+      onFatal: options.onFatal,
+    });
+    closing.push(() => engine.close());
+    engine.subscribe((_records, now) => {
+      state = now;
+      background(store.snapshotIfDue(now));
+    });
+    const ports = await openArchive(options, { clusterId, archiveFolder, engine: facing(engine, store), trees });
+    closing.push(() => ports.close());
+    const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
+    if (started.kind === 'refused') throw new RefusedError(started);
+    await ports.publisher.start();
+    const server = makeServer();
+    addServices(server, { ...ports, heartbeatMs });
+    const address = await listen(server, options.address);
+    closing.push(() => closeServer(server, closeGraceMs));
+    background(reportDamage(store, log));
+    return { clusterId, address, close: () => closeAll(closing, () => store.close(state)) };
+  } catch (error) {
+    await closeAll(closing, () => store.abandon());
+    throw error;
+  }
+}
+
+/** Blobs, archive and what reads them, beside the engine. */
+async function openArchive(
+  { dataFolder, clock, log }: HeadOptions,
+  has: {
+    readonly clusterId: ClusterId;
+    readonly archiveFolder: string;
+    readonly engine: HeadEngine;
+    readonly trees: TreeWriter;
+  },
+) {
+  const { clusterId, archiveFolder, engine, trees } = has;
+  const layout = new ArchiveLayout(archiveFolder);
+  const blobs = new BlobStore(join(dataFolder, 'blobs'), clock);
+  await blobs.start();
+  const specs = new Specs(blobs);
+  const holderOf = (fence: Parameters<ConstructorParameters<typeof Staging>[0]['holderOf']>[0]) =>
+    engine.query((state) => state.attempts.get(attemptId(fence, fence.attempt))?.nodeId);
+  const staging = new Staging({ layout, holderOf });
+  await staging.start();
+  const publishing = { layout, engine, staging, specs, blobs, trees, version, log };
+  const publisher = new Publisher({
+    engine,
+    mark: new PublishedMark(join(layout.stagingFolder, 'published'), clock),
+    clock,
+    log,
+    publish: (records) => publish(publishing, records),
+  });
+  const changes = new Changes(engine);
+  const collector = new BlobCollector(blobs, clock, () => pinnedBlobs(engine, specs));
+  collector.start();
+  return {
+    ...{ engine, clusterId, clock, log, version },
+    ...{ layout, blobs, specs, staging, publisher, changes, buildLogs: new BuildLogs() },
+    intake: archiveIntake(staging, publisher),
+    async close() {
+      await collector.close();
+      changes.close();
+      await publisher.close();
+    },
+  };
+}
+
+/** The engine and its log, as the doors see them. */
+function facing(engine: Engine, store: Store): HeadEngine {
+  return {
+    submit: (actor, command) => engine.submit(actor, command),
+    query: (read) => engine.query(read),
+    subscribe: (listener) => engine.subscribe(listener),
+    oldest: () => store.log.oldest(),
+    records: (since) => store.log.read(since),
+  };
+}
+
+/** Old records that cannot be believed lose events people could have read, and nothing else. */
+async function reportDamage(store: Store, log: Log): Promise<void> {
+  const damage = await store.checkHistory();
+  if (damage)
+    log.error({ ...damage }, 'old records of the log are damaged; the state is not, but their events are lost');
+}
+
+/** Closes in reverse order of opening, and the store last. */
+async function closeAll(
+  closing: readonly (() => Promise<void> | void)[],
+  closeStore: () => Promise<void>,
+): Promise<void> {
+  for (const close of [...closing].reverse()) await close();
+  await closeStore();
+}
