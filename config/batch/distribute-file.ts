@@ -5,31 +5,29 @@ import { section } from '../reading/section.ts';
 
 const text = z.string().min(1);
 
-const file = z.union([text, section({ path: text, alias: text.optional() })], {
+const file = z.union([text, section({ path: text, alias: text.nullish() })], {
   error: 'expected a path, or {path, alias}',
 });
 
 /** Accepted so that files run unmodified, and checked; labrun has no use for it. Other keys pass, as they do there. */
 const slurm = z.looseObject({
-  job_name: z.string().optional(),
-  output: z.string().optional(),
-  nodes: z.int().optional(),
-  ntasks: z.int().optional(),
-  cpus_per_task: z.int().optional(),
-  mem_per_cpu: z.string().optional(),
-  hint: z.string().optional(),
-  time: z.string().optional(),
-  partition: z.string().optional(),
-  account: z.string().optional(),
-  mail_user: z.string().optional(),
-  mail_type: z.string().optional(),
+  job_name: z.string().nullish(),
+  output: z.string().nullish(),
+  nodes: z.int().nullish(),
+  ntasks: z.int().nullish(),
+  cpus_per_task: z.int().nullish(),
+  mem_per_cpu: z.string().nullish(),
+  hint: z.string().nullish(),
+  time: z.string().nullish(),
+  partition: z.string().nullish(),
+  account: z.string().nullish(),
+  mail_user: z.string().nullish(),
+  mail_type: z.string().nullish(),
 });
 
 const python = section({
   initialize: section({ build_file: file, required_files: z.array(file).optional() }),
-  jobs: z
-    .array(section({ name: text, file, required_files: z.array(file).optional(), slurm: slurm.optional() }))
-    .min(1),
+  jobs: z.array(section({ name: text, file, required_files: z.array(file).optional(), slurm: slurm.nullish() })).min(1),
 });
 
 const apptainer = section({
@@ -39,7 +37,7 @@ const apptainer = section({
     /** Folders inside the container that must be writable. */
     required_mounts: z.array(text).optional(),
   }),
-  jobs: z.array(section({ name: text, required_files: z.array(file).optional(), slurm: slurm.optional() })).min(1),
+  jobs: z.array(section({ name: text, required_files: z.array(file).optional(), slurm: slurm.nullish() })).min(1),
 });
 
 export const distributeFile = section({
@@ -52,7 +50,7 @@ export const distributeFile = section({
   }),
   python: python.optional(),
   apptainer: apptainer.optional(),
-  slurm: slurm.optional(),
+  slurm: slurm.nullish(),
 });
 
 export type DistributeFile = z.output<typeof distributeFile>;

@@ -125,7 +125,7 @@ function filesOf(written: Written, list: readonly DistributeFileEntry[] | undefi
 /** The name on the node is the alias or the base name, inside of the folder it belongs to. */
 function inputOf(written: Written, file: DistributeFileEntry, at: Path, place: DraftInput['place']): DraftInput {
   const path = typeof file === 'string' ? file : file.path;
-  const alias = typeof file === 'string' ? undefined : file.alias;
+  const alias = typeof file === 'string' ? undefined : (file.alias ?? undefined);
   const as = alias === undefined ? posix.basename(path) : posix.normalize(alias);
   const problem = relativePathProblem(as);
   if (problem !== undefined) written.problem(alias === undefined ? at : [...at, 'alias'], `"${as}" ${problem}`);
