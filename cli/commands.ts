@@ -22,6 +22,7 @@ export function makeProgram(finish: Finish): Command {
   addBatches(program, finish);
   addQueries(program, finish);
   addChanges(program, finish);
+  addServices(program, finish);
   return program;
 }
 
@@ -107,6 +108,19 @@ function addChanges(program: Command, finish: Finish): void {
       .option('--json', 'one JSON object')
       .action(act(finish, async () => (await import('./change.ts')).change(verb)));
   }
+}
+
+function addServices(program: Command, finish: Finish): void {
+  const agent = program.command('agent').description('the service on a workstation');
+  agent
+    .command('start')
+    .description('serve this machine to a head')
+    .requiredOption('--data <folder>', "the agent's own folder")
+    .option('--name <name>', "the node's name (default: the machine's)")
+    .option('--config <file>', 'capabilities and limits of this machine')
+    .option('--dedicated', 'nobody sits at this machine')
+    .option('--log-level <level>', 'debug, info, warn or error', 'info')
+    .action(act(finish, async () => (await import('./agent.ts')).startAgent));
 }
 
 /** Adds the options of the selector grammar. */

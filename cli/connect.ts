@@ -1,9 +1,10 @@
-import { userInfo } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import type { Metadata } from '@grpc/grpc-js';
 import { type Address, readAddress } from '../base/channel/address.ts';
 import { callerMetadata } from '../base/channel/caller.ts';
 import { call, openClient } from '../base/channel/client.ts';
 import { Fault, RefusedError } from '../base/errors.ts';
+import { readCliSettings } from '../config/cli.ts';
 import { ArchiveClient } from '../proto/gen/labrun/v1/archive.ts';
 import { BatchesClient } from '../proto/gen/labrun/v1/batches.ts';
 import { BlobsClient } from '../proto/gen/labrun/v1/blobs.ts';
@@ -11,9 +12,6 @@ import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { EventsClient } from '../proto/gen/labrun/v1/events.ts';
 import { NodesClient } from '../proto/gen/labrun/v1/nodes.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
-
-/** The head that is spoken to when nothing names another. */
-export const defaultHead = '127.0.0.1:7420';
 
 /** The head, as commands use it. Transfers have a connection of their own. */
 export interface Head {
@@ -27,14 +25,14 @@ export interface Head {
   readonly blobs: BlobsClient;
 }
 
-/** Where the head is: `--head`, else LABRUN_HEAD, else this machine. */
+/** Where the head is: `--head`, else what the settings say. */
 export interface HeadOptions {
   readonly head?: string | undefined;
 }
 
 /** Runs `task` with the head and closes the connections after it. When nobody answers, the error says where and what to do. */
 export async function withHead<T>(options: HeadOptions, task: (head: Head) => Promise<T>): Promise<T> {
-  const text = options.head ?? process.env['LABRUN_HEAD'] ?? defaultHead;
+  const text = options.head ?? (await readCliSettings(process.env, homedir())).head;
   const address = readAddress(text);
   if (address.kind === 'refused') throw new RefusedError(address);
   const head = open(address, text);

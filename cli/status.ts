@@ -9,6 +9,7 @@ import { batchJson, jobJson } from './json.ts';
 import { counted, momentText, type Printer, stateText } from './print.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
 import { tableText } from './table.ts';
+import { failureText } from './watch.ts';
 
 /** Shows batches, or one batch with its jobs; failures are grouped, so that a hundred of one kind are one line. */
 export async function status(
@@ -89,10 +90,7 @@ function showBatch(batch: BatchSummary, jobs: readonly JobView[], print: Printer
     print.line(`${colour.red('build failed')} on ${node}: ${message} (labrun logs ${batch.name} --build ${node})`);
   }
   for (const group of batch.failures) {
-    const example = `${batch.namespace}/${batch.name}/${group.exampleJob}`;
-    print.line(
-      `${colour.red(`${counted(group.jobs, 'job')} failed`)} (${group.reason}): ${group.message}  e.g. ${example}`,
-    );
+    print.line(colour.red(failureText(batch, group)));
   }
   const shown = print.width === undefined ? jobs : jobs.slice(0, jobsShownMax);
   if (shown.length > 0) print.line(`\n${jobsTable(shown, print)}`);

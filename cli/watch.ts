@@ -1,10 +1,10 @@
 import { readStream } from '../base/channel/streams.ts';
-import { delay, systemClock } from '../base/clock.ts';
 import { Fault } from '../base/errors.ts';
-import type { BatchSummary } from '../proto/gen/labrun/v1/batches.ts';
+import type { BatchSummary, FailureGroup } from '../proto/gen/labrun/v1/batches.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
+import { again } from './again.ts';
 import { type Head, wholeBatch } from './connect.ts';
-import { exitCodeOf, exitCodes } from './exit.ts';
+import { exitCodes } from './exit.ts';
 import { counted, type Printer } from './print.ts';
 import { startProgress } from './progress.ts';
 
@@ -13,10 +13,6 @@ export interface Watched {
   readonly batch: BatchSummary | undefined;
   readonly code: number;
 }
-
-/** How long a lost head is looked for before waiting gives up, and the pause between looks, in milliseconds. */
-const lostMaxMs = 120_000;
-const lookAgainMs = 500;
 
 /**
  * Shows a batch's progress until it has ended. A head that goes away is waited for: it may only be restarted. Ctrl-C
@@ -28,42 +24,37 @@ export async function watchBatch(head: Head, selector: Selector, print: Printer)
   process.once('SIGINT', onSignal);
   const progress = startProgress(print, 'jobs');
   let last: BatchSummary | undefined;
-  let lostAtMs: number | undefined;
-  try {
-    for (;;) {
-      try {
-        const stream = head.batches.watch({ selector: wholeBatch(selector) }, head.metadata);
-        for await (const batch of readStream(stream, leave.signal)) {
-          last = batch;
-          lostAtMs = undefined;
-          progress.update(ended(batch), total(batch), sentence(batch));
-        }
-        if (last && isOver(last)) break;
-        throw new Fault('UNAVAILABLE', 'the head ended the call before the batch had ended');
-      } catch (error) {
-        if (leave.signal.aborted) break;
-        lostAtMs ??= systemClock.monotonicMs();
-        const waiting = last !== undefined && exitCodeOf(error) === exitCodes.unreachable;
-        if (!waiting || systemClock.monotonicMs() - lostAtMs > lostMaxMs) throw error;
-        await delay(systemClock, lookAgainMs, leave.signal).catch(() => undefined); // left meanwhile: seen below
-        if (leave.signal.aborted) break;
-      }
+  const watch = async () => {
+    const stream = head.batches.watch({ selector: wholeBatch(selector) }, head.metadata);
+    for await (const batch of readStream(stream, leave.signal)) {
+      last = batch;
+      progress.update(ended(batch), total(batch), sentence(batch));
     }
+    if (last && ended(last) === total(last)) return last;
+    throw new Fault('UNAVAILABLE', 'the head ended the call before the batch had ended');
+  };
+  try {
+    const batch = await again(print, () => last !== undefined, watch, leave.signal);
+    progress.stop();
+    print.note(`${batch.namespace}/${batch.name} ${batch.state}: ${sentence(batch)}`);
+    for (const group of batch.failures) print.note(failureText(batch, group));
+    return { batch, code: batch.state === 'succeeded' ? exitCodes.done : exitCodes.failed };
+  } catch (error) {
+    if (!leave.signal.aborted) throw error;
+    progress.stop();
+    const name = last ? `${last.namespace}/${last.name}` : `${selector.namespace || head.user}/${selector.batch}`;
+    print.note(`Left; the batch goes on. Come back with: labrun wait ${name}`);
+    return { batch: undefined, code: exitCodes.interrupted };
   } finally {
     process.off('SIGINT', onSignal);
     progress.stop();
   }
-  if (leave.signal.aborted || !last) {
-    const name = last ? `${last.namespace}/${last.name}` : `${selector.namespace || head.user}/${selector.batch}`;
-    print.note(`Left; the batch goes on. Come back with: labrun wait ${name}`);
-    return { batch: undefined, code: exitCodes.interrupted };
-  }
-  print.note(`${last.namespace}/${last.name} ${last.state}: ${sentence(last)}`);
-  return { batch: last, code: last.state === 'succeeded' ? exitCodes.done : exitCodes.failed };
 }
 
-function isOver(batch: BatchSummary): boolean {
-  return ended(batch) === total(batch);
+/** A group of failures in one line, with a job to look at. */
+export function failureText(batch: BatchSummary, group: FailureGroup): string {
+  const example = `${batch.namespace}/${batch.name}/${group.exampleJob}`;
+  return `${counted(group.jobs, 'job')} failed (${group.reason}): ${group.message}  see: labrun logs ${example}`;
 }
 
 function ended({ counts }: BatchSummary): number {

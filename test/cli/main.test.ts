@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { capture } from '../kit/processes.ts';
-import { program } from '../kit/program.ts';
+import { program, repository } from '../kit/program.ts';
 
 function labrun(...args: string[]) {
   return capture([process.execPath, program, ...args], { env: { PATH: process.env['PATH'] ?? '', HOME: '/nowhere' } });
@@ -44,4 +44,25 @@ it('ends quietly when its reader goes away', async () => {
   });
   const code = await new Promise((resolve) => child.once('close', resolve));
   expect({ code, errors }).toEqual({ code: 0, errors: '' });
+});
+
+it('validates a job file without a head, and names what is wrong in it', async () => {
+  const fine = await labrun('validate', `${repository}/examples/heat/labrun.yaml`);
+  expect(fine, fine.stderr).toMatchObject({ code: 0, stderr: '' });
+  expect(fine.stdout).toMatch(/heat, 6 jobs/);
+  const missing = await labrun('validate', '/nowhere/labrun.yaml');
+  expect(missing, missing.stderr).toMatchObject({ code: 2, stdout: '' });
+  expect(missing.stderr).toContain('/nowhere/labrun.yaml');
+});
+
+it('refuses options of submit that make no sense together, before it looks for a head', async () => {
+  const file = `${repository}/examples/heat/labrun.yaml`;
+  for (const [options, says] of [
+    [['--add', '--replace'], /--add.*--replace/],
+    [['--changed'], /--add --changed/],
+  ] as const) {
+    const said = await labrun('submit', file, ...options);
+    expect(said, said.stderr).toMatchObject({ code: 2, stdout: '' });
+    expect(said.stderr).toMatch(says);
+  }
 });
