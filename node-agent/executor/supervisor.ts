@@ -90,7 +90,10 @@ export class Supervisor {
     return this.#identity;
   }
 
-  /** Starts a tree. Resolves when its identity is on disk; rejects with a `Fault` when nothing was started. */
+  /**
+   * Starts a tree. Resolves when its identity is on disk; rejects with a `Fault` (`already-started`, `disk-full`,
+   * `start-failed`) when nothing was started.
+   */
   async run(request: ProcessRequest): Promise<RunningProcess> {
     assert(this.#current === undefined && !this.#isGone, 'a supervisor that gets a tree has none and lives');
     const current: Current = { home: request.home, started: deferred(), ended: deferred(), startedMs: undefined };
@@ -142,7 +145,8 @@ export class Supervisor {
 
   #startFault(home: string): Fault {
     if (readIdentity(home)) return new Fault('already-started', `Cannot start in "${home}": a job was started there`);
-    return new Fault('start-failed', `Cannot start in "${home}": ${this.#complaint}`);
+    const isFull = /No space left|quota exceeded/i.test(this.#complaint);
+    return new Fault(isFull ? 'disk-full' : 'start-failed', `Cannot start in "${home}": ${this.#complaint}`);
   }
 
   #end(how: string): void {

@@ -67,7 +67,7 @@ async function find(
   const builtIn = known[name];
   const probe = declared?.probe ?? builtIn?.probe;
   const version = declared?.probe === undefined && builtIn ? builtIn.version : /(\d[\w.]*)/;
-  const candidates = declared?.setup !== undefined || declared?.env ? [declared] : (builtIn?.candidates() ?? [{}]);
+  const candidates = declared && isSetUp(declared) ? [declared] : (builtIn?.candidates() ?? [{}]);
   for (const candidate of candidates) {
     const { setup, env = {} } = candidate;
     if (probe === undefined) return { version: '', setup, env };
@@ -75,6 +75,11 @@ async function find(
     if (said !== undefined) return { version: version.exec(said)?.[1] ?? '', setup, env };
   }
   return undefined;
+}
+
+/** Whether an admin said how to make it usable; else the ways that packagers install it are tried. */
+function isSetUp({ setup, env }: ConfiguredCapability): boolean {
+  return setup !== undefined || Object.keys(env ?? {}).length > 0;
 }
 
 /** What a probe prints; nothing when it fails. The setup may end as it likes, as in jobs. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Fault, messageOf } from '../../base/errors.ts';
 import { type CommandResult, runCommand } from '../machine/run-command.ts';
+import { argvCommand } from './shell-text.ts';
 
 /** Options and variables with which containers start on this node. */
 export interface WaysToRun {
@@ -8,12 +9,12 @@ export interface WaysToRun {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What this node's Apptainer can do, found out by trying it. */
+/** What this node's Apptainer can do, found out by trying it, after the setups of the capabilities a job needs. */
 export interface ApptainerNode {
   /** Throws `Fault` (`invalid-image`) when an image lacks the app, saying which it has. */
-  checkApp(image: string, app: string, signal: AbortSignal): Promise<void>;
+  checkApp(image: string, app: string, setups: readonly string[], signal: AbortSignal): Promise<void>;
   /** How an image starts here; tried once. Throws `Fault` (`apptainer-failed`) with what Apptainer said each time. */
-  waysToRun(image: string, signal: AbortSignal): Promise<WaysToRun>;
+  waysToRun(image: string, setups: readonly string[], signal: AbortSignal): Promise<WaysToRun>;
 }
 
 /**
@@ -39,9 +40,9 @@ export function apptainerNode(env: () => Readonly<Record<string, string>>): Appt
   // Its kernel module, not its programs, makes `--nv` work.
   const nvidia = existsSync('/proc/driver/nvidia') ? ['--nv'] : [];
   return {
-    async checkApp(image, app, signal) {
+    async checkApp(image, app, setups, signal) {
       if (checked.has(`${app} ${image}`)) return;
-      const argv = ['apptainer', 'inspect', '--list-apps', image];
+      const argv = argvCommand(['apptainer', 'inspect', '--list-apps', image], setups);
       const result = await runCommand(argv, { env: env(), timeoutMs: inspectTimeoutMs, signal });
       if (result.exitCode !== 0) throw new Fault('invalid-image', `Cannot read the image: ${said(result)}`);
       const apps = result.stdout.split('\n').filter(Boolean);
@@ -56,8 +57,8 @@ export function apptainerNode(env: () => Readonly<Record<string, string>>): Appt
       const [oldest] = checked;
       if (checked.size > checkedMax && oldest !== undefined) checked.delete(oldest);
     },
-    async waysToRun(image, signal) {
-      ways ??= findWay(image, nvidia, env());
+    async waysToRun(image, setups, signal) {
+      ways ??= findWay(image, nvidia, setups, env());
       try {
         return await abortable(ways, signal);
       } catch (error) {
@@ -71,13 +72,14 @@ export function apptainerNode(env: () => Readonly<Record<string, string>>): Appt
 async function findWay(
   image: string,
   nvidia: readonly string[],
+  setups: readonly string[],
   base: Readonly<Record<string, string>>,
 ): Promise<WaysToRun> {
   const complaints: string[] = [];
   for (const way of candidates) {
     const options = [...nvidia, ...way.options];
     // Every app is run by /bin/sh, so an image that can run one has it.
-    const argv = ['apptainer', 'exec', ...options, image, '/bin/sh', '-c', ':'];
+    const argv = argvCommand(['apptainer', 'exec', ...options, image, '/bin/sh', '-c', ':'], setups);
     try {
       const result = await runCommand(argv, { env: { ...base, ...way.env }, timeoutMs: tryTimeoutMs });
       if (result.exitCode === 0) return { options, env: way.env };

@@ -19,8 +19,8 @@ export function apptainerRuntime(node: ApptainerNode): Runtime {
       mkdirSync(input, { recursive: true });
       await site.place([...site.initialInputs, ...site.inputs], input);
       const image = await site.contentOf(site.runtime.image);
-      await node.checkApp(image, app, site.signal);
-      const ways = await node.waysToRun(image, site.signal);
+      await node.checkApp(image, app, site.setups, site.signal);
+      const ways = await node.waysToRun(image, site.setups, site.signal);
       // All of the attempt's folder, so that TMPDIR and labrun's other paths are there inside, too.
       const binds = [
         bind(folders.home, folders.home),

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -87,6 +88,20 @@ describe('starting a process', () => {
     });
     await expect(executor.start(aRequest(root, 'a\0b'))).rejects.toMatchObject({ code: 'invalid-request' });
     expect(await (await executor.start(aRequest(root, 'exit 4'))).ended).toMatchObject({ exitCode: 4 });
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('says that the disk is full', async () => {
+    const root = scratchFolder();
+    const executor = await anExecutor(root);
+    const request = aRequest(root, 'true', { id: 'full' });
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,nr_inodes=2', 'none', request.home]);
+    expect(String(mounted.stderr)).toBe('');
+    try {
+      writeFileSync(join(request.home, 'filler'), 'x'.repeat(4096));
+      await expect(executor.start({ ...request, cwd: '/' })).rejects.toMatchObject({ code: 'disk-full' });
+    } finally {
+      spawnSync('umount', [request.home]);
+    }
   });
 
   it('runs many at a time and uses a supervisor again', async () => {

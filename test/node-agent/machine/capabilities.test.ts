@@ -47,6 +47,14 @@ describe('capabilities', () => {
     });
   });
 
+  it('looks for one it knows as always when the configuration does not say how it is set up', async () => {
+    const bin = aProgram('gfortran', 'echo 12.2.0');
+    const configured = { gfortran: { probe: undefined, setup: undefined, env: {} } };
+    expect(await findCapabilities(configured, `${bin}:${standardPath}`)).toMatchObject({
+      gfortran: { version: '12.2.0' },
+    });
+  });
+
   it('reads the release of every packaging of OpenFOAM from the help of its programs', async () => {
     for (const [line, version] of [
       ['Using: OpenFOAM- (1912) - visit www.openfoam.com', '1912'],

@@ -81,8 +81,8 @@ describe("distribute's container batches", () => {
   itWith('apptainer')('say clearly that an image lacks the app, and which it has', async () => {
     const node = apptainerNode(() => ({ PATH: standardPath, HOME: folder }));
     const signal = new AbortController().signal;
-    await node.checkApp(image, 'distribute', signal);
-    await expect(node.checkApp(image, 'solve', signal)).rejects.toMatchObject({
+    await node.checkApp(image, 'distribute', [], signal);
+    await expect(node.checkApp(image, 'solve', [], signal)).rejects.toMatchObject({
       code: 'invalid-image',
       message: expect.stringMatching(/no app "solve" \(it has distribute, fail\)/),
     });
