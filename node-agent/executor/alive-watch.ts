@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
@@ -10,6 +10,10 @@ import { isSystemError } from '../../base/errors.ts';
 export function untilLetGo(supervisorFolder: string): Promise<void> {
   const fd = openFifo(join(supervisorFolder, 'alive'), constants.O_RDONLY);
   if (fd === undefined) return Promise.resolve();
+  if (!hasWriter(fd)) {
+    closeSync(fd);
+    return Promise.resolve();
+  }
   return new Promise((resolve) => {
     const socket = new Socket({ fd, readable: true, writable: false });
     socket.on('error', () => {}); // `close` follows, and whoever asked reads the files
@@ -29,6 +33,16 @@ export function dismiss(supervisorFolder: string): void {
     if (!isSystemError(error, 'EPIPE')) throw error; // it went between our open and our word
   } finally {
     closeSync(fd);
+  }
+}
+
+/** The kernel announces only an end that comes after our open; one that came before must be read. */
+function hasWriter(fd: number): boolean {
+  try {
+    return readSync(fd, Buffer.alloc(1)) > 0;
+  } catch (error) {
+    if (isSystemError(error, 'EAGAIN')) return true;
+    throw error;
   }
 }
 

@@ -5,7 +5,8 @@ import type { ProcessRequest } from '../ports.ts';
  * The supervisor: a POSIX shell that reads this script, and then one job after another, from its standard input.
  *
  * It is the parent of what it starts, so a start costs one small fork and the job's own exec. When the agent dies its
- * input ends: it finishes the job it has, writes how that ended, and is gone. Arguments: its folder, the name of the
+ * input ends: it finishes the job it has, writes how that ended, and is gone. Only as a subreaper it stays while it has
+ * orphans, until told through `again` (open before `alive` is let go, so that no word is missed). Arguments: its folder, the name of the
  * tracking, the folder of its control group (or nothing).
  *
  * It says on standard output: `r` ready, `s` the identity is written, `x` it could not be, `e N` ended with status N.
@@ -43,11 +44,12 @@ finish() {
   echo "e $1"
 }
 linger() {
-  exec 9>&-
   [ "$tracking" = subreaper ] || exit 0
+  exec 8<>"$folder/again"
+  exec 9>&-
   kids=
   read -r kids <"/proc/$$/task/$$/children"
-  [ -z "$kids" ] || read -r _ <"$folder/again"
+  [ -z "$kids" ] || read -r _ <&8
 }
 trap linger EXIT
 echo r

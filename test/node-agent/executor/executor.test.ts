@@ -191,6 +191,22 @@ describe('adopting', () => {
     expect(await second.processes(request.home)).toEqual([]);
   });
 
+  it('knows that the supervisor was killed before it came', async () => {
+    const root = scratchFolder();
+    const first = await anExecutor(root);
+    const request = aRequest(root, 'echo $PPID >parent; exec sleep 100');
+    await first.start(request);
+    const parent = await until('the job knows its supervisor', () => pidIn(join(request.home, 'parent')));
+    await first.close();
+    process.kill(parent, 'SIGKILL');
+    await until('it is dead', () => !isAlive(parent));
+    const second = await anExecutor(root);
+    expect(await (await second.adopt(request.home))?.ended).toMatchObject({ kind: 'lost' });
+    expect(await second.processes(request.home)).toHaveLength(1);
+    await second.kill(request.home, 0);
+    expect(await second.processes(request.home)).toEqual([]);
+  });
+
   it('knows that a job of an earlier boot is lost', async () => {
     const root = scratchFolder();
     const executor = await anExecutor(root);
