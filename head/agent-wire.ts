@@ -4,6 +4,7 @@ import { nameProblem } from '../base/names.ts';
 import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
 import * as wire from '../proto/gen/labrun/v1/agent_link.ts';
 import type { Fence } from '../proto/gen/labrun/v1/common.ts';
+import { inlineProblem } from './archive/inline-problem.ts';
 import type { Change, HeldPhase } from './dispatch/reconcile.ts';
 import type { AttemptRef } from './scheduler/attempt.ts';
 import type { Command } from './scheduler/command.ts';
@@ -171,6 +172,8 @@ function readEnd(report: wire.AttemptReport): Report['end'] | Refusal {
   const manifestHash = asContentHash(report.manifestHash);
   const state = (['succeeded', 'failed', 'cancelled'] as const).find((known) => known === outcome?.state);
   if (!outcome || !manifestHash || !state) return refused('invalid', 'Cannot read how an attempt ended');
+  const problem = report.inlineArchive && inlineProblem(report.inlineArchive, manifestHash);
+  if (problem) return refused('invalid', `Cannot accept the archive of an attempt: it ${problem}`);
   return {
     manifestHash,
     inline: report.inlineArchive,

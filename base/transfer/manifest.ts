@@ -60,21 +60,31 @@ export async function* readManifest(
     if (lineNumber > manifestEntriesMax) {
       throw new RefusedError(refused('limit', `Cannot take the manifest: over ${manifestEntriesMax} entries`));
     }
-    const entry = readLine(line);
-    const problem = typeof entry === 'string' ? entry : tree.add(entry);
-    if (typeof entry === 'string' || problem) {
-      throw new RefusedError(refused('invalid', `Cannot take the manifest: line ${lineNumber} ${problem}`));
-    }
-    yield entry;
+    yield tree.read(line, lineNumber);
   }
+}
+
+/** The entries of a manifest at hand, checked like `readManifest` does. Throws `RefusedError`. */
+export function manifestEntries(bytes: Uint8Array): ManifestEntry[] {
+  const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8').split('\n');
+  if (lines.pop() !== '') throw cutOff();
+  const tree = new ManifestTree();
+  return lines.map((line, at) => tree.read(line, at + 1));
 }
 
 /** What has been listed, so that nothing comes twice or under something that is no folder. */
 class ManifestTree {
   readonly #kinds = new Map<string, ManifestEntry['kind'] | 'implied'>();
 
-  /** What is wrong with this entry beside those before it, or nothing. */
-  add(entry: ManifestEntry): string | undefined {
+  /** The entry of a line, which must fit those before it. Throws `RefusedError` that names the line. */
+  read(line: string, lineNumber: number): ManifestEntry {
+    const entry = readLine(line);
+    const problem = typeof entry === 'string' ? entry : this.#problemOf(entry);
+    if (typeof entry !== 'string' && !problem) return entry;
+    throw new RefusedError(refused('invalid', `Cannot take the manifest: line ${lineNumber} ${problem}`));
+  }
+
+  #problemOf(entry: ManifestEntry): string | undefined {
     const known = this.#kinds.get(entry.path);
     if (known === 'implied' && entry.kind !== 'folder') return `lists the folder "${entry.path}" as a ${entry.kind}`;
     if (known !== undefined && known !== 'implied') return `lists "${entry.path}" again`;
@@ -104,7 +114,11 @@ async function* linesOf(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
       throw new RefusedError(refused('limit', `Cannot take the manifest: a line has over ${lineMaxBytes} bytes`));
     }
   }
-  if (rest.length > 0) throw new RefusedError(refused('invalid', 'Cannot take the manifest: its last line is cut off'));
+  if (rest.length > 0) throw cutOff();
+}
+
+function cutOff(): RefusedError {
+  return new RefusedError(refused('invalid', 'Cannot take the manifest: its last line is cut off'));
 }
 
 /** The entry, or what is wrong with the line. */

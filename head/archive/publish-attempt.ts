@@ -2,7 +2,7 @@ import { link, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 import { type AttemptId, attemptId } from '../../base/ids.ts';
-import { manifestPathProblem, readManifest } from '../../base/transfer/manifest.ts';
+import { manifestEntries, manifestPathProblem } from '../../base/transfer/manifest.ts';
 import type { Tree } from '../../base/transfer/tree.ts';
 import type { InlineArchive } from '../scheduler/event.ts';
 import { syncFolder } from './durable.ts';
@@ -51,12 +51,12 @@ export async function takePlace(
 }
 
 /** The tree of an archive that travelled inside its event. */
-export async function inlineTree(
+export function inlineTree(
   layout: ArchiveLayout,
   accepted: AcceptedAttempt,
   inline: InlineArchive,
   to: Destination,
-): Promise<Tree> {
+): Tree {
   const { place } = to;
   const data = new Map(inline.files.map((file) => [file.path, new Uint8Array(file.data)]));
   // Copies: what came from the wire is a small view of a large buffer, and a worker would be sent all of that.
@@ -74,7 +74,7 @@ export async function inlineTree(
       made.add(parent);
     }
   };
-  for await (const entry of readManifest([inline.manifest])) {
+  for (const entry of manifestEntries(inline.manifest)) {
     makeParents(entry.path);
     if (entry.kind === 'link') links.push(entry);
     else if (entry.kind === 'folder') {

@@ -77,7 +77,7 @@ async function publishAttempts(ports: PublishPorts, records: readonly Accepted[]
       if (!inline) staged.push({ accepted, to });
       else {
         inlined.push({ accepted, to });
-        trees.push(await inlineTree(ports.layout, accepted, inline, to));
+        trees.push(inlineTree(ports.layout, accepted, inline, to));
       }
     }
   }

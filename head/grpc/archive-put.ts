@@ -53,19 +53,19 @@ async function drain(ports: PutPorts, call: PutCall): Promise<void> {
   const nodeId = orThrow(callingNode(caller));
   const targets = new Targets(ports, nodeId);
   const running = new Set<Promise<void>>();
-  let writing: Promise<void> | undefined;
+  // One answer after the other: a reader that is slow makes the sender wait, too.
+  let answered: Promise<void> = Promise.resolve();
   for await (const chunk of messagesOf<ArchiveChunk>(call)) {
     const task: Promise<void> = answerTo(ports, targets, chunk)
       .then((ack) => {
-        if (!call.cancelled) writing = writeTo(call, ack)?.catch(() => undefined) ?? writing; // a closed stream needs no answer
+        answered = answered.then(() => (call.cancelled ? undefined : writeTo(call, ack)));
+        return answered;
       })
       .finally(() => running.delete(task));
+    // Its failure is the stream's; it is thrown by the race or the wait for all below.
+    task.catch(() => undefined);
     running.add(task);
     if (running.size >= inFlightMax) await Promise.race(running);
-    if (writing) {
-      await writing;
-      writing = undefined;
-    }
   }
   await Promise.all(running);
 }
