@@ -49,7 +49,8 @@ const known = new WeakMap<JobGroup, GroupParts>();
 function partsOf(spec: BatchSpec, group: JobGroup): GroupParts {
   const found = known.get(group);
   if (found) return found;
-  const { name: _name, matrix: _matrix, count: _count, retries: _retries, ...rest } = group;
+  // What a job is called, and how long and how often it may try, does not change what comes of it.
+  const { name: _1, matrix: _2, count: _3, retries: _4, timeLimitMs: _5, ...rest } = group;
   const inputs = [...spec.initialInputs, ...group.inputs, ...scriptsOf(group.runtime)];
   const depends = (input: Input) => input.source.includes('{{') || input.as.includes('{{');
   const still = inputs

@@ -11,12 +11,19 @@ export function renderText(template: string, params: Params): string {
   );
 }
 
-/** Like `renderText`, each value as one word of a POSIX shell, whatever is in it. */
+/**
+ * Like `renderText`, each value as one word of a POSIX shell, whatever is in it. Values of harmless characters stay bare,
+ * so that they read the same inside quotes of the script.
+ */
 export function renderShell(template: string, params: Params): string {
   if (!template.includes('{{')) return template;
-  return template.replace(placeholder, (whole, axis: string) =>
-    Object.hasOwn(params, axis) ? shellWord(params[axis] ?? '') : whole,
-  );
+  return template.replace(placeholder, (whole, axis: string, at: number) => {
+    if (!Object.hasOwn(params, axis)) return whole;
+    const value = params[axis] ?? '';
+    // `echo {{n}}>out` with 2 for n must not redirect the errors.
+    const redirects = /^\d+$/.test(value) && /^[<>]/.test(template.slice(at + whole.length, at + whole.length + 1));
+    return redirects ? `'${value}'` : shellWord(value);
+  });
 }
 
 /** The axes a template names, in order of appearance, each once. */
@@ -51,5 +58,5 @@ export function fitForName(value: string): string {
 }
 
 function shellWord(value: string): string {
-  return /^[A-Za-z0-9_./:=@%+,-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+  return /^[A-Za-z0-9_./:@%+,-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
 }

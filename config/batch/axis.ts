@@ -8,7 +8,8 @@ import { placeholdersIn } from '../template.ts';
 export function axisNameProblem(name: string): string | undefined {
   if (name === '') return 'has no name';
   if (name.length > 60) return 'has a name of more than 60 characters';
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name)) return 'may hold letters, digits and _ . - only';
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name))
+    return 'must be letters, digits and _ . -, the first a letter or digit';
   return undefined;
 }
 

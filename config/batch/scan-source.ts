@@ -1,7 +1,7 @@
-import type { Stats } from 'node:fs';
+import type { Dirent, Stats } from 'node:fs';
 import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
-import { dirname, join, posix, relative, resolve, sep } from 'node:path';
-import { glob } from 'tinyglobby';
+import { dirname, join, posix, resolve, sep } from 'node:path';
+import picomatch from 'picomatch';
 import { isSystemError, messageOf } from '../../base/errors.ts';
 
 /** What a path of the job file stands for, before its files are hashed. */
@@ -36,25 +36,47 @@ export async function scanSource(folder: string, source: string): Promise<readon
   return found;
 }
 
-/** Looks for the files of a pattern; their paths are relative to `base`. Rejects with `SourceError`. */
+/**
+ * Looks for what a pattern stands for below `base`, to which the paths found are relative: files, links to files, and
+ * folders with all that is in them. Names that begin with a dot must be asked for. Rejects with `SourceError`.
+ */
 export async function scanGlob(folder: string, pattern: string, base: string): Promise<readonly Found[]> {
-  const absolute = resolve(folder, base);
-  const paths = await glob(pattern, {
-    cwd: folder,
-    followSymbolicLinks: false,
-    onlyFiles: true,
-    expandDirectories: false,
-  });
-  if (paths.length === 0) throw new SourceError(`"${pattern}" matches no file`);
-  if (paths.length > entriesMax)
-    throw new SourceError(`"${pattern}" matches ${paths.length} files (at most ${entriesMax})`);
+  const below = base === '' ? pattern : pattern.slice(base.length + 1);
+  const root = resolve(folder, base);
   const found: Found[] = [];
-  for (const path of paths.sort()) {
-    const whole = resolve(folder, path);
-    const facts = await look(path, () => stat(whole));
-    if (facts.isFile()) found.push(fileOf(path, posixPath(relative(absolute, whole)), whole, facts));
-  }
+  const depth = below.includes('**') ? Number.POSITIVE_INFINITY : below.split('/').length;
+  const walk: GlobWalk = { root, realRoot: await look(base, () => realpath(root)), matches: picomatch(below), found };
+  await scanMatches(walk, '', depth);
+  if (found.length === 0) throw new SourceError(`"${pattern}" matches nothing`);
   return found;
+}
+
+interface GlobWalk {
+  readonly root: string;
+  readonly realRoot: string;
+  readonly matches: (path: string) => boolean;
+  readonly found: Found[];
+}
+
+async function scanMatches(walk: GlobWalk, below: string, depth: number): Promise<void> {
+  const { root, realRoot, matches, found } = walk;
+  const entries = await look(below, () => readdir(join(root, below), { withFileTypes: true }));
+  for (const { name, ...entry } of entries.map(kindOf).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (found.length >= entriesMax) throw new SourceError(`matches more than ${entriesMax} files`);
+    const path = below === '' ? name : `${below}/${name}`;
+    if (!matches(path)) {
+      if (entry.folder && depth > 1) await scanMatches(walk, path, depth - 1);
+      continue;
+    }
+    const facts = await look(path, () => stat(join(root, path)));
+    if (entry.folder) await scanFolder(root, realRoot, path, facts, found);
+    else if (facts.isDirectory()) throw new SourceError(`"${path}" is a link to a folder; name that folder itself`);
+    else found.push(fileOf(path, path, join(root, path), facts));
+  }
+}
+
+function kindOf(entry: Dirent): { readonly name: string; readonly folder: boolean } {
+  return { name: entry.name, folder: entry.isDirectory() };
 }
 
 async function scanFolder(root: string, realRoot: string, below: string, facts: Stats, found: Found[]): Promise<void> {
@@ -105,8 +127,4 @@ async function look<Result>(path: string, work: () => Promise<Result>): Promise<
     if (isSystemError(error, 'EACCES', 'EPERM')) throw new SourceError(`"${path}" may not be read`);
     throw new SourceError(`"${path}" cannot be read: ${messageOf(error)}`);
   }
-}
-
-function posixPath(path: string): string {
-  return sep === '/' ? path : path.replaceAll(sep, '/');
 }

@@ -47,6 +47,12 @@ describe('the digest of a job', () => {
     }
   });
 
+  it('stays when a job gets more time or more tries', () => {
+    const [group] = sweep().groups;
+    const patient = sweep({ groups: [aGroup({ ...group, timeLimitMs: 1, retries: 3 })] });
+    expect(digests(patient)).toEqual(digests(sweep()));
+  });
+
   it('stays when only rows are added', () => {
     const [group] = sweep().groups;
     const more = sweep({

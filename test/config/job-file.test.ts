@@ -125,6 +125,53 @@ describe('a labrun.yaml', () => {
     expect(names(spec)).toEqual(['r-nu-2_mesh-b']);
   });
 
+  it('shows every key at work, in one example', async () => {
+    const example = `
+name: airfoil
+namespace: cfd
+env: {FOAM_SIGFPE: "1"}
+build: {run: wmake solver/, files: [solver/]}
+jobs:
+  - name: run
+    matrix:
+      nu: [1e-5, 0.010]
+      mesh: [coarse, fine]
+      exclude: [{nu: 0.010, mesh: fine}]
+    needs: {capabilities: [openfoam>=1912], ranks: 8, memory: 8G, disk: 20G}
+    files: [case/, "meshes/{{mesh}}.msh"]
+    templates: [case/constant/transportProperties]
+    run: |
+      mpirun -np $LABRUN_RANKS simpleFoam -case case -parallel | tee log
+    archive: [case/postProcessing/, log]
+    expect: [case/postProcessing/forces.dat]
+    timeLimit: 2h
+    retries: 1
+  - {name: polar, needs: {capabilities: [python3], cpus: 1}, files: [polar.py], run: python3 polar.py $LABRUN_INPUT}
+`;
+    const files = {
+      'solver/Make': '',
+      'case/constant/transportProperties': '{{nu}}',
+      'meshes/coarse.msh': '',
+      'meshes/fine.msh': '',
+      'polar.py': '',
+    };
+    const { spec } = await resolveFolder({ ...files, 'labrun.yaml': `\ufeff${example}` });
+    expect(names(spec)).toEqual([
+      'run-nu-1e-5_mesh-coarse',
+      'run-nu-1e-5_mesh-fine',
+      'run-nu-0.010_mesh-coarse',
+      'polar',
+    ]);
+    expect(spec.groups[0]).toMatchObject({
+      archive: ['case/postProcessing/', 'log'],
+      expect: ['case/postProcessing/forces.dat'],
+      templates: ['case/constant/transportProperties'],
+      timeLimitMs: 7_200_000,
+      retries: 1,
+      needs: { capabilities: [{ name: 'openfoam', comparison: '>=', version: '1912' }], ranks: 8, threads: 1, cpus: 8 },
+    });
+  });
+
   it('reads YAML anchors and what they share', async () => {
     const { spec } = await resolveFolder({
       'labrun.yaml':
@@ -135,6 +182,16 @@ describe('a labrun.yaml', () => {
 });
 
 describe('the files of a batch', () => {
+  it('found by a pattern may be links to files, and not to folders', async () => {
+    const files = { 'labrun.yaml': labrunWith('files: ["in/*"]'), 'in/a': { link: '../real' }, real: 'r', 'dir/x': '' };
+    const { spec } = await resolveFolder(files);
+    expect(spec.sources['in/*']).toMatchObject([{ kind: 'file', path: 'a', hash: hashBytes('r') }]);
+    const folders = await resolveFolder({ ...files, 'in/sub/deep/x': '', 'in/.hidden': '' });
+    expect(paths(folders.spec, 'in/*')).toEqual(['a', 'sub/', 'sub/deep/', 'sub/deep/x']);
+    const wrong = resolveFolder({ ...files, 'in/b': { link: '../dir' } });
+    await expect(wrong).rejects.toThrow('"b" is a link to a folder; name that folder itself');
+  });
+
   it('are found as files, folders and patterns, hashed once, with their modes', async () => {
     const { spec, files } = await resolveFolder({
       'labrun.yaml': labrunWith('files: [case/, ./run.sh, "data/*.dat", "data/**/*.deep", {path: run.sh, as: bin/}]'),

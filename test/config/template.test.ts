@@ -32,6 +32,12 @@ describe('templates', () => {
     );
   });
 
+  it('does not let a number before a redirection become a file descriptor, nor a value an assignment', () => {
+    expect(renderShell('echo {{n}}>out', { n: '2' })).toBe("echo '2'>out");
+    expect(renderShell('{{v}} env', { v: 'PATH=/x' })).toBe("'PATH=/x' env");
+    expect(renderShell('echo "nu={{nu}}" > out', { nu: '1e-5' })).toBe('echo "nu=1e-5" > out');
+  });
+
   it('quotes the empty value, which would otherwise be no word at all', () => {
     expect(renderShell('x {{a}} y', { a: '' })).toBe("x '' y");
   });
