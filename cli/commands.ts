@@ -111,6 +111,16 @@ function addChanges(program: Command, finish: Finish): void {
 }
 
 function addServices(program: Command, finish: Finish): void {
+  const head = program.command('head').description('the service on the storage machine');
+  head
+    .command('init')
+    .description('make a new cluster')
+    .requiredOption('--data <folder>', "the head's own folder")
+    .option('--archive <folder>', 'where results are kept (default: archive/ in the data folder)')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./head.ts')).initHead));
+  starting(head.command('start').description('serve people and agents'), finish);
+  starting(program.command('server', { hidden: true }), finish);
   const agent = program.command('agent').description('the service on a workstation');
   agent
     .command('start')
@@ -121,6 +131,15 @@ function addServices(program: Command, finish: Finish): void {
     .option('--dedicated', 'nobody sits at this machine')
     .option('--log-level <level>', 'debug, info, warn or error', 'info')
     .action(act(finish, async () => (await import('./agent.ts')).startAgent));
+}
+
+function starting(command: Command, finish: Finish): void {
+  command
+    .requiredOption('--data <folder>', "the head's own folder")
+    .option('--grpc <address>', 'where to listen: host:port or unix:PATH; port 0 picks one')
+    .option('--accept-loss', 'go on without the records that a damaged log has lost')
+    .option('--log-level <level>', 'debug, info, warn or error', 'info')
+    .action(act(finish, async () => (await import('./head.ts')).startHead));
 }
 
 /** Adds the options of the selector grammar. */

@@ -1,0 +1,37 @@
+import { resolve } from 'node:path';
+import type { Printer } from './print.ts';
+
+/** Makes a new cluster: the head's folder, its archive, its settings. Says what to type next. */
+export async function initHead(
+  _: readonly string[],
+  options: { readonly data: string; readonly archive?: string; readonly json?: boolean },
+  print: Printer,
+): Promise<number> {
+  const { initHead: init } = await import('../head/main.ts');
+  const dataFolder = resolve(options.data);
+  const made = await init({
+    dataFolder,
+    archiveFolder: options.archive === undefined ? undefined : resolve(options.archive),
+  });
+  if (options.json) print.json({ cluster: made.clusterId, data: dataFolder, config: made.configFile });
+  else {
+    print.line(`Made cluster ${made.clusterId} in ${dataFolder} (settings: ${made.configFile})`);
+    print.note(`Next: labrun head start --data ${options.data}`);
+    print.note('Then, on a workstation: labrun agent start --data DIR --head ADDRESS');
+  }
+  return 0;
+}
+
+/** Runs the head in this process until it is told to stop. */
+export async function startHead(
+  _: readonly string[],
+  options: { readonly data: string; readonly grpc?: string; readonly acceptLoss?: boolean; readonly logLevel: string },
+): Promise<number> {
+  const { runHead } = await import('../head/main.ts');
+  return runHead({
+    dataFolder: resolve(options.data),
+    grpc: options.grpc,
+    acceptLoss: options.acceptLoss ?? false,
+    logLevel: options.logLevel,
+  });
+}
