@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { didYouMean } from './nearest.ts';
-import { type Path, pathText } from './problems.ts';
+import { type Path, pathText, problemsMax } from './problems.ts';
 import type { Written } from './written.ts';
 
 /**
@@ -15,8 +15,8 @@ export function check<Schema extends z.ZodType>(
 ): z.output<Schema> | undefined {
   const result = schema.safeParse(written.tree);
   if (result.success) return result.data;
-  for (const issue of result.error.issues) note(written, issue, []);
-  const dropped = result.error.issues.flatMap((issue) => droppedBy(issue, droppable));
+  for (const issue of result.error.issues.slice(0, problemsMax)) note(written, issue, []);
+  const dropped = new Set(result.error.issues.flatMap((issue) => droppedBy(issue, droppable)));
   const again = schema.safeParse(without(written.tree, dropped, []));
   return again.success ? again.data : undefined;
 }
@@ -31,10 +31,10 @@ function droppedBy(issue: Issue, droppable: ReadonlySet<string>): string[] {
   return [JSON.stringify(notForNow ? path : path.slice(0, last + 1))];
 }
 
-function without(tree: unknown, dropped: readonly string[], at: Path): unknown {
+function without(tree: unknown, dropped: ReadonlySet<string>, at: Path): unknown {
   if (Array.isArray(tree)) return tree.map((item, index) => without(item, dropped, [...at, index]));
   if (typeof tree !== 'object' || tree === null) return tree;
-  const kept = Object.entries(tree).filter(([key]) => !dropped.includes(JSON.stringify([...at, key])));
+  const kept = Object.entries(tree).filter(([key]) => !dropped.has(JSON.stringify([...at, key])));
   return Object.fromEntries(kept.map(([key, value]) => [key, without(value, dropped, [...at, key])]));
 }
 
