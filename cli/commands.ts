@@ -22,6 +22,7 @@ export function makeProgram(finish: Finish): Command {
   addBatches(program, finish);
   addQueries(program, finish);
   addChanges(program, finish);
+  addLocal(program, finish);
   addServices(program, finish);
   return program;
 }
@@ -65,6 +66,28 @@ function addBatches(program: Command, finish: Finish): void {
     .option('--csv', 'as CSV')
     .option('--json', 'one JSON object')
     .action(act(finish, async () => (await import('./results.ts')).results));
+}
+
+function addLocal(program: Command, finish: Finish): void {
+  program
+    .command('run [FILE]')
+    .description('run a job file on this machine alone; needs no head')
+    .option('--job <name>', 'only this job')
+    .option('--to <dir>', "the folder under which the batch's folder is made (default: this one)")
+    .option('--config <file>', 'capabilities and limits of this machine, as for an agent')
+    .addOption(many('--where <axis=value>', 'only jobs with this parameter; repeat for more'))
+    .action(act(finish, async () => (await import('./run.ts')).run));
+  program
+    .command('template <KIND>')
+    .description('print a job file to start from: command, python or apptainer')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./template.ts')).template));
+  program
+    .command('demo')
+    .description('a head, two agents and a sweep on this machine; keeps only the results')
+    .option('--gfortran', 'with a solver in Fortran')
+    .option('--openfoam', 'with the cavity of OpenFOAM')
+    .action(act(finish, async () => (await import('./demo.ts')).demo));
 }
 
 function addQueries(program: Command, finish: Finish): void {

@@ -4,6 +4,7 @@ import { delay, systemClock } from '../base/clock.ts';
 import { ulid } from '../base/ids.ts';
 import { systemRandom } from '../base/random.ts';
 import { type ContentHash, hashBytes } from '../base/transfer/hash.ts';
+import type { ResolvedJobFile } from '../config/job-file.ts';
 import { formatBytes } from '../config/units.ts';
 import { SubmitMode, type SubmitRequest, type SubmitResponse } from '../proto/gen/labrun/v1/batches.ts';
 import { type Head, type HeadOptions, withHead } from './connect.ts';
@@ -35,8 +36,18 @@ const submitDeadlineMs = 120_000;
 
 /** Reads, uploads what the head lacks, submits, and says under what name. */
 export async function submit([file]: readonly string[], options: SubmitOptions, print: Printer): Promise<number> {
+  modeOf(options); // what makes no sense together is told before a file is read
+  return submitResolved(await loadJobFile(file, options, print), options, print);
+}
+
+/** Submits what has been read. `stop` ends `--wait` with its reason. */
+export async function submitResolved(
+  { spec, specBytes, sourceBytes, files }: ResolvedJobFile,
+  options: SubmitOptions,
+  print: Printer,
+  stop?: AbortSignal,
+): Promise<number> {
   const mode = modeOf(options);
-  const { spec, specBytes, sourceBytes, files } = await loadJobFile(file, options, print);
   const specHash = hashBytes(specBytes);
   const sourceHash = hashBytes(sourceBytes);
   const contents = new Map<ContentHash, Content>([
@@ -71,7 +82,7 @@ export async function submit([file]: readonly string[], options: SubmitOptions, 
       reasons: [],
       where: [],
     };
-    const watched = await watchBatch(head, selector, print);
+    const watched = await watchBatch(head, selector, print, stop);
     if (options.json && watched.batch) print.json(batchJson(watched.batch));
     return watched.code;
   });

@@ -151,8 +151,10 @@ async function* chunksOf(
 }
 
 async function checkUnchanged(content: Extract<Content, { kind: 'file' }>): Promise<void> {
-  const now = await stat(content.path);
-  if (now.size === content.sizeBytes && now.mtimeMs === content.mtimeMs) return;
+  const now = await stat(content.path, { bigint: true });
+  // To the microsecond, as it was noted when it was hashed: a float of nanoseconds would differ from itself.
+  const mtimeMs = Number(now.mtimeNs / 1_000n) / 1_000;
+  if (Number(now.size) === content.sizeBytes && mtimeMs === content.mtimeMs) return;
   throw new RefusedError(
     refused(
       'invalid',

@@ -16,11 +16,13 @@ export interface Watched {
 
 /**
  * Shows a batch's progress until it has ended. A head that goes away is waited for: it may only be restarted. Ctrl-C
- * leaves the batch alone and says how to come back.
+ * leaves the batch alone and says how to come back; so does `stop`, for a caller with signals of its own, in silence.
  */
-export async function watchBatch(head: Head, selector: Selector, print: Printer): Promise<Watched> {
+export async function watchBatch(head: Head, selector: Selector, print: Printer, stop?: AbortSignal): Promise<Watched> {
+  stop?.throwIfAborted();
   const leave = new AbortController();
   const onSignal = () => leave.abort();
+  stop?.addEventListener('abort', onSignal, { once: true });
   process.once('SIGINT', onSignal);
   const progress = startProgress(print, 'jobs');
   let last: BatchSummary | undefined;
@@ -41,12 +43,14 @@ export async function watchBatch(head: Head, selector: Selector, print: Printer)
     return { batch, code: batch.state === 'succeeded' ? exitCodes.done : exitCodes.failed };
   } catch (error) {
     if (!leave.signal.aborted) throw error;
+    stop?.throwIfAborted();
     progress.stop();
     const name = last ? `${last.namespace}/${last.name}` : `${selector.namespace || head.user}/${selector.batch}`;
     print.note(`Left; the batch goes on. Come back with: labrun wait ${name}`);
     return { batch: undefined, code: exitCodes.interrupted };
   } finally {
     process.off('SIGINT', onSignal);
+    stop?.removeEventListener('abort', onSignal);
     progress.stop();
   }
 }
