@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../base/clock.ts';
-import { messageOf, refused } from '../base/errors.ts';
+import { messageOf, RefusedError, refused } from '../base/errors.ts';
 import { apply } from './scheduler/apply.ts';
 import type { Command, Verdict } from './scheduler/command.ts';
 import { decide } from './scheduler/decide.ts';
@@ -61,6 +61,8 @@ export class Engine {
   #turn: Promise<void> | undefined;
   #timer: Timer | undefined;
   #closed = false;
+  /** The head's time at the last turn. */
+  #turnMs = 0;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -79,12 +81,11 @@ export class Engine {
   submit(actor: Actor, command: Command): Promise<Verdict> {
     if (this.#closed)
       return Promise.resolve(refused('busy', 'Cannot take the request: the head is stopping; try again'));
-    if (this.#inbox.length >= inboxMax)
-      return Promise.resolve(refused('busy', 'Cannot take the request: too many wait; try again'));
+    if (this.#inbox.length >= inboxMax) return Promise.resolve(tooMany);
     return new Promise((answer) => this.#take({ kind: 'command', actor, command, answer }));
   }
 
-  /** Reads between turns: what is read is on disk. `read` must not keep what it sees. */
+  /** Reads between turns: what is read is on disk. `read` must not keep what it sees. Rejects with `busy`. */
   query<T>(read: (state: ClusterState) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const answer = (state: ClusterState) => {
@@ -95,6 +96,7 @@ export class Engine {
         }
       };
       if (this.#turn === undefined && this.#inbox.length === 0) answer(this.#draft);
+      else if (this.#closed || this.#inbox.length >= inboxMax) reject(new RefusedError(tooMany));
       else this.#take({ kind: 'query', read: answer });
     });
   }
@@ -135,6 +137,7 @@ export class Engine {
 
   async #takeTurn(group: readonly Request[]): Promise<void> {
     const nowMs = this.nowMs();
+    this.#turnMs = nowMs;
     const records: LogRecord[] = [];
     const answers: (() => void)[] = [];
     const commit = (actor: Actor, event: Event) => {
@@ -165,7 +168,7 @@ export class Engine {
   #setTimer(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    const deadlineMs = nextDeadlineMs(this.#draft);
+    const deadlineMs = nextDeadlineMs(this.#draft, this.#turnMs);
     if (deadlineMs === undefined || this.#closed) return;
     this.#timer = this.#options.clock.setTimer(Math.max(1, deadlineMs - this.nowMs()), () => this.#tick());
   }
@@ -175,6 +178,8 @@ export class Engine {
       this.#take({ kind: 'command', actor: scheduler, command: { kind: 'tick' }, answer: () => undefined });
   }
 }
+
+const tooMany = refused('busy', 'Cannot take the request: too many wait; try again');
 
 const diskFull = refused(
   'disk-full',

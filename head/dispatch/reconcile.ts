@@ -2,6 +2,7 @@ import { assert } from '../../base/assert.ts';
 import { type AttemptId, attemptId, type NodeId, parseAttemptId } from '../../base/ids.ts';
 import type { AttemptRef } from '../scheduler/attempt.ts';
 import { hasEnded } from '../scheduler/decide-attempt.ts';
+import { findQueue } from '../scheduler/queue.ts';
 import type { ClusterState } from '../scheduler/state.ts';
 
 /** Where an agent says an attempt is. */
@@ -95,19 +96,15 @@ function assignment(state: ClusterState, id: AttemptId): Change {
   const batch = attempt && state.batches.get(attempt.ref.batchId);
   const part = batch?.parts[batch.rows.part[attempt?.ref.index ?? 0] ?? -1];
   assert(attempt && batch && part, 'a live attempt has its batch and spec');
-  const specIndex = batch.rows.specIndex[attempt.ref.index] ?? 0;
-  const queue = batch.queues.find(
-    (one) => batch.parts[one.part] === part && specIndex >= one.specFirst && specIndex < one.specEnd,
-  );
   return {
     kind: 'assign',
     attempt: attempt.ref,
     namespace: batch.namespace,
     batch: batch.name,
     specHash: part.specHash,
-    specIndex,
+    specIndex: batch.rows.specIndex[attempt.ref.index] ?? 0,
     cpus: attempt.cpus,
-    memoryBytes: queue?.needs.memoryBytes ?? 0,
+    memoryBytes: findQueue(batch.queues, batch.rows, attempt.ref.index)?.needs.memoryBytes ?? 0,
     user: batch.submittedBy.name,
   };
 }

@@ -55,26 +55,29 @@ export function changeAttempt(draft: ClusterDraft, ref: AttemptRef, change: (att
 export function applyReturned(draft: ClusterDraft, event: EventOf<'attempt-returned'>, atMs: number): void {
   const nodeId = draft.attempts.get(attemptId(event.attempt, event.attempt.attempt))?.nodeId;
   if (nodeId !== undefined && !harmlessReturns.has(event.reason)) restNode(draft, nodeId, atMs + restMs);
-  applyBack(draft, event.attempt);
+  applyBack(draft, event.attempt, atMs);
 }
 
 /** Reasons of a return that say nothing against the node. */
 const harmlessReturns: ReadonlySet<string> = new Set(['recalled', 'build-failed', 'cancelled']);
 
 /** The job waits again, or is cancelled if that was asked for. */
-function applyBack(draft: ClusterDraft, ref: AttemptRef): void {
+function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {
   const batch = batchOf(draft, ref.batchId);
   const { cancelling } = removeAttempt(draft, ref);
   setRowState(batch.rows, ref.index, cancelling ? 'cancelled' : 'queued');
-  if (cancelling) noteIfFinished(draft, batch);
-  else requeue(batch, [ref.index]);
+  batch.rows.startedS[ref.index] = 0;
+  if (!cancelling) return requeue(batch, [ref.index]);
+  batch.rows.endedS[ref.index] = Math.floor(atMs / 1000);
+  noteIfFinished(draft, batch);
 }
 
 /** An attempt died without a result. */
 export function applyLost(draft: ClusterDraft, event: EventOf<'attempt-lost'>, atMs: number): void {
-  if (event.requeued) return applyBack(draft, event.attempt);
   const { batchId, index } = event.attempt;
   const batch = batchOf(draft, batchId);
+  batch.rows.losses[index] = Math.min(255, (batch.rows.losses[index] ?? 0) + 1);
+  if (event.requeued) return applyBack(draft, event.attempt, atMs);
   const { cancelling } = removeAttempt(draft, event.attempt);
   setRowState(batch.rows, index, cancelling ? 'cancelled' : 'failed');
   if (!cancelling) setRowReason(batch.rows, index, 'lost', event.message);

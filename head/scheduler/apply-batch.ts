@@ -41,7 +41,6 @@ export function applyExtended(draft: ClusterDraft, event: EventOf<'batch-extende
     clearEnd(batch, index);
     batch.rows.part[index] = part;
     batch.rows.specIndex[index] = specIndex;
-    batch.rows.retriesUsed[index] = 0;
   }
   requeue(
     batch,
@@ -68,7 +67,6 @@ export function applyJobs(
     } else {
       setRowState(batch.rows, index, 'queued');
       if (event.kind === 'jobs-retried') clearEnd(batch, index);
-      if (event.kind === 'jobs-retried') batch.rows.retriesUsed[index] = 0;
       back.push(index);
     }
   }
@@ -119,6 +117,8 @@ function clearEnd(batch: BatchDraft, index: number): void {
   batch.rows.startedS[index] = 0;
   batch.rows.endedS[index] = 0;
   batch.rows.exitCode[index] = -1;
+  batch.rows.retriesUsed[index] = 0;
+  batch.rows.losses[index] = 0;
   setRowReason(batch.rows, index, undefined, '');
 }
 

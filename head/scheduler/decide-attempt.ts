@@ -5,7 +5,8 @@ import type { Command, Verdict } from './command.ts';
 import { buildIsExhausted } from './decide-node.ts';
 import type { Event, ProgressPhase } from './event.ts';
 import { rowState } from './job-rows.ts';
-import { lostMax } from './limits.ts';
+import { lossesMax } from './limits.ts';
+import { findQueue } from './queue.ts';
 import type { Batch, ClusterState } from './state.ts';
 
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
@@ -45,8 +46,8 @@ export function decideReturn(state: ClusterState, command: CommandOf<'return-att
 export function decideLost(state: ClusterState, command: CommandOf<'lose-attempt'>): Verdict {
   const attempt = current(state, command.nodeId, command.attempt);
   if (attempt.kind === 'refused') return attempt;
-  const used = state.batches.get(command.attempt.batchId)?.rows.retriesUsed[command.attempt.index] ?? 0;
-  const requeued = !attempt.cancelling && command.attempt.attempt - used < lostMax;
+  const losses = state.batches.get(command.attempt.batchId)?.rows.losses[command.attempt.index] ?? 0;
+  const requeued = !attempt.cancelling && losses + 1 < lossesMax;
   return {
     kind: 'accepted',
     events: [{ kind: 'attempt-lost', attempt: command.attempt, message: command.message, requeued }],
@@ -60,9 +61,7 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
   if (batch && hasEnded(batch, ref)) return { kind: 'accepted', events: [] };
   const attempt = current(state, command.nodeId, ref);
   if (attempt.kind === 'refused') return attempt;
-  const retries =
-    batch?.queues.find((queue) => queue.part === batch.rows.part[ref.index] && inside(queue, batch, ref.index))
-      ?.retries ?? 0;
+  const retries = (batch && findQueue(batch.queues, batch.rows, ref.index)?.retries) ?? 0;
   const requeued =
     outcome.state === 'failed' && !attempt.cancelling && (batch?.rows.retriesUsed[ref.index] ?? 0) < retries;
   const startedAtMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
@@ -112,9 +111,4 @@ const order: readonly string[] = ['assigned', 'staging', 'building', 'running', 
 function isFurther(from: string, to: ProgressPhase): boolean {
   if (from === 'paused' || to === 'paused') return from !== to && from !== 'archiving';
   return order.indexOf(to) > order.indexOf(from);
-}
-
-function inside(queue: Batch['queues'][number], batch: Batch, index: number): boolean {
-  const specIndex = batch.rows.specIndex[index] ?? -1;
-  return specIndex >= queue.specFirst && specIndex < queue.specEnd;
 }

@@ -1,10 +1,12 @@
 import { refused } from '../../base/errors.ts';
 import { attemptId } from '../../base/ids.ts';
+import type { AttemptRef } from './attempt.ts';
 import type { Command, Verdict } from './command.ts';
 import { batchNameKey } from './draft.ts';
 import type { Event } from './event.ts';
-import { indicesIn, type JobRanges, rangesOf } from './job-ranges.ts';
+import { countIn, indicesIn, type JobRanges, rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
+import { jobsMax, partsMax } from './limits.ts';
 import type { Batch, ClusterState, RowState } from './state.ts';
 
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
@@ -22,6 +24,8 @@ export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>):
       `Cannot submit "${namespace}/${name}": its batch id was used for "${same.namespace}/${same.name}"`,
     );
   }
+  const jobs = submission.groups.reduce((sum, group) => sum + group.count, 0);
+  if (jobs > jobsMax) return tooMany(`${namespace}/${name}`, `${jobs} jobs`, `${jobsMax}`);
   const old = state.batches.get(state.batchByName.get(batchNameKey(namespace, name)) ?? submission.batchId);
   if (old && !command.replace) {
     return refused(
@@ -59,6 +63,10 @@ export function decideExtend(state: ClusterState, command: CommandOf<'extend'>):
       `Cannot add to "${batch.namespace}/${batch.name}": someone else has just added to it; try again`,
     );
   }
+  const jobs = batch.rows.count + countIn(added);
+  if (jobs > jobsMax) return tooMany(`${batch.namespace}/${batch.name}`, `${jobs} jobs`, `${jobsMax}`);
+  if (batch.parts.length >= partsMax)
+    return tooMany(`${batch.namespace}/${batch.name}`, `${partsMax + 1} submissions`, `${partsMax}`);
   const live = changed.filter(([index]) => rowState(batch.rows, index) === 'live').length;
   if (live > 0) {
     return refused(
@@ -97,6 +105,13 @@ export function decideChange(
   }
 }
 
+function tooMany(batch: string, has: string, most: string): Verdict {
+  return refused(
+    'limit',
+    `Cannot take "${batch}": it would have ${has}, at most are ${most}; make a batch of the rest`,
+  );
+}
+
 /** A build that failed may be tried again everywhere. */
 function forgetFailures(state: ClusterState, digest: string): Event[] {
   const failed = digest !== '' && [...state.nodes.values()].some((node) => node.failedBuilds.has(digest));
@@ -128,11 +143,22 @@ function cancelJobs(state: ClusterState, batch: Batch, indices: Iterable<number>
     if (row === 'queued' || row === 'held') waiting.push(index);
     if (row !== 'live') continue;
     const ref = { batchId: batch.id, index, attempt: batch.rows.attempts[index] ?? 0 };
-    if (state.attempts.get(attemptId(ref, ref.attempt))?.cancelling === false)
-      events.push({ kind: 'attempt-cancelling', attempt: ref });
+    const attempt = state.attempts.get(attemptId(ref, ref.attempt));
+    if (attempt?.cancelling === false) events.push({ kind: 'attempt-cancelling', attempt: ref });
+    if (attempt?.lapsedSinceMs !== undefined) events.push(gaveUp(ref));
   }
   if (waiting.length > 0) events.unshift({ kind: 'jobs-cancelled', batchId: batch.id, jobs: rangesOf(waiting) });
   return events;
+}
+
+/** A cancelled attempt of a node that has been silent past its lease: nobody waits for it any longer. */
+export function gaveUp(attempt: AttemptRef): Event {
+  return {
+    kind: 'attempt-lost',
+    attempt,
+    message: 'cancelled while its node had been silent for too long',
+    requeued: false,
+  };
 }
 
 function* filter(indices: Iterable<number>, keep: (index: number) => boolean): Generator<number> {

@@ -2,6 +2,7 @@ import { refused } from '../../base/errors.ts';
 import type { NodeId } from '../../base/ids.ts';
 import { nameKey } from '../../base/names.ts';
 import type { Command, Verdict } from './command.ts';
+import { gaveUp } from './decide-batch.ts';
 import type { Event } from './event.ts';
 import { suits } from './fit.ts';
 import { rangesOf } from './job-ranges.ts';
@@ -51,7 +52,8 @@ export function decideTick(state: ClusterState, nowMs: number): Verdict {
     if (node.connected || node.sinceMs + leaseMs > nowMs) continue;
     for (const id of node.attempts) {
       const attempt = state.attempts.get(id);
-      if (attempt && attempt.lapsedSinceMs === undefined) events.push({ kind: 'attempt-lapsed', attempt: attempt.ref });
+      if (!attempt || attempt.lapsedSinceMs !== undefined) continue;
+      events.push(attempt.cancelling ? gaveUp(attempt.ref) : { kind: 'attempt-lapsed', attempt: attempt.ref });
     }
   }
   return { kind: 'accepted', events };

@@ -4,7 +4,7 @@ import { nameKey } from '../../base/names.ts';
 import type { Attempt } from './attempt.ts';
 import type { Submission } from './event.ts';
 import type { JobRowsDraft } from './job-rows.ts';
-import type { QueueDraft } from './queue.ts';
+import { findQueue, type QueueDraft } from './queue.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
 
 /** The state as `apply` sees it: the same, writable. Only `apply` and its writers import this. */
@@ -57,11 +57,7 @@ export function batchNameKey(namespace: string, name: string): string {
 
 /** The queue a job belongs to. */
 export function queueOf(batch: BatchDraft, index: number): QueueDraft {
-  const part = batch.rows.part[index];
-  const specIndex = batch.rows.specIndex[index] ?? -1;
-  const queue = batch.queues.find(
-    (candidate) => candidate.part === part && specIndex >= candidate.specFirst && specIndex < candidate.specEnd,
-  );
+  const queue = findQueue(batch.queues, batch.rows, index);
   assert(queue, 'every job has a queue');
   return queue;
 }

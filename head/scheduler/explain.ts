@@ -3,6 +3,7 @@ import type { Needs } from '../../config/spec.ts';
 import type { Submission } from './event.ts';
 import { coresTaken, fits, suits } from './fit.ts';
 import { rowNode, rowReason, rowState } from './job-rows.ts';
+import { findQueue } from './queue.ts';
 import { coresByPerson, roomIn } from './rank.ts';
 import type { Batch, ClusterState } from './state.ts';
 
@@ -15,10 +16,7 @@ export interface Explanation {
 /** Explains one job. */
 export function explain(state: ClusterState, batch: Batch, index: number, nowMs: number): Explanation {
   const part = batch.parts[batch.rows.part[index] ?? -1];
-  const specIndex = batch.rows.specIndex[index] ?? -1;
-  const queue = batch.queues.find(
-    (one) => batch.parts[one.part] === part && specIndex >= one.specFirst && specIndex < one.specEnd,
-  );
+  const queue = findQueue(batch.queues, batch.rows, index);
   if (!part || !queue) return { summary: 'The job is gone', nodes: [] };
   const nodes = [...state.nodes.values()].map((node) => {
     const fit = fits(part, queue.needs, node, coresTaken(state, node), nowMs);

@@ -14,6 +14,7 @@ export interface JobRowsDraft extends JobRows {
   startedS: Uint32Array;
   endedS: Uint32Array;
   retriesUsed: Uint8Array;
+  losses: Uint8Array;
   part: Uint16Array;
   specIndex: Uint32Array;
   nodeIds: NodeId[];
@@ -31,6 +32,7 @@ export const columns = {
   startedS: Uint32Array,
   endedS: Uint32Array,
   retriesUsed: Uint8Array,
+  losses: Uint8Array,
   part: Uint16Array,
   specIndex: Uint32Array,
 } as const;
@@ -47,6 +49,7 @@ export function emptyRows(): JobRowsDraft {
     startedS: new Uint32Array(0),
     endedS: new Uint32Array(0),
     retriesUsed: new Uint8Array(0),
+    losses: new Uint8Array(0),
     part: new Uint16Array(0),
     specIndex: new Uint32Array(0),
     nodeIds: [],
@@ -67,6 +70,7 @@ export function addRows(rows: JobRowsDraft, more: number): number {
   rows.startedS = grown(rows.startedS, new Uint32Array(count));
   rows.endedS = grown(rows.endedS, new Uint32Array(count));
   rows.retriesUsed = grown(rows.retriesUsed, new Uint8Array(count));
+  rows.losses = grown(rows.losses, new Uint8Array(count));
   rows.part = grown(rows.part, new Uint16Array(count));
   rows.specIndex = grown(rows.specIndex, new Uint32Array(count));
   rows.count = count;

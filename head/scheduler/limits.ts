@@ -8,5 +8,9 @@ export const buildFailuresMax = 3;
 export const placementsMax = 512;
 /** How long a node that gave a job back for lack of something (disk, a capability) takes none, in milliseconds. */
 export const restMs = 30_000;
-/** How often a job whose attempt is lost (a reboot, a killed supervisor) starts again before it fails. */
-export const lostMax = 5;
+/** How often a job may lose its attempt (a reboot, a killed supervisor) before it fails. */
+export const lossesMax = 5;
+/** Most jobs in one batch, those added later included. */
+export const jobsMax = 1_000_000;
+/** Most submissions in one batch: the first, and what was added. */
+export const partsMax = 10_000;

@@ -1,8 +1,9 @@
-import type { AttemptRef } from './attempt.ts';
+import type { NodeId } from '../../base/ids.ts';
+import type { Attempt, AttemptRef } from './attempt.ts';
 import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, suits } from './fit.ts';
 import { buildExclusionMs, leaseMs, placementsMax } from './limits.ts';
-import { type Queue, waitingRows } from './queue.ts';
+import { findQueue, type Queue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
 
@@ -57,56 +58,78 @@ class Placement {
     }
   }
 
-  /** Jobs whose node has been silent past its lease start again elsewhere, on a free slot only. */
+  /** Jobs whose node has been silent past its lease, and still is, start again elsewhere, on a free slot only. */
   replaceLapsed(): void {
     for (const attempt of this.#state.attempts.values()) {
       if (attempt.lapsedSinceMs === undefined || attempt.cancelling) continue;
+      // A node that is back tells by itself what it still has.
+      if (this.#state.nodes.get(attempt.nodeId)?.connected) continue;
       const batch = this.#state.batches.get(attempt.ref.batchId);
-      const queue = batch?.queues.find((candidate) => holds(candidate, batch, attempt.ref.index));
-      if (batch && queue) this.#assign(batch, queue, attempt.ref.index, 'free');
+      const queue = batch && findQueue(batch.queues, batch.rows, attempt.ref.index);
+      const node = batch && queue && this.#bestNode(batch, queue, 'free');
+      if (node) this.#assign(batch, queue, attempt.ref.index, node);
     }
   }
 
-  /** Asks back one job that only waits on its node while another node could start it now. */
+  /** Asks back jobs that only wait on their node while other nodes could start them now, the last assigned first. */
   recall(): void {
-    for (const attempt of this.#state.attempts.values()) {
-      const holder = this.#state.nodes.get(attempt.nodeId);
-      if (attempt.phase.kind !== 'assigned' || attempt.recalled || attempt.cancelling || !holder?.connected) continue;
-      if (coresTaken(this.#state, holder) <= holder.facts.cpus) continue;
-      const batch = this.#state.batches.get(attempt.ref.batchId);
-      const queue = batch?.queues.find((candidate) => holds(candidate, batch, attempt.ref.index));
-      const part = batch?.parts[queue?.part ?? -1];
-      if (!queue || !part) continue;
-      const better = this.#nodes.find(
-        (node) =>
-          node !== holder && fits(part, queue.needs, node, this.#taken.get(node) ?? 0, this.#nowMs).kind === 'fits',
-      );
-      if (!better) continue;
-      this.#taken.set(better, (this.#taken.get(better) ?? 0) + coresFor(queue.needs, better));
-      this.events.push({ kind: 'attempt-recalled', attempt: attempt.ref });
+    const beyond = [...this.#state.attempts.values()].filter(
+      ({ phase, cancelling, nodeId }) => phase.kind === 'assigned' && !cancelling && this.#isOverfull(nodeId),
+    );
+    // Those asked back before come first: the room they were promised is not promised twice.
+    for (const attempt of beyond) if (attempt.recalled) this.#reserveElsewhere(attempt);
+    for (const attempt of beyond.reverse()) {
+      if (this.events.length >= placementsMax) return;
+      if (!attempt.recalled && this.#isOverfull(attempt.nodeId) && this.#reserveElsewhere(attempt))
+        this.events.push({ kind: 'attempt-recalled', attempt: attempt.ref });
     }
+  }
+
+  /** Whether a node that is here has more assigned than it can run at once. */
+  #isOverfull(nodeId: NodeId): boolean {
+    const node = this.#state.nodes.get(nodeId);
+    return node?.connected === true && (this.#taken.get(node) ?? 0) > node.facts.cpus;
+  }
+
+  /** Counts an attempt on another node that could start it now; false when there is none. */
+  #reserveElsewhere(attempt: Attempt): boolean {
+    const batch = this.#state.batches.get(attempt.ref.batchId);
+    const queue = batch && findQueue(batch.queues, batch.rows, attempt.ref.index);
+    const part = batch?.parts[queue?.part ?? -1];
+    if (!queue || !part) return false;
+    const holder = this.#state.nodes.get(attempt.nodeId);
+    const better = this.#nodes.find(
+      (node) =>
+        node !== holder && fits(part, queue.needs, node, this.#taken.get(node) ?? 0, this.#nowMs).kind === 'fits',
+    );
+    if (!better || !holder) return false;
+    this.#taken.set(better, (this.#taken.get(better) ?? 0) + coresFor(queue.needs, better));
+    this.#taken.set(holder, (this.#taken.get(holder) ?? 0) - attempt.cpus);
+    return true;
   }
 
   #placeOne(batch: Batch, how: 'free' | 'prefill', closed: Set<Queue>): boolean {
     if (roomIn(batch) - (this.#placed.get(batch) ?? 0) <= 0) return false;
     for (const queue of batch.queues) {
       if (queue.queued === 0 || closed.has(queue)) continue;
-      if (!this.#bestNode(batch, queue, how)) {
+      const node = this.#bestNode(batch, queue, how);
+      if (!node) {
         closed.add(queue);
         continue;
       }
       const rows = this.#waiting.get(queue) ?? waitingRows(queue, batch.rows);
       this.#waiting.set(queue, rows);
       const next = rows.next();
-      if (next.done) closed.add(queue);
-      else if (this.#assign(batch, queue, next.value, how)) return true;
+      if (!next.done) {
+        this.#assign(batch, queue, next.value, node);
+        return true;
+      }
+      closed.add(queue);
     }
     return false;
   }
 
-  #assign(batch: Batch, queue: Queue, index: number, how: 'free' | 'prefill'): boolean {
-    const node = this.#bestNode(batch, queue, how);
-    if (!node) return false;
+  #assign(batch: Batch, queue: Queue, index: number, node: Node): void {
     const cpus = coresFor(queue.needs, node);
     const attempt: AttemptRef = { batchId: batch.id, index, attempt: (batch.rows.attempts[index] ?? 0) + 1 };
     this.events.push({ kind: 'attempt-assigned', attempt, nodeId: node.id, cpus });
@@ -114,7 +137,6 @@ class Placement {
     this.#placed.set(batch, (this.#placed.get(batch) ?? 0) + 1);
     const person = batch.submittedBy.name;
     this.#people.set(person, (this.#people.get(person) ?? 0) + cpus);
-    return true;
   }
 
   #bestNode(batch: Batch, queue: Queue, how: 'free' | 'prefill'): Node | undefined {
@@ -125,7 +147,9 @@ class Placement {
       if (how === 'free') return fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits';
       // One wave ahead at most: what is assigned beyond the node's cores never exceeds its cores.
       return (
-        suits(part, queue.needs, node).kind === 'fits' && taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus
+        node.restsUntilMs <= this.#nowMs &&
+        suits(part, queue.needs, node).kind === 'fits' &&
+        taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus
       );
     });
     return fitting.sort(compareNodes(part, queue.needs, this.#taken))[0];
@@ -151,20 +175,18 @@ function* endings(state: ClusterState): Generator<Event> {
   }
 }
 
-function holds(queue: Queue, batch: Batch, index: number): boolean {
-  const specIndex = batch.rows.specIndex[index] ?? -1;
-  return queue.part === batch.rows.part[index] && specIndex >= queue.specFirst && specIndex < queue.specEnd;
-}
-
-/** When something happens by itself next, on the head's clock: a lease or an exclusion runs out. */
-export function nextDeadlineMs(state: ClusterState): number | undefined {
+/**
+ * When something happens by itself next, on the head's clock: a lease, an exclusion or a rest runs out. `nowMs` is the
+ * moment of the last turn: what a rest kept back before it has been looked at.
+ */
+export function nextDeadlineMs(state: ClusterState, nowMs: number): number | undefined {
   let next: number | undefined;
   const consider = (atMs: number) => {
     if (next === undefined || atMs < next) next = atMs;
   };
   for (const node of state.nodes.values()) {
     if (!node.connected && hasUnlapsed(state, node)) consider(node.sinceMs + leaseMs);
-    if (node.restsUntilMs > state.atMs) consider(node.restsUntilMs);
+    if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);
     for (const failure of node.failedBuilds.values()) consider(failure.atMs + buildExclusionMs);
   }
   return next;

@@ -13,7 +13,7 @@ export interface Queue {
   /** Spec indices of the group in its part: from `specFirst`, before `specEnd`. */
   readonly specFirst: number;
   readonly specEnd: number;
-  /** Indices of the batch that the cursor runs over. */
+  /** Where the cursor stops: an index of the batch. */
   readonly end: number;
   readonly cursor: number;
   /** Ascending. */
@@ -25,8 +25,24 @@ export interface Queue {
 /** The same, writable. */
 export interface QueueDraft extends Queue {
   cursor: number;
+  end: number;
   returned: number[];
   queued: number;
+}
+
+/** The queue that a job belongs to, by halving: queues stand in the order of their parts and groups. */
+export function findQueue<Q extends Queue>(queues: readonly Q[], rows: JobRows, index: number): Q | undefined {
+  const part = rows.part[index] ?? -1;
+  const specIndex = rows.specIndex[index] ?? -1;
+  let [low, high] = [0, queues.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const queue = queues[middle];
+    if (!queue || queue.part > part || (queue.part === part && queue.specFirst > specIndex)) high = middle;
+    else low = middle + 1;
+  }
+  const found = queues[low - 1];
+  return found?.part === part && inGroup(found, specIndex) ? found : undefined;
 }
 
 /** The waiting jobs in the order they are to run. Looks only; `apply` moves the cursor. */
@@ -62,7 +78,20 @@ export function advance(queue: QueueDraft, rows: JobRows): void {
 export function giveBack(queue: QueueDraft, ascending: readonly number[]): void {
   const behind = ascending.filter((index) => index < queue.cursor || index >= queue.end);
   if (behind.length === 0) return;
-  queue.returned = merge(queue.returned, behind);
+  const [only] = behind;
+  if (behind.length === 1 && only !== undefined) insert(queue.returned, only);
+  else queue.returned = merge(queue.returned, behind);
+}
+
+/** One job among many that wait: found by halving, so that a retry costs no walk over all of them. */
+function insert(ascending: number[], index: number): void {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ascending[middle] ?? 0) < index) low = middle + 1;
+    else high = middle;
+  }
+  if (ascending[low] !== index) ascending.splice(low, 0, index);
 }
 
 function merge(one: readonly number[], other: readonly number[]): number[] {

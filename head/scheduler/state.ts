@@ -66,6 +66,8 @@ export interface JobRows {
   readonly startedS: Column;
   readonly endedS: Column;
   readonly retriesUsed: Column;
+  /** How often its attempt was lost. */
+  readonly losses: Column;
   /** Which of the batch's submissions holds the job's spec, and its index there. */
   readonly part: Column;
   readonly specIndex: Column;

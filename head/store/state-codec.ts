@@ -1,11 +1,11 @@
 import { assert } from '../../base/assert.ts';
 import { attemptId } from '../../base/ids.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/snapshot.ts';
-import { applyExtended, applySubmitted, requeue } from '../scheduler/apply-batch.ts';
+import { applyExtended, applySubmitted } from '../scheduler/apply-batch.ts';
 import { applyConnected } from '../scheduler/apply-node.ts';
 import type { Attempt, AttemptPhase } from '../scheduler/attempt.ts';
-import { type BatchDraft, batchNameKey, type ClusterDraft, emptyCluster } from '../scheduler/draft.ts';
-import type { columns, JobRowsDraft } from '../scheduler/job-rows.ts';
+import { type BatchDraft, batchNameKey, type ClusterDraft, emptyCluster, queueOf } from '../scheduler/draft.ts';
+import { type columns, type JobRowsDraft, rowState } from '../scheduler/job-rows.ts';
 import { type Batch, type ClusterState, type Node, rowStates } from '../scheduler/state.ts';
 import { logFormat } from './event-log.ts';
 import {
@@ -107,6 +107,7 @@ function encodeRows({ rows }: Batch): disk.SnapshotRows {
     startedS: bytes('startedS'),
     endedS: bytes('endedS'),
     retriesUsed: bytes('retriesUsed'),
+    losses: bytes('losses'),
     part: bytes('part'),
     specIndex: bytes('specIndex'),
     nodeIds: [...rows.nodeIds],
@@ -167,21 +168,26 @@ function decodeRows(batch: BatchDraft, stored: disk.SnapshotRows): void {
   rows.startedS = column(Uint32Array, stored.startedS);
   rows.endedS = column(Uint32Array, stored.endedS);
   rows.retriesUsed = column(Uint8Array, stored.retriesUsed);
+  rows.losses = column(Uint8Array, stored.losses);
   rows.part = column(Uint16Array, stored.part);
   rows.specIndex = column(Uint32Array, stored.specIndex);
   rows.nodeIds = stored.nodeIds.map(nodeId);
   rows.messages = new Map(Object.entries(stored.messages).map(([index, message]) => [Number(index), message]));
   for (const state of rowStates) rows.counts[state] = 0;
-  const waiting: number[] = [];
   for (let index = 0; index < rows.count; index++) {
     const state = rowStates[rows.state[index] ?? -1];
     assert(state, 'a snapshot holds states this version knows');
     rows.counts[state] += 1;
-    if (state === 'queued') waiting.push(index);
   }
-  // Every waiting job is among those given back: a cursor is only a faster way to say the same.
+  // A cursor that runs from a queue's first waiting job to its last finds all of them.
   for (const queue of batch.queues) Object.assign(queue, { cursor: 0, end: 0, queued: 0, returned: [] });
-  requeue(batch, waiting);
+  for (let index = 0; index < rows.count; index++) {
+    if (rowState(rows, index) !== 'queued') continue;
+    const queue = queueOf(batch, index);
+    if (queue.queued === 0) queue.cursor = index;
+    queue.end = index + 1;
+    queue.queued += 1;
+  }
 }
 
 function encodeNode(node: Node): disk.SnapshotNode {

@@ -1,9 +1,18 @@
 import { asBatchId, asClusterId, asNodeId, type BatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import { apply } from '../../head/scheduler/apply.ts';
+import type { Attempt } from '../../head/scheduler/attempt.ts';
 import type { Command, Verdict } from '../../head/scheduler/command.ts';
 import { decide } from '../../head/scheduler/decide.ts';
 import { emptyCluster } from '../../head/scheduler/draft.ts';
-import type { Actor, Event, GroupFacts, LogRecord, NodeFacts, Submission } from '../../head/scheduler/event.ts';
+import type {
+  Actor,
+  Event,
+  GroupFacts,
+  LogRecord,
+  NodeFacts,
+  Outcome,
+  Submission,
+} from '../../head/scheduler/event.ts';
 import { place } from '../../head/scheduler/place.ts';
 import { someNeeds } from './spec.ts';
 
@@ -99,6 +108,38 @@ export class PureHead {
     }
     return { verdict, events };
   }
+}
+
+/** The live attempts, oldest first; of node number `at`, or of all. */
+export function liveOn(head: PureHead, at?: number): Attempt[] {
+  return [...head.state.attempts.values()].filter(({ nodeId }) => at === undefined || nodeId === nodeNumber(at));
+}
+
+/** The command by which an attempt's archive arrives whole: it succeeded, unless said otherwise. */
+export function staged(attempt: Attempt, over: Partial<Outcome> = {}): Command {
+  return {
+    kind: 'archive-staged',
+    nodeId: attempt.nodeId,
+    attempt: attempt.ref,
+    outcome: {
+      state: 'succeeded',
+      reason: undefined,
+      message: '',
+      exitCode: over.state === 'failed' ? 3 : 0,
+      signal: undefined,
+      ranMs: 5,
+      ...over,
+    },
+    manifestHash: 'blake3:00',
+    startedMsAgo: 5,
+    endedMsAgo: 0,
+    inline: undefined,
+  };
+}
+
+/** The command by which an attempt is given back unstarted. */
+export function returned(attempt: Attempt, reason: string): Command {
+  return { kind: 'return-attempt', nodeId: attempt.nodeId, attempt: attempt.ref, reason, message: 'x' };
 }
 
 function numbered(letter: string, at: number): string {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { apply } from '../../../head/scheduler/apply.ts';
-import type { Attempt } from '../../../head/scheduler/attempt.ts';
 import type { Command } from '../../../head/scheduler/command.ts';
 import { emptyCluster } from '../../../head/scheduler/draft.ts';
 import type { Outcome } from '../../../head/scheduler/event.ts';
@@ -19,6 +18,7 @@ import {
   PureHead,
   someGroup,
   someSubmission,
+  staged,
   theCluster,
 } from '../../kit/state.ts';
 
@@ -31,19 +31,6 @@ const broken: Outcome = {
   signal: undefined,
   ranMs: 5,
 };
-
-function staged(attempt: Attempt, outcome: Outcome = done): Command {
-  return {
-    kind: 'archive-staged',
-    nodeId: attempt.nodeId,
-    attempt: attempt.ref,
-    outcome,
-    manifestHash: 'blake3:00',
-    startedMsAgo: 5,
-    endedMsAgo: 0,
-    inline: undefined,
-  };
-}
 
 const live = (head: PureHead) => [...head.state.attempts.values()];
 

@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import { restMs } from '../../../head/scheduler/limits.ts';
+import { nextDeadlineMs } from '../../../head/scheduler/place.ts';
+import { someNeeds } from '../../kit/spec.ts';
+import { aConnect, aSubmit, liveOn, nodeNumber, PureHead, returned, someGroup, staged } from '../../kit/state.ts';
+
+describe('place', () => {
+  it('leaves a node alone that has just run out of something, and asks it again later', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aSubmit(1));
+    const [only] = liveOn(head);
+    if (!only) throw new Error('nothing was placed');
+    head.take(returned(only, 'disk-full'));
+    expect(liveOn(head)).toEqual([]);
+    expect(nextDeadlineMs(head.state, head.nowMs)).toBe(head.nowMs + restMs);
+    head.nowMs += restMs;
+    head.take({ kind: 'tick' });
+    expect(liveOn(head)).toHaveLength(1);
+  });
+
+  it('names no deadline that has passed, so that no timer fires again and again for nothing', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aSubmit(1));
+    const [only] = liveOn(head);
+    if (!only) throw new Error('nothing was placed');
+    head.take(returned(only, 'disk-full'));
+    head.take({ kind: 'cancel', batchId: only.ref.batchId, jobs: [0, 1] });
+    head.nowMs += restMs;
+    head.take({ kind: 'tick' });
+    expect(nextDeadlineMs(head.state, head.nowMs)).toBeUndefined();
+  });
+
+  it('asks back only as many jobs as another node has room for, the last assigned first', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 4 }));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 8 })] }));
+    head.take(aConnect(2, { cpus: 1 }));
+    for (const attempt of liveOn(head, 1).slice(0, 4)) {
+      const { ref, nodeId } = attempt;
+      head.take({ kind: 'progress-attempt', nodeId, attempt: ref, phase: 'running', startedMsAgo: 0 });
+    }
+    expect(
+      liveOn(head)
+        .filter((attempt) => attempt.recalled)
+        .map((attempt) => attempt.ref.index),
+    ).toEqual([7]);
+  });
+
+  it('asks nothing back that its node could start itself', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 4 }));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 6 })] }));
+    for (const attempt of liveOn(head).slice(0, 3)) head.take(staged(attempt));
+    head.take(aConnect(2, { cpus: 4 }));
+    expect(liveOn(head).some((attempt) => attempt.recalled)).toBe(false);
+  });
+
+  it('gives a job that asks for nothing the whole node', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 8 }));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 3, needs: someNeeds({ cpus: 0 }) })] }));
+    expect(liveOn(head).map((attempt) => attempt.cpus)).toEqual([8, 8]); // one runs, one waits there
+  });
+
+  it('uses the gpu machine for other jobs rather than let it idle', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 1, gpus: 1, capabilities: { gpu: '' } }));
+    head.take(aConnect(2, { cpus: 1 }));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 2 })] }));
+    expect(liveOn(head).map((attempt) => attempt.nodeId)).toEqual([nodeNumber(2), nodeNumber(1)]);
+  });
+
+  it('prefers the node that has the build already', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aConnect(2));
+    head.take({
+      kind: 'report-build',
+      nodeId: nodeNumber(2),
+      digest: 'blake3:build',
+      state: 'ready',
+      message: '',
+    });
+    head.take(aSubmit(1, { buildDigest: 'blake3:build' }));
+    expect(liveOn(head)[0]?.nodeId).toBe(nodeNumber(2));
+  });
+
+  it('gives nothing to a node that does not know what a batch needs', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aSubmit(1, { features: ['runtime.command', 'runtime.quantum'] }));
+    expect(liveOn(head)).toEqual([]);
+  });
+
+  it('lets no more of a batch live than maxRunning', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 4 }));
+    const submit = aSubmit(1, { groups: [someGroup({ count: 9 })] });
+    head.take(submit.kind === 'submit' ? { ...submit, maxRunning: 3 } : submit);
+    expect(liveOn(head)).toHaveLength(3);
+  });
+
+  it('does not move the number of a lapsed job whose own node is the one that comes back', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aSubmit(1));
+    const [only] = liveOn(head);
+    if (!only) throw new Error('nothing was placed');
+    head.take({ kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    head.nowMs += 600_000;
+    head.take({ kind: 'tick' });
+    head.take(aConnect(1));
+    head.take({
+      kind: 'progress-attempt',
+      nodeId: nodeNumber(1),
+      attempt: only.ref,
+      phase: 'running',
+      startedMsAgo: 9,
+    });
+    expect(liveOn(head)).toMatchObject([{ ref: { attempt: 1 }, lapsedSinceMs: undefined }]);
+  });
+
+  it('finds its way among thousands of different jobs', () => {
+    const head = new PureHead();
+    head.take(aSubmit(1, { groups: Array.from({ length: 5_000 }, () => someGroup()) }));
+    head.take(aConnect(1, { cpus: 2 }));
+    expect(liveOn(head).map((attempt) => attempt.ref.index)).toEqual([0, 1, 2, 3]);
+  });
+});
