@@ -59,6 +59,8 @@ function checkTemplates(
 interface Claim {
   readonly kind: 'file' | 'folder' | 'link';
   readonly input: DraftInput;
+  /** Where the content comes from: the same file asked for twice is no clash. */
+  readonly from: string;
 }
 
 /** Who claims which path. A layout may lie over another one, which it leaves as it is. */
@@ -82,9 +84,11 @@ class Layout {
         if (as !== input.as) this.#written.problem(input.at, `"${as}" ${problem}`, job); // else told by its reader
         continue;
       }
-      for (const entry of this.#sources[renderText(input.source, params)] ?? []) {
-        const path = posix.join(as, entry.path);
-        if (!this.#claim(path, { kind: entry.kind, input }, job)) break; // one sentence an input is enough
+      const source = renderText(input.source, params);
+      const base = input.glob === undefined ? source : renderText(input.glob.base, params);
+      for (const entry of this.#sources[source] ?? []) {
+        const claim = { kind: entry.kind, input, from: posix.join(base, entry.path) };
+        if (!this.#claim(posix.join(as, entry.path), claim, job)) break; // one sentence an input is enough
       }
     }
   }
@@ -100,6 +104,7 @@ class Layout {
 
   #claim(path: string, claim: Claim, job: string | undefined): boolean {
     const there = this.at(path);
+    if (there?.kind === claim.kind && there.from === claim.from) return true;
     if (there !== undefined && (there.kind !== 'folder' || claim.kind !== 'folder')) {
       const both = there.kind === 'folder' || claim.kind === 'folder' ? 'a folder and a file' : 'two files';
       const other = there.input.source === claim.input.source ? 'an entry before' : `"${there.input.source}"`;

@@ -231,6 +231,14 @@ describe('the files of a batch', () => {
     ]);
   });
 
+  it('may be asked for twice, as long as it is the same file', async () => {
+    const { spec } = await resolveFolder({
+      'labrun.yaml': labrunWith('files: [case/, case/a, "case/*", {path: case/a, as: b}]'),
+      'case/a': 'x',
+    });
+    expect(spec.groups[0]?.inputs).toHaveLength(4);
+  });
+
   it('keep links that stay inside their folder, and follow one that was named itself', async () => {
     const { spec } = await resolveFolder({
       'labrun.yaml': labrunWith('files: [case/, link]'),
