@@ -4,9 +4,8 @@ import { background } from '../base/background.ts';
 import type { Address } from '../base/channel/address.ts';
 import { closeServer, listen, makeServer } from '../base/channel/server.ts';
 import type { Clock } from '../base/clock.ts';
-import { RefusedError } from '../base/errors.ts';
-import type { ClusterId } from '../base/ids.ts';
-import { attemptId } from '../base/ids.ts';
+import { messageOf, RefusedError } from '../base/errors.ts';
+import { type AttemptId, attemptId, type ClusterId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { version } from '../base/version.ts';
 import type { HeadSettings } from '../config/head.ts';
@@ -54,7 +53,7 @@ export interface OpenHead {
 }
 
 /** How long calls in progress may take when the head stops, in milliseconds. */
-const closeGraceMs = 2_000;
+const closeGraceMs = 500;
 
 /** Opens a head on its data folder and serves. Throws `Fault` that says why not. */
 export async function openHead(options: HeadOptions): Promise<OpenHead> {
@@ -87,6 +86,11 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
     if (started.kind === 'refused') throw new RefusedError(started);
     await ports.publisher.start();
+    const sweeping = sweepStaging(engine, ports).catch((error: unknown) => {
+      // Leftovers only take room; the next start tries again.
+      log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
+    });
+    closing.push(() => sweeping);
     const server = makeServer();
     addServices(server, { ...ports, heartbeatMs });
     const address = await listen(server, options.address);
@@ -137,8 +141,15 @@ async function openArchive(
       await collector.close();
       changes.close();
       await publisher.close();
+      await staging.close();
     },
   };
+}
+
+/** Attempts that are over left files only if they were never accepted. */
+async function sweepStaging(engine: Engine, ports: { readonly staging: Staging; readonly publisher: Publisher }) {
+  const isLive = (ids: readonly AttemptId[]) => engine.query((state) => ids.map((id) => state.attempts.has(id)));
+  await ports.staging.sweep(isLive, () => ports.publisher.idle());
 }
 
 /** The engine and its log, as the doors see them. */

@@ -4,6 +4,9 @@ import { type AttemptId, type BatchId, parseAttemptId } from '../../base/ids.ts'
 /** labrun's own folder, in a batch's folder and in each job's. */
 export const ownFolder = '.labrun';
 
+/** Ends the name of a tree that is being made from an event. */
+export const inlineSuffix = '.inline';
+
 /** Where a batch's tree is: `replaced` once a newer batch has taken its name. */
 export interface BatchPlace {
   readonly namespace: string;

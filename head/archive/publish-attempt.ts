@@ -6,7 +6,7 @@ import { manifestEntries, manifestPathProblem } from '../../base/transfer/manife
 import type { Tree } from '../../base/transfer/tree.ts';
 import type { InlineArchive } from '../scheduler/event.ts';
 import { syncFolder } from './durable.ts';
-import { type ArchiveLayout, type BatchPlace, ownFolder } from './layout.ts';
+import { type ArchiveLayout, type BatchPlace, inlineSuffix, ownFolder } from './layout.ts';
 import { type AcceptedAttempt, attemptIn, metaText } from './meta-file.ts';
 
 /** Where an accepted attempt belongs. */
@@ -89,7 +89,7 @@ export function inlineTree(
   files.push({ path: `${ownFolder}/log`, data: log, mode: 0o644 });
   const output = `${accepted.job.name}_output.txt`;
   if (to.withOutputFile && !data.has(`archive/${output}`)) files.push({ path: output, data: log, mode: 0o644 });
-  const temporary = `${layout.staging(idOf(accepted, place))}.inline`;
+  const temporary = `${layout.staging(idOf(accepted, place))}${inlineSuffix}`;
   return { temporary, target: layout.jobFolder(place, accepted.job.name), folders, files, links };
 }
 

@@ -77,6 +77,11 @@ export class Publisher {
     while ((this.#unfinished.get(batchId) ?? 0) > 0) await this.#next();
   }
 
+  /** Resolves when nothing is left to do. */
+  async idle(): Promise<void> {
+    while (this.#queue.length > 0 || this.#doing.length > 0) await this.#next();
+  }
+
   /** Resolves when there is room for more; callers that add to the backlog wait for it. */
   async room(): Promise<void> {
     while (this.#queue.length > backlogMax) await this.#next();

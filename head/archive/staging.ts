@@ -1,7 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { type AttemptId, attemptId, type Fence, type NodeId } from '../../base/ids.ts';
-import { type ArchiveLayout, attemptOfStaging } from './layout.ts';
+import { type ArchiveLayout, attemptOfStaging, inlineSuffix } from './layout.ts';
 import { StagedAttempt } from './staged-attempt.ts';
 
 /** What staging asks of the cluster's state. */
@@ -21,7 +22,23 @@ export class Staging {
   }
 
   async start(): Promise<void> {
-    await mkdir(this.#ports.layout.stagingFolder, { recursive: true });
+    const folder = this.#ports.layout.stagingFolder;
+    await mkdir(folder, { recursive: true });
+    // Trees that were being made when the head was killed are made again from the log.
+    for (const name of await readdir(folder)) {
+      if (name.endsWith(inlineSuffix)) await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
+
+  /**
+   * Removes what attempts have left that are over without an archive, such as one whose job was given to another node.
+   * `published` resolves once everything accepted before the call is part of the tree.
+   */
+  async sweep(isLive: (ids: readonly AttemptId[]) => Promise<readonly boolean[]>, published: () => Promise<void>) {
+    const staged = await this.list();
+    const live = await isLive(staged);
+    await published();
+    for (const [at, id] of staged.entries()) if (!live[at]) await this.drop(id);
   }
 
   /** An attempt's staging for the node that runs it. Throws `RefusedError` "stale" for anyone and anything else. */
@@ -55,6 +72,14 @@ export class Staging {
   async drop(id: AttemptId): Promise<void> {
     await this.forget(id);
     await rm(this.#ports.layout.staging(id), { recursive: true, force: true });
+  }
+
+  /** Closes every file; what is staged stays for the next start. */
+  async close(): Promise<void> {
+    for (const [id, opening] of this.#attempts) {
+      this.#attempts.delete(id);
+      await (await opening).close();
+    }
   }
 
   /** Attempts that have a staging folder. */

@@ -31,7 +31,7 @@ export class LinkAgent {
   #seq = 0n;
   ended: Error | 'closed' | undefined;
 
-  constructor(address: Address, name: string, cpus = 2, nodeId = newNodeId()) {
+  constructor(address: Address, name: string, cpus = 2, nodeId = newNodeId(), running: readonly Fence[] = []) {
     this.nodeId = nodeId;
     this.#link = openClient(AgentLinkClient, address, 'control');
     this.#archive = openClient(ArchiveClient, address, 'bulk');
@@ -52,7 +52,7 @@ export class LinkAgent {
     });
     this.#stream.on('error', (error) => this.#end(error));
     this.#stream.on('end', () => this.#end('closed'));
-    this.#stream.write({ message: { $case: 'hello', value: this.#hello(name, cpus) } });
+    this.#stream.write({ message: { $case: 'hello', value: this.#hello(name, cpus, running) } });
   }
 
   async connected(): Promise<this> {
@@ -85,16 +85,7 @@ export class LinkAgent {
 
   /** Tells where an attempt is; resolves when the head has acknowledged it. */
   async report(fence: Fence | undefined, phase: AttemptPhase, over: Partial<AttemptReport> = {}): Promise<void> {
-    const report: AttemptReport = {
-      fence,
-      phase,
-      startedMsAgo: phase >= AttemptPhase.RUNNING ? 5n : undefined,
-      endedMsAgo: undefined,
-      manifestHash: '',
-      returnedReason: '',
-      message: '',
-      ...over,
-    };
+    const report = { ...reportOf(fence, phase), ...over };
     const seq = ++this.#seq;
     this.#stream.write({
       message: { $case: 'delta', value: { seq, changes: [{ change: { $case: 'attempt', value: report } }] } },
@@ -173,7 +164,8 @@ export class LinkAgent {
     return callerMetadata({ kind: 'node', name: this.nodeId });
   }
 
-  #hello(nodeName: string, cpus: number) {
+  #hello(nodeName: string, cpus: number, running: readonly Fence[]) {
+    const attempts = running.map((fence) => reportOf(fence, AttemptPhase.RUNNING));
     const total = { cpus, memoryBytes: 2n ** 33n, diskBytes: 2n ** 40n, gpus: 0 };
     const inventory = {
       capabilities: [],
@@ -185,7 +177,7 @@ export class LinkAgent {
     };
     return {
       ...{ protocolMin: 1, protocolMax: 1, features: ['runtime.command'], version: '0.1.0', clusterId: '' },
-      ...{ nodeId: this.nodeId, nodeName, bootId: 'boot', inventory, attempts: [], builds: [] },
+      ...{ nodeId: this.nodeId, nodeName, bootId: 'boot', inventory, attempts, builds: [] },
     };
   }
 
@@ -205,6 +197,11 @@ export class LinkAgent {
 
 type Spoken = NonNullable<HeadChange['change']>;
 type ValueOf<Case extends Spoken['$case']> = Extract<Spoken, { $case: Case }>['value'];
+
+function reportOf(fence: Fence | undefined, phase: AttemptPhase): AttemptReport {
+  const startedMsAgo = phase >= AttemptPhase.RUNNING ? 5n : undefined;
+  return { fence, phase, startedMsAgo, endedMsAgo: undefined, manifestHash: '', returnedReason: '', message: '' };
+}
 
 /** The wire's view of an archive: its manifest, and its files by their names there. */
 export function archiveOf(

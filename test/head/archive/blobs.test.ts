@@ -1,0 +1,94 @@
+import { mkdtempSync } from 'node:fs';
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../base/clock.ts';
+import { asContentHash, type ContentHash, hashBytes } from '../../../base/transfer/hash.ts';
+import { BlobStore, holdMs } from '../../../head/archive/blobs.ts';
+import { BlobCollector } from '../../../head/archive/collect-blobs.ts';
+
+let folder: string;
+let blobs: BlobStore;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'labrun-test-'));
+  blobs = new BlobStore(folder, systemClock);
+  await blobs.start();
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function put(namespace: string, text: string, hash: ContentHash = hashBytes(text)): Promise<ContentHash> {
+  const upload = await blobs.upload(namespace, hash, Buffer.byteLength(text), 0);
+  await upload.write(0, Buffer.from(text));
+  await blobs.keep(namespace, upload);
+  return hash;
+}
+
+describe('the blob store', () => {
+  it('goes on with an interrupted upload, and verifies the whole of it', async () => {
+    const text = 'a'.repeat(1000);
+    const hash = hashBytes(text);
+    const first = await blobs.upload('lab', hash, 1000, 0);
+    await first.write(0, Buffer.from(text.slice(0, 400)));
+    await first.close();
+    expect(await blobs.missing('lab', [hash])).toEqual([{ hash, offset: 400 }]);
+    const second = await blobs.upload('lab', hash, 1000, 400);
+    await second.write(400, Buffer.from(text.slice(400)));
+    await blobs.keep('lab', second);
+    expect(await blobs.missing('lab', [hash])).toEqual([]);
+    expect(await blobs.sizeFor('lab', hash)).toBe(1000);
+  });
+
+  it('refuses a file that changed while it was uploaded, and forgets it', async () => {
+    const hash = hashBytes('before');
+    await expect(put('lab', 'after!', hash)).rejects.toThrow(/another hash.*changed while it was uploaded/);
+    expect(await blobs.missing('lab', [hash])).toEqual([{ hash, offset: 0 }]);
+    const longer = await blobs.upload('lab', hash, 6, 0);
+    await expect(longer.write(0, Buffer.from('before and more'))).rejects.toThrow(/more than its 6 bytes/);
+    await longer.close();
+  });
+
+  it('tells a namespace that never put a content that it is missing', async () => {
+    const hash = await put('lab', 'secret');
+    expect(await blobs.missing('others', [hash])).toEqual([{ hash, offset: 0 }]);
+    await expect(blobs.sizeFor('others', hash)).rejects.toThrow(/has not put it/);
+    await put('others', 'secret');
+    expect(await blobs.sizeFor('others', hash)).toBe(6);
+  });
+
+  it('lets two upload one content at once', async () => {
+    const hash = hashBytes('same');
+    const one = await blobs.upload('lab', hash, 4, 0);
+    const two = await blobs.upload('lab', hash, 4, 0);
+    await one.write(0, Buffer.from('sa'));
+    await two.write(0, Buffer.from('same'));
+    await blobs.keep('lab', two);
+    await one.write(2, Buffer.from('me'));
+    await blobs.keep('lab', one);
+    expect(await blobs.sizeFor('lab', hash)).toBe(4);
+  });
+
+  it('collects what no batch needs and nobody has asked for in a day, and nothing else', async () => {
+    const [pinned, held, old] = [await put('lab', 'pinned'), await put('lab', 'held'), await put('lab', 'old')];
+    const longAgo = (systemClock.nowMs() - holdMs - 60_000) / 1000;
+    for (const hash of [pinned, old]) await utimes(join(folder, 'holds/lab', hash.slice(7)), longAgo, longAgo);
+    const collector = new BlobCollector(blobs, systemClock, async () => new Map([['lab', new Set([pinned])]]));
+    const nextMs = await collector.collect();
+    expect(nextMs).toBeGreaterThan(holdMs - 60_000);
+    expect(await blobs.missing('lab', [pinned, held])).toEqual([]);
+    expect(await blobs.missing('lab', [old])).toEqual([{ hash: old, offset: 0 }]);
+    await collector.close();
+  });
+
+  it('sweeps partial uploads that nobody goes on with', async () => {
+    const hash = asContentHash(`blake3:${'0'.repeat(64)}`) as ContentHash; // the form is right
+    const upload = await blobs.upload('lab', hash, 10, 0);
+    await upload.close();
+    const part = join(folder, 'parts/lab', `${'0'.repeat(64)}.part`);
+    await writeFile(part, 'x');
+    await utimes(part, 1, 1);
+    await new BlobStore(folder, systemClock).start();
+    expect(await readdir(join(folder, 'parts/lab'))).toEqual([]);
+  });
+});
