@@ -27,6 +27,8 @@ export interface ExecutorOptions {
 
 /** Supervisors that wait for their next tree; more than these are let go. */
 const idleMax = 16;
+/** Homes remembered as settled; of others the files tell. */
+const settledMax = 1000;
 const allTrackings: readonly TrackingName[] = ['cgroup-v2', 'cgroup-v1', 'subreaper', 'session'];
 
 /**
@@ -72,6 +74,8 @@ class ProcessExecutor implements Executor {
   readonly #own = new Map<string, Supervisor>();
   readonly #idle: Supervisor[] = [];
   readonly #trees = new Map<string, Tree>();
+  /** Homes of which nothing was left, until someone asks: for short jobs this saves reading their files again. */
+  readonly #settled = new Set<string>();
   #made = 0;
 
   constructor(options: ExecutorOptions, tracking: TrackingName, groups: string, command: readonly string[]) {
@@ -99,9 +103,10 @@ class ProcessExecutor implements Executor {
       throw new Fault('already-started', `Cannot start in "${home}": a job was started there`);
     }
     this.#trees.set(home, { supervisor, id });
+    this.#settled.delete(home);
     try {
       const { startedAtMs, ended } = await supervisor.run(request);
-      return { startedAtMs, ended: ended.finally(() => this.#settle(home)) };
+      return { startedAtMs, ended: ended.finally(() => this.#settleEnded(home)) };
     } catch (error) {
       this.#settle(home);
       throw error;
@@ -115,6 +120,7 @@ class ProcessExecutor implements Executor {
   }
 
   async kill(home: string, graceMs: number): Promise<void> {
+    if (this.#settled.delete(home)) return;
     const identity = this.#identityOf(home);
     if (identity === undefined) return;
     await killTree(identity, graceMs, this.#options.clock);
@@ -166,6 +172,11 @@ class ProcessExecutor implements Executor {
     const home = [...this.#trees].find(([, tree]) => tree.supervisor === supervisor)?.[0];
     if (home === undefined) tidy(supervisor.place.folder, supervisor.place.group);
     else this.#settle(home);
+  }
+
+  #settleEnded(home: string): void {
+    this.#settle(home);
+    if (!this.#trees.has(home) && this.#settled.size < settledMax) this.#settled.add(home);
   }
 
   /** When nothing is left of a tree, its supervisor may have the next. */

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isAlive, readProcess } from '../../../node-agent/executor/process-table.ts';
@@ -215,6 +215,32 @@ describe('adopting', () => {
     const file = join(request.home, 'identity');
     writeFileSync(file, readFileSync(file, 'utf8').replace(/^\S+/, '00000000-0000-4000-8000-000000000000'));
     expect(await (await executor.adopt(request.home))?.ended).toMatchObject({ kind: 'lost' });
+  });
+
+  it('kills what an earlier agent started in a home that it failed to start itself', async () => {
+    const root = scratchFolder();
+    const first = await anExecutor(root);
+    const request = aRequest(root, 'echo $$ >pid; exec sleep 100');
+    await first.start(request);
+    const pid = await until('the job writes its pid', () => pidIn(join(request.home, 'pid')));
+    await first.close();
+    const second = await anExecutor(root);
+    await expect(second.start(request)).rejects.toMatchObject({ code: 'already-started' });
+    await second.kill(request.home, 0);
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  it('kills in a home that was used before and made anew', async () => {
+    const root = scratchFolder();
+    const executor = await anExecutor(root);
+    const request = aRequest(root, 'true', { id: 'again' });
+    await (await executor.start(request)).ended;
+    rmSync(request.home, { recursive: true });
+    const again = aRequest(root, 'echo $$ >pid; exec sleep 100', { id: 'again' });
+    const running = await executor.start(again);
+    await until('the job writes its pid', () => pidIn(join(again.home, 'pid')));
+    await executor.kill(again.home, 5000);
+    expect(await running.ended).toMatchObject({ kind: 'signalled', signal: 15 });
   });
 
   it('does not kill the next tree of a supervisor in the name of the one before', async () => {
