@@ -24,6 +24,10 @@ export function makeProgram(finish: Finish): Command {
   addChanges(program, finish);
   addLocal(program, finish);
   addServices(program, finish);
+  program
+    .command('completion <SHELL>')
+    .description('print the completion script for bash, zsh or fish')
+    .action(act(finish, async () => (await import('./completion.ts')).completion(program)));
   return program;
 }
 
@@ -91,15 +95,21 @@ function addLocal(program: Command, finish: Finish): void {
 }
 
 function addQueries(program: Command, finish: Finish): void {
-  selecting(program.command('status [SEL]').description('your batches, or one batch with its jobs and failures'))
-    .option('--all', "ended batches too, and everyone's")
-    .option('--json', 'one JSON object')
-    .action(act(finish, async () => (await import('./status.ts')).status));
-  program
-    .command('nodes')
-    .description('the machines and what they offer')
-    .option('--json', 'one JSON object')
-    .action(act(finish, async () => (await import('./nodes.ts')).nodes));
+  // distribute's names of the same questions work, but are not shown.
+  for (const name of ['status', 'server-status']) {
+    selecting(program.command(`${name} [SEL]`, { hidden: name !== 'status' }))
+      .description('your batches, or one batch with its jobs and failures')
+      .option('--all', "ended batches too, and everyone's")
+      .option('--json', 'one JSON object')
+      .action(act(finish, async () => (await import('./status.ts')).status));
+  }
+  for (const name of ['nodes', 'node-status']) {
+    program
+      .command(name, { hidden: name !== 'nodes' })
+      .description('the machines and what they offer')
+      .option('--json', 'one JSON object')
+      .action(act(finish, async () => (await import('./nodes.ts')).nodes));
+  }
   selecting(program.command('why <SEL>').description("why a job waits: every node's verdict"))
     .option('--json', 'one JSON object')
     .action(act(finish, async () => (await import('./why.ts')).why));
@@ -145,9 +155,12 @@ function addServices(program: Command, finish: Finish): void {
   starting(head.command('start').description('serve people and agents'), finish);
   starting(program.command('server', { hidden: true }), finish);
   const agent = program.command('agent').description('the service on a workstation');
-  agent
-    .command('start')
-    .description('serve this machine to a head')
+  serving(agent.command('start').description('serve this machine to a head'), finish);
+  serving(program.command('client', { hidden: true }), finish);
+}
+
+function serving(command: Command, finish: Finish): void {
+  command
     .requiredOption('--data <folder>', "the agent's own folder")
     .option('--name <name>', "the node's name (default: the machine's)")
     .option('--config <file>', 'capabilities and limits of this machine')

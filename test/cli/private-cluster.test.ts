@@ -1,0 +1,31 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { processesNaming } from '../kit/proc.ts';
+import { Running } from '../kit/processes.ts';
+import { program } from '../kit/program.ts';
+import { until } from '../kit/until.ts';
+
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+  'ends and removes everything when %s comes in the middle of a job',
+  async (signal) => {
+    const folder = mkdtempSync(join(tmpdir(), 'private-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 'labrun.yaml');
+    const job = {
+      name: 'long',
+      needs: { cpus: 1 },
+      run: `env -i setsid sleep 1000 & touch ${folder}/runs; sleep 1000`,
+    };
+    writeFileSync(file, JSON.stringify({ name: 'long', jobs: [job] }));
+    const env = { PATH: process.env['PATH'] ?? '', HOME: folder, TMPDIR: folder };
+    const run = new Running([process.execPath, program, 'run', file, '--to', folder], { env, cwd: folder });
+    await until('the job runs', () => readdirSync(folder).includes('runs') || run.ended, 20_000);
+    expect(run.ended, run.lines.join('\n')).toBe(false);
+    expect(await run.end(signal)).toEqual({ code: 130, signal: null });
+    expect(processesNaming(folder)).toEqual([]);
+    expect(readdirSync(folder).sort()).toEqual(['labrun.yaml', 'runs']);
+  },
+  40_000,
+);
