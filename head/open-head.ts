@@ -65,7 +65,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
   if (store.accepted) log.error({ ...store.accepted }, 'the log was damaged: the head goes on without its end');
   const disk = new DiskWatch([dataFolder, archiveFolder], diskReserveBytes, clock, log);
   const trees = new TreeWriter();
-  const closing: (() => Promise<void> | void)[] = [() => trees.close(), () => disk.close()];
+  const closing: (() => Promise<void> | undefined | void)[] = [() => trees.close(), () => disk.close()];
   let state: ClusterState = store.draft;
   try {
     await disk.start();
@@ -82,15 +82,18 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       background(store.snapshotIfDue(now));
     });
     const ports = await openArchive(options, { clusterId, archiveFolder, engine: facing(engine, store), trees });
-    closing.push(() => ports.close());
+    let sweeping: Promise<void> | undefined;
+    closing.push(
+      () => sweeping,
+      () => ports.close(),
+    );
     const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
     if (started.kind === 'refused') throw new RefusedError(started);
     await ports.publisher.start();
-    const sweeping = sweepStaging(engine, ports).catch((error: unknown) => {
+    sweeping = sweepStaging(engine, ports).catch((error: unknown) => {
       // Leftovers only take room; the next start tries again.
       log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
     });
-    closing.push(() => sweeping);
     const server = makeServer();
     addServices(server, { ...ports, heartbeatMs });
     const address = await listen(server, options.address);

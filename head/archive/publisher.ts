@@ -91,6 +91,7 @@ export class Publisher {
   async close(): Promise<void> {
     this.#unsubscribe?.();
     this.#stop.abort(new Error('the head is stopping'));
+    this.#wakeAll();
     await this.#working;
     await this.#ports.mark.close();
   }
