@@ -3,6 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { delay, systemClock } from '../base/clock.ts';
 import { Fault, isSystemError } from '../base/errors.ts';
+import { cancelAll } from './cancel-all.ts';
 import { ChildService } from './child-service.ts';
 import { exitCodes, usageError } from './exit.ts';
 import { processesIn } from './leftovers.ts';
@@ -22,11 +23,6 @@ export interface PrivateClusterOptions {
   readonly configFile?: string | undefined;
 }
 
-/** Thrown out of the task when the program was told to stop. */
-class Stopped extends Error {
-  override readonly name = 'Stopped';
-}
-
 /** How long what is left of jobs may take to vanish after SIGKILL, and the pause between looks, in milliseconds. */
 const goneMaxMs = 5_000;
 const lookAgainMs = 20;
@@ -41,17 +37,19 @@ export async function withPrivateCluster(
 ): Promise<number> {
   if (process.platform !== 'linux') throw usageError('Cannot run jobs on this machine: agents need Linux');
   const stop = new AbortController();
-  const onSignal = () => stop.abort(new Stopped('stopped'));
+  const onSignal = () => stop.abort(new Error('stopped'));
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onSignal);
   const folder = await mkdtemp(join(tmpdir(), 'labrun-'));
   const services: ChildService[] = [];
+  let head: string | undefined;
   try {
-    const head = await start(folder, options, services, stop.signal);
+    head = await start(folder, options, services, stop.signal);
     return await task({ head, stop: stop.signal });
   } catch (error) {
-    if (error instanceof Stopped || stop.signal.aborted) return exitCodes.interrupted;
-    throw error;
+    if (!stop.signal.aborted) throw error;
+    if (head) await cancelAll(head).catch(() => undefined); // what could not be cancelled is found and killed below
+    return exitCodes.interrupted;
   } finally {
     await Promise.all(services.map((service) => service.stop()));
     await endLeftovers(folder);
