@@ -9,6 +9,7 @@ import type { Staging } from './staging.ts';
 /** Where archives arrive, for the agents' sessions. */
 export function archiveIntake(staging: Staging, publisher: Pick<Publisher, 'room'>): ArchiveIntake {
   return {
+    room: () => publisher.room(),
     async seal(attempt, manifestHash) {
       const hash = asContentHash(manifestHash);
       if (!hash) return refused('invalid', `Cannot accept an archive: "${manifestHash}" is no content's hash`);

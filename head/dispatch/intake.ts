@@ -8,6 +8,8 @@ export interface ArchiveIntake {
    * changes. Rejects when the disk fails.
    */
   seal(attempt: AttemptRef, manifestHash: string): Promise<Sealed>;
+  /** Resolves when there is room for one more archive. Rejects when the head stops. */
+  room(): Promise<void>;
 }
 
 /** Whether a staged archive is whole. */

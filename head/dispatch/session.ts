@@ -53,6 +53,7 @@ export class Session {
       this.#held.set(id, report.phase);
       const command = this.#commandFor(report);
       if (command === 'seal') this.#seal(id, report);
+      else if (command?.kind === 'archive-staged') done.push(this.#acceptInline(command));
       else if (command) done.push(this.#submit(command));
     }
     await Promise.all(done);
@@ -116,6 +117,12 @@ export class Session {
       log.error({ attempt: id, error: messageOf(error) }, 'cannot check a staged archive');
     }
     this.#wake();
+  }
+
+  /** Waits while the tree is far behind the log: the agent's window of unacknowledged news then stops the flow. */
+  async #acceptInline(command: Command): Promise<void> {
+    await this.#ports.intake.room();
+    await this.#submit(command);
   }
 
   async #submit(command: Command): Promise<void> {
