@@ -1,10 +1,10 @@
 import { attemptId } from '../../base/ids.ts';
 import type { Needs } from '../../config/spec.ts';
 import type { Submission } from './event.ts';
-import { coresTaken, fits, suits } from './fit.ts';
+import { coresTaken, type Fit, fits, suits } from './fit.ts';
 import { rowNode, rowReason, rowState } from './job-rows.ts';
 import { findQueue } from './queue.ts';
-import { coresByPerson, roomIn } from './rank.ts';
+import { coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState } from './state.ts';
 
 /** Why a job is where it is: one sentence, and every node's verdict by the filters that placement uses. */
@@ -23,7 +23,7 @@ export function explain(state: ClusterState, batch: Batch, index: number, nowMs:
     return {
       node: node.name,
       fits: fit.kind === 'fits',
-      reason: fit.kind === 'fits' ? 'could start it now' : fit.reason,
+      reason: reasonOf(fit),
     };
   });
   return { summary: summaryOf(state, batch, index, part, queue.needs, nowMs), nodes };
@@ -77,6 +77,25 @@ function whereItLives(state: ClusterState, batch: Batch, index: number): string 
   return `On ${name}: ${attempt.phase.kind}`;
 }
 
+function reasonOf(fit: Fit): string {
+  return fit.kind === 'fits' ? 'could start it now' : fit.reason;
+}
+
+/** Who is served before this batch's owner, because they have fewer cores in use. */
+function othersFirst(state: ClusterState, batch: Batch): string {
+  const cores = coresByPerson(state);
+  const mine = cores.get(batch.submittedBy.name) ?? 0;
+  const waiting = new Map<string, number>();
+  for (const other of openBatches(state)) {
+    const person = other.submittedBy.name;
+    if (person !== batch.submittedBy.name && (cores.get(person) ?? 0) < mine)
+      waiting.set(person, (waiting.get(person) ?? 0) + other.rows.counts.queued);
+  }
+  const [first] = waiting;
+  if (first === undefined) return '';
+  return `jobs of ${first[0]} come first: ${cores.get(first[0]) ?? 0} cpus in use, ${batch.submittedBy.name} has ${mine}`;
+}
+
 function waitsFor(state: ClusterState, batch: Batch, part: Submission, needs: Needs, nowMs: number): string {
   const impossible = nobodySuits(state, part, needs);
   if (impossible !== undefined) return `Waits: ${impossible}`;
@@ -88,6 +107,9 @@ function waitsFor(state: ClusterState, batch: Batch, part: Submission, needs: Ne
   const suitable = nodes.filter((node) => suits(part, needs, node).kind === 'fits');
   if (suitable.every((node) => !node.connected))
     return `Waits: every node that could run it is away (${suitable.map((node) => node.name).join(', ')})`;
-  const mine = coresByPerson(state).get(batch.submittedBy.name) ?? 0;
-  return `Waits for free cores on ${suitable.map((node) => node.name).join(', ')}; ${batch.submittedBy.name} has ${mine} in use`;
+  const reasons = suitable.map(
+    (node) => `${node.name} ${reasonOf(fits(part, needs, node, coresTaken(state, node), nowMs))}`,
+  );
+  const first = othersFirst(state, batch);
+  return `Waits: ${reasons.join('; ')}${first === '' ? '' : `; ${first}`}`;
 }
