@@ -6,7 +6,12 @@ import { systemClock } from '../../../base/clock.ts';
 import { Engine } from '../../../head/engine.ts';
 import type { Actor } from '../../../head/scheduler/event.ts';
 import { violations } from '../../../head/scheduler/invariants.ts';
+import { crc32c } from '../../../head/store/checksum.ts';
+import { openDatabase } from '../../../head/store/database.ts';
+import { recordKey, snapshotKey } from '../../../head/store/keys.ts';
 import { openStore, type Store } from '../../../head/store/open.ts';
+import { snapshotSeqs } from '../../../head/store/snapshot.ts';
+import * as disk from '../../../proto/gen/labrun/store/v1/log.ts';
 import { aSubmit, someGroup, theCluster } from '../../kit/state.ts';
 
 const ada: Actor = { kind: 'user', name: 'ada' };
@@ -90,26 +95,84 @@ describe('the store', () => {
     await again.abandon();
   });
 
-  it('keeps 100,000 waiting jobs small and is back within the limit', async () => {
+  it('finds a damaged record in a table file, too', async () => {
+    await fill(300);
+    await (await openStore(folder, { acceptLoss: false })).abandon(); // opening moved the log into a table
+    const table = biggestFile(join(folder, 'log'), '.ldb');
+    flip(table, Math.floor(statSync(table).size / 2));
+    await expect(openStore(folder, { acceptLoss: false })).rejects.toThrow(/Cannot (start|open)/);
+  });
+
+  it('falls back to the snapshot before when the newest is damaged, and loses nothing', async () => {
+    await fill(10);
+    for (const batches of [10, 20]) {
+      const store = await openStore(folder, { acceptLoss: false });
+      expect(store.draft.batches.size).toBe(batches);
+      await store.close(store.draft);
+      if (batches === 10) await fill(10, 11);
+    }
+    const database = await openDatabase(join(folder, 'log'));
+    const [newest = 0, before = 0] = await snapshotSeqs(database);
+    expect(newest).toBeGreaterThan(before);
+    const value = await database.get(snapshotKey(newest));
+    if (value === undefined) throw new Error('the newest snapshot is there');
+    value[value.length >>> 1] = (value[value.length >>> 1] ?? 0) ^ 1;
+    await database.put(snapshotKey(newest), value);
+    await database.close();
+    const store = await openStore(folder, { acceptLoss: false });
+    expect(store.draft.batches.size).toBe(20);
+    expect(violations(store.draft)).toEqual([]);
+    await store.abandon();
+  });
+
+  it('refuses a log that a newer labrun has written', async () => {
+    await fill(1);
+    const database = await openDatabase(join(folder, 'log'));
+    const chain = Buffer.alloc(16);
+    const body = Buffer.from(disk.LogRecord.encode(disk.LogRecord.fromPartial({ format: 99, seq: 1n })).finish());
+    const record = disk.StoredRecord.encode({ body, previousHash: chain, crc: crc32c(chain, body) }).finish();
+    await database.put(recordKey(1), Buffer.from(record));
+    await database.close();
+    await expect(openStore(folder, { acceptLoss: true })).rejects.toThrow(
+      /newer labrun \(format 99\).*upgrade this head/,
+    );
+  });
+
+  it('keeps 100,000 waiting jobs in a few bytes each, and writes one record for them', async () => {
     const store = await openStore(folder, { acceptLoss: false });
     const engine = engineOn(store);
-    await engine.submit(ada, { kind: 'start-head', version: '0', clusterId: theCluster });
     await engine.submit(ada, aSubmit(1, { groups: [someGroup({ count: 100_000 })] }));
-    const { rows } = store.draft.batches.values().next().value ?? {};
-    expect(rows?.count).toBe(100_000);
+    expect(store.draft.seq).toBe(1);
     await engine.close();
     await store.abandon();
     const again = await openStore(folder, { acceptLoss: false });
-    expect(again.draft.batches.values().next().value?.rows.counts.queued).toBe(100_000);
-    await again.abandon();
+    const rows = again.draft.batches.values().next().value?.rows;
+    expect(rows?.counts.queued).toBe(100_000);
+    const bytes = Object.values(rows ?? {}).reduce(
+      (sum, one) => sum + (ArrayBuffer.isView(one) ? one.byteLength : 0),
+      0,
+    );
+    expect(bytes).toBeGreaterThan(100_000);
+    expect(bytes).toBeLessThanOrEqual(100_000 * 30);
+    await again.close(again.draft);
+    const fromSnapshot = await openStore(folder, { acceptLoss: false });
+    const [queue] = fromSnapshot.draft.batches.values().next().value?.queues ?? [];
+    expect(queue).toMatchObject({ cursor: 0, end: 100_000, queued: 100_000, returned: [] });
+    await fromSnapshot.abandon();
   });
 });
 
-function biggestFile(of: string): string {
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[at] = (bytes[at] ?? 0) ^ 0x20;
+  writeFileSync(path, bytes);
+}
+
+function biggestFile(of: string, ending = '.log'): string {
   const files = readdirSync(of)
-    .filter((name) => name.endsWith('.log'))
+    .filter((name) => name.endsWith(ending))
     .map((name) => join(of, name));
   const [biggest] = files.sort((a, b) => statSync(b).size - statSync(a).size);
-  if (biggest === undefined) throw new Error('LevelDB has a log');
+  if (biggest === undefined) throw new Error(`LevelDB has a ${ending} file`);
   return biggest;
 }
