@@ -100,7 +100,9 @@ function osUser(): string {
 }
 
 function noHead(text: string, cause: Fault): Fault {
-  const what = `Cannot reach the head at "${text}": ${cause.message}`;
+  // gRPC wraps the one thing worth telling ("connect ECONNREFUSED …") in two sentences of its own.
+  const why = /connect E[A-Z]+\b/.exec(cause.message)?.[0] ?? cause.message;
+  const what = `Cannot reach the head at "${text}": ${why}`;
   const next = 'start it with "labrun head start", or say where it is with --head or LABRUN_HEAD';
   return new Fault('no-head', `${what}; ${next}`, { cause });
 }

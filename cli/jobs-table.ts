@@ -17,9 +17,15 @@ export function jobsTable(jobs: readonly JobView[], print: Printer): string {
     job.name,
     stateText(print, job.state),
     job.node,
-    job.startedAtMs && job.finishedAtMs ? formatDuration(Number(job.finishedAtMs - job.startedAtMs)) : '',
+    timeText(job),
     job.attempt > 0 ? String(job.attempt) : '',
     [job.reason, job.message].filter((part) => part !== '').join(': '),
   ]);
   return tableText(print, columns, rows);
+}
+
+/** How long it ran. The head keeps whole seconds of what has ended. */
+function timeText({ startedAtMs, finishedAtMs }: JobView): string {
+  if (!startedAtMs || !finishedAtMs) return '';
+  return finishedAtMs - startedAtMs < 1000n ? '<1s' : formatDuration(Number(finishedAtMs - startedAtMs));
 }
