@@ -2,16 +2,32 @@ import type { Writable } from 'node:stream';
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { errorFromStatus } from './refusals.ts';
 
-/** Reads a server's stream with backpressure. A refusal is thrown as `RefusedError`; leaving the loop cancels the call. */
-export async function* readStream<Message>(
+/**
+ * Reads a server's stream with backpressure. A refusal is thrown as `RefusedError`; leaving the loop cancels the call.
+ * Call it as soon as there is a stream: an error that comes before the first message is read is kept for the reader.
+ */
+export function readStream<Message>(
   stream: ClientReadableStream<Message>,
   signal?: AbortSignal,
+): AsyncGenerator<Message> {
+  const failure: { error?: unknown } = {};
+  stream.on('error', (error) => {
+    failure.error ??= error;
+  });
+  return messagesOf(stream, failure, signal);
+}
+
+async function* messagesOf<Message>(
+  stream: ClientReadableStream<Message>,
+  failure: { readonly error?: unknown },
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Message> {
   const abort = () => stream.cancel();
   if (signal?.aborted) abort();
   else signal?.addEventListener('abort', abort, { once: true });
   try {
     for await (const message of stream) yield message;
+    if (failure.error !== undefined) throw failure.error;
   } catch (error) {
     signal?.throwIfAborted();
     throw isServiceError(error) ? errorFromStatus(error) : error;

@@ -58,6 +58,7 @@ export class Session {
 
   /** Talks until the connection ends; always rejects with why. Aborting the signal ends it. */
   async run(signal: AbortSignal): Promise<never> {
+    const messages = readStream<HeadMessage>(this.#stream, signal);
     // What is noted from here on is newer than the hello.
     this.#ports.outbox.clear();
     const hello = this.#ports.hello();
@@ -66,7 +67,7 @@ export class Session {
     let talking: Promise<void> | undefined;
     let beat: Timer | undefined;
     try {
-      for await (const message of readStream<HeadMessage>(this.#stream, signal)) {
+      for await (const message of messages) {
         if (talking !== undefined) {
           this.#take(message);
           continue;
