@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError } from '../../base/errors.ts';
 import type { Fence } from '../../base/ids.ts';
@@ -40,6 +41,8 @@ export class ArchiveSender {
     const queue = files[Symbol.iterator]();
     const failed = new AbortController();
     const both = AbortSignal.any([signal, failed.signal]);
+    // Each lane listens once or twice; that is no leak.
+    setMaxListeners(4 * filesAtOnce, both);
     const lane = async () => {
       for (const file of queue) await this.sendOne(file, both);
     };
