@@ -8,6 +8,7 @@ import type { Event } from './event.ts';
 import { rowState, setRowNode, setRowReason, setRowState } from './job-rows.ts';
 import { restMs } from './limits.ts';
 import { advance } from './queue.ts';
+import type { Node } from './state.ts';
 
 type EventOf<Kind extends Event['kind']> = Extract<Event, { readonly kind: Kind }>;
 
@@ -54,12 +55,18 @@ export function changeAttempt(draft: ClusterDraft, ref: AttemptRef, change: (att
 /** An attempt was given back unstarted. A node that has run out of something rests before it is asked again. */
 export function applyReturned(draft: ClusterDraft, event: EventOf<'attempt-returned'>, atMs: number): void {
   const nodeId = draft.attempts.get(attemptId(event.attempt, event.attempt.attempt))?.nodeId;
-  if (nodeId !== undefined && !harmlessReturns.has(event.reason)) restNode(draft, nodeId, atMs + restMs);
+  const node = nodeId === undefined ? undefined : draft.nodes.get(nodeId);
+  if (node && !isHarmless(draft, node, event)) restNode(draft, node.id, atMs + restMs);
   applyBack(draft, event.attempt, atMs);
 }
 
-/** Reasons of a return that say nothing against the node. */
-const harmlessReturns: ReadonlySet<string> = new Set(['recalled', 'build-failed', 'cancelled']);
+/** Whether a return says nothing against the node: it was asked for, or what led to it already keeps such jobs away. */
+function isHarmless(draft: ClusterDraft, node: Node, event: EventOf<'attempt-returned'>): boolean {
+  if (event.reason === 'recalled' || event.reason === 'cancelled') return true;
+  const { parts, rows } = batchOf(draft, event.attempt.batchId);
+  const digest = parts[rows.part[event.attempt.index] ?? -1]?.buildDigest ?? '';
+  return event.reason === 'build-failed' && node.failedBuilds.has(digest);
+}
 
 /** The job waits again, or is cancelled if that was asked for. */
 function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {

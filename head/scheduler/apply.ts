@@ -22,8 +22,9 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
     case 'head-started':
       draft.clusterId = event.clusterId;
       draft.epoch = event.epoch;
-      // Whoever was connected is so no longer; every lease starts anew.
-      for (const node of draft.nodes.values()) if (node.connected) applyDisconnected(draft, node.id, atMs);
+      // Whoever was connected is so no longer; every lease starts anew, for nobody could return while the head was away.
+      for (const node of draft.nodes.values())
+        if (node.connected || node.attempts.size > 0) applyDisconnected(draft, node.id, atMs);
       return;
     case 'batch-submitted':
       return applySubmitted(draft, event, record.actor, atMs);

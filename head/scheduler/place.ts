@@ -24,8 +24,9 @@ export function place(state: ClusterState, nowMs: number): Plan {
   const table = new Placement(state, nowMs);
   table.fill('free');
   table.replaceLapsed();
-  if (events.length + table.events.length === 0) table.recall();
   table.fill('prefill');
+  // Last, for it counts promised room as taken.
+  if (events.length + table.events.length === 0) table.recall();
   return { events: [...events, ...table.events], more: table.events.length >= placementsMax };
 }
 
@@ -53,7 +54,9 @@ class Placement {
     const open = openBatches(this.#state);
     const closed = new Set<Queue>();
     while (this.events.length < placementsMax && this.#anyRoom(how)) {
-      open.sort((a, b) => this.#coresOf(a) - this.#coresOf(b) || (a.id < b.id ? -1 : 1));
+      open.sort(
+        (a, b) => this.#coresOf(a) - this.#coresOf(b) || a.submittedAtMs - b.submittedAtMs || (a.id < b.id ? -1 : 1),
+      );
       if (!open.some((batch) => this.#placeOne(batch, how, closed))) return;
     }
   }

@@ -4,6 +4,7 @@ import { apply } from '../../../head/scheduler/apply.ts';
 import type { Command } from '../../../head/scheduler/command.ts';
 import { emptyCluster } from '../../../head/scheduler/draft.ts';
 import type { Outcome } from '../../../head/scheduler/event.ts';
+import { coresTaken } from '../../../head/scheduler/fit.ts';
 import { violations } from '../../../head/scheduler/invariants.ts';
 import { decodeEvent } from '../../../head/store/event-decode.ts';
 import { encodeEvent } from '../../../head/store/event-encode.ts';
@@ -175,7 +176,7 @@ describe('the cluster', () => {
   it('keeps its invariants in any order of events, and is the same after replay and from a snapshot', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.nat(11), fc.nat(1000), fc.nat(1000)), { minLength: 20, maxLength: 80 }),
+        fc.array(fc.tuple(fc.nat(13), fc.nat(1000), fc.nat(1000)), { minLength: 20, maxLength: 80 }),
         (steps) => {
           const head = new PureHead();
           head.take({ kind: 'start-head', version: '0.1.0', clusterId: theCluster });
@@ -184,7 +185,10 @@ describe('the cluster', () => {
             head.nowMs += b * 50;
             head.take(stepOf(head, what, a, b, () => ++submitted));
             expect(violations(head.state)).toEqual([]);
+            for (const node of head.state.nodes.values())
+              expect(coresTaken(head.state, node)).toBeLessThanOrEqual(2 * node.facts.cpus);
           }
+          expect(reusedAttempts(head)).toEqual([]);
           const replayed = emptyCluster();
           for (const record of head.records)
             apply(replayed, { ...record, event: decodeEvent(encodeEvent(record.event)) });
@@ -214,6 +218,19 @@ function visible(state: PureHead['state']) {
     nodes: [...state.nodes.values()].map(({ restsUntilMs: _rests, ...node }) => node),
     finished: [...state.finished],
   };
+}
+
+/** Attempts whose number is not above the one before: a fence that would let an old one through. */
+function reusedAttempts(head: PureHead): string[] {
+  const last = new Map<string, number>();
+  const reused: string[] = [];
+  for (const { event } of head.records) {
+    if (event.kind !== 'attempt-assigned') continue;
+    const job = `${event.attempt.batchId}/${event.attempt.index}`;
+    if (event.attempt.attempt <= (last.get(job) ?? 0)) reused.push(`${job}.${event.attempt.attempt}`);
+    last.set(job, event.attempt.attempt);
+  }
+  return reused;
 }
 
 /** A command a lab could send at this moment. */
@@ -287,6 +304,11 @@ function stepOf(head: PureHead, what: number, a: number, b: number, next: () => 
         state: (['ready', 'failed', 'gone'] as const)[b % 3] ?? 'gone',
         message: 'm',
       };
+    case 11:
+      return { kind: 'start-head', version: '0.1.0', clusterId: theCluster };
+    case 12:
+      head.nowMs += 600_000;
+      return { kind: 'tick' };
     default:
       return attempt ? staged(attempt, b % 3 === 0 ? broken : done) : { kind: 'tick' };
   }

@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { restMs } from '../../../head/scheduler/limits.ts';
+import { leaseMs, restMs } from '../../../head/scheduler/limits.ts';
 import { nextDeadlineMs } from '../../../head/scheduler/place.ts';
 import { someNeeds } from '../../kit/spec.ts';
-import { aConnect, aSubmit, liveOn, nodeNumber, PureHead, returned, someGroup, staged } from '../../kit/state.ts';
+import {
+  aConnect,
+  aSubmit,
+  liveOn,
+  nodeNumber,
+  PureHead,
+  returned,
+  someGroup,
+  staged,
+  theCluster,
+} from '../../kit/state.ts';
 
 describe('place', () => {
   it('leaves a node alone that has just run out of something, and asks it again later', () => {
@@ -120,6 +130,25 @@ describe('place', () => {
       startedMsAgo: 9,
     });
     expect(liveOn(head)).toMatchObject([{ ref: { attempt: 1 }, lapsedSinceMs: undefined }]);
+  });
+
+  it('gives every lease a full term when the head starts, also to nodes that were away before', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aSubmit(1));
+    head.take({ kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    head.nowMs += leaseMs - 1;
+    head.take({ kind: 'start-head', version: '0.1.0', clusterId: theCluster });
+    expect(nextDeadlineMs(head.state, head.nowMs)).toBe(head.nowMs + leaseMs);
+  });
+
+  it('lets a node rest that gives a job back for a build it has not reported', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aSubmit(1, { buildDigest: 'blake3:build' }));
+    const [only] = liveOn(head);
+    if (only) head.take(returned(only, 'build-failed'));
+    expect(liveOn(head)).toEqual([]);
   });
 
   it('finds its way among thousands of different jobs', () => {
