@@ -83,16 +83,20 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     });
     const ports = await openArchive(options, { clusterId, archiveFolder, engine: facing(engine, store), trees });
     let sweeping: Promise<void> | undefined;
+    let stopping = false;
     closing.push(
       () => sweeping,
-      () => ports.close(),
+      () => {
+        stopping = true;
+        return ports.close();
+      },
     );
     const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
     if (started.kind === 'refused') throw new RefusedError(started);
     await ports.publisher.start();
     sweeping = sweepStaging(engine, ports).catch((error: unknown) => {
-      // Leftovers only take room; the next start tries again.
-      log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
+      // Leftovers only take room; the next start tries again. A head that stops has been told to leave them.
+      if (!stopping) log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
     });
     const server = makeServer();
     addServices(server, { ...ports, heartbeatMs });

@@ -109,10 +109,19 @@ export async function replay(
   return { position, damage: undefined };
 }
 
-/** Checks records `first` to `last` against each other; the link into the first is taken as it stands. */
-export async function checkRange(database: Database, first: number, last: number): Promise<LogDamage | undefined> {
+/**
+ * Checks records `first` to `last` against each other; the link into the first is taken as it stands. Gives up between
+ * two pages, finding nothing, once `stopped` says so.
+ */
+export async function checkRange(
+  database: Database,
+  first: number,
+  last: number,
+  stopped: () => boolean,
+): Promise<LogDamage | undefined> {
   let position: LogPosition | undefined;
   for await (const page of readPages(database, first)) {
+    if (stopped()) return undefined;
     for (const { seq, value } of page) {
       if (seq > last) return undefined;
       position ??= { seq: first - 1, chain: previousOf(value) };

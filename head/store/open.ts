@@ -75,6 +75,9 @@ class OpenStore implements Store {
   readonly #database: Database;
   readonly #mark: HighWater;
   readonly #loadedSeq: number;
+  /** What still uses the database. */
+  readonly #work = new Set<Promise<unknown>>();
+  #closing = false;
   #snapshotSeq: number;
 
   constructor(
@@ -100,14 +103,18 @@ class OpenStore implements Store {
     this.#mark.note(this.log.position.seq);
   }
 
-  async checkHistory(): Promise<LogDamage | undefined> {
+  checkHistory(): Promise<LogDamage | undefined> {
+    return this.#track(this.#checkHistory());
+  }
+
+  async #checkHistory(): Promise<LogDamage | undefined> {
     const oldest = await this.log.oldest();
     if (oldest === 0 || oldest > this.#loadedSeq) return undefined;
-    return checkRange(this.#database, oldest, this.#loadedSeq);
+    return checkRange(this.#database, oldest, this.#loadedSeq, () => this.#closing);
   }
 
   async snapshotIfDue(state: ClusterState): Promise<void> {
-    if (state.seq - this.#snapshotSeq >= snapshotEvery) await this.#snapshot(state);
+    if (state.seq - this.#snapshotSeq >= snapshotEvery) await this.#track(this.#snapshot(state));
   }
 
   async close(state: ClusterState): Promise<void> {
@@ -116,8 +123,18 @@ class OpenStore implements Store {
   }
 
   async abandon(): Promise<void> {
+    this.#closing = true;
+    // Whoever asked for the work hears how it went; here it only has to be over before the database is.
+    await Promise.allSettled(this.#work);
     this.#mark.close();
     await this.#database.close();
+  }
+
+  #track<T>(task: Promise<T>): Promise<T> {
+    this.#work.add(task);
+    const over = () => this.#work.delete(task);
+    task.then(over, over);
+    return task;
   }
 
   async #snapshot(state: ClusterState): Promise<void> {

@@ -125,6 +125,16 @@ describe('the store', () => {
     await store.abandon();
   });
 
+  it('closes only when what reads or writes beside serving is over', async () => {
+    await fill(40);
+    const first = await openStore(folder, { acceptLoss: false });
+    await first.close(first.draft);
+    const store = await openStore(folder, { acceptLoss: false });
+    const check = store.checkHistory();
+    await store.abandon();
+    await expect(check).resolves.toBeUndefined();
+  });
+
   it('refuses a log that a newer labrun has written', async () => {
     await fill(1);
     const database = await openDatabase(join(folder, 'log'));
