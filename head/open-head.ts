@@ -63,6 +63,11 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
   await mkdir(archiveFolder, { recursive: true });
   const store = await openStore(dataFolder, { acceptLoss: options.acceptLoss });
   if (store.accepted) log.error({ ...store.accepted }, 'the log was damaged: the head goes on without its end');
+  for (const seq of store.damagedSnapshots)
+    log.error(
+      { seq },
+      'a snapshot is damaged: the head starts from the one before it and the log, and nothing is lost',
+    );
   const disk = new DiskWatch([dataFolder, archiveFolder], diskReserveBytes, clock, log);
   const trees = new TreeWriter();
   const closing: (() => Promise<void> | undefined | void)[] = [() => trees.close(), () => disk.close()];

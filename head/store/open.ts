@@ -23,6 +23,8 @@ export interface Store extends LogPort {
   /** What was lost, when that was accepted. */
   readonly accepted: LogDamage | undefined;
   readonly log: EventLog;
+  /** Numbers of snapshots that are damaged; the state came from one before them and the log. */
+  readonly damagedSnapshots: readonly number[];
   /**
    * Checks the records before the snapshot that the state came from. They are history: damage there loses events that
    * people could have read, and nothing else. Slow for a long log; run it beside serving.
@@ -44,7 +46,7 @@ export async function openStore(folder: string, options: { readonly acceptLoss: 
   const database = await openDatabase(join(folder, 'log'));
   const markPath = join(folder, 'high-water');
   try {
-    const { loaded } = await loadSnapshot(database);
+    const { loaded, damaged } = await loadSnapshot(database);
     const draft = loaded?.draft ?? emptyCluster();
     const { position, damage: gap } = await replay(database, loaded?.position ?? logStart, (record) =>
       apply(draft, record),
@@ -60,7 +62,7 @@ export async function openStore(folder: string, options: { readonly acceptLoss: 
       new EventLog(database, position),
       new HighWater(markPath),
       loaded?.position.seq ?? 0,
-      damage,
+      { accepted: damage, damagedSnapshots: damaged },
     );
   } catch (error) {
     await database.close();
@@ -72,6 +74,7 @@ class OpenStore implements Store {
   readonly draft: ClusterDraft;
   readonly log: EventLog;
   readonly accepted: LogDamage | undefined;
+  readonly damagedSnapshots: readonly number[];
   readonly #database: Database;
   readonly #mark: HighWater;
   readonly #loadedSeq: number;
@@ -86,7 +89,7 @@ class OpenStore implements Store {
     log: EventLog,
     mark: HighWater,
     snapshotSeq: number,
-    accepted: LogDamage | undefined,
+    found: Pick<Store, 'accepted' | 'damagedSnapshots'>,
   ) {
     this.#database = database;
     this.draft = draft;
@@ -94,7 +97,8 @@ class OpenStore implements Store {
     this.#mark = mark;
     this.#snapshotSeq = snapshotSeq;
     this.#loadedSeq = snapshotSeq;
-    this.accepted = accepted;
+    this.accepted = found.accepted;
+    this.damagedSnapshots = found.damagedSnapshots;
     mark.note(log.position.seq);
   }
 

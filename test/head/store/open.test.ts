@@ -120,6 +120,7 @@ describe('the store', () => {
     await database.put(snapshotKey(newest), value);
     await database.close();
     const store = await openStore(folder, { acceptLoss: false });
+    expect(store.damagedSnapshots).toEqual([newest]);
     expect(store.draft.batches.size).toBe(20);
     expect(violations(store.draft)).toEqual([]);
     await store.abandon();
