@@ -56,6 +56,9 @@ class DiskBlobCache implements BlobCache {
   readonly #fetches = new Map<string, Fetch>();
   /** Bytes of what is there and of what is being fetched. */
   #usedBytes = 0;
+  /** Who waits for room, and how to wake them all. */
+  readonly #short = new Set<string>();
+  #wakers: (() => void)[] = [];
 
   constructor(ports: BlobCachePorts, found: readonly (readonly [name: string, sizeBytes: number])[]) {
     this.#ports = ports;
@@ -78,7 +81,7 @@ class DiskBlobCache implements BlobCache {
       const fetching = this.#fetches.get(name);
       // One that everybody has left ends first; what it got is not lost.
       if (fetching?.stop.signal.aborted) await fetching.done.catch(() => undefined);
-      else await this.#join(fetching ?? this.#fetch(namespace, hash, name, sizeBytes), signal);
+      else await this.#join(fetching ?? this.#fetch(namespace, hash, name, sizeBytes, holder), signal);
     }
     return join(this.#ports.folder, name);
   }
@@ -87,6 +90,7 @@ class DiskBlobCache implements BlobCache {
     for (const name of this.#held.get(holder) ?? []) this.#blobs.get(name)?.holders.delete(holder);
     this.#held.delete(holder);
     this.#evict(this.#ports.quotaBytes);
+    this.#wakeShort();
   }
 
   #pin(name: string, holder: string): boolean {
@@ -107,7 +111,7 @@ class DiskBlobCache implements BlobCache {
     return true;
   }
 
-  #fetch(namespace: string, hash: ContentHash, name: string, sizeBytes: number | undefined): Fetch {
+  #fetch(namespace: string, hash: ContentHash, name: string, sizeBytes: number | undefined, holder: string): Fetch {
     const stop = new AbortController();
     const run = async () => {
       try {
@@ -116,11 +120,13 @@ class DiskBlobCache implements BlobCache {
           hash,
           join(this.#ports.folder, name),
           sizeBytes ?? 0,
+          holder,
           stop.signal,
         );
         this.#blobs.set(name, { sizeBytes: bytes, holders: new Set() });
       } finally {
         this.#fetches.delete(name);
+        this.#wakeShort();
       }
     };
     const fetch: Fetch = { done: run(), stop, waiters: 0 };
@@ -133,9 +139,10 @@ class DiskBlobCache implements BlobCache {
     hash: ContentHash,
     target: string,
     reservedBytes: number,
+    holder: string,
     signal: AbortSignal,
   ): Promise<number> {
-    this.#makeRoom(reservedBytes, hash);
+    await this.#makeRoom(reservedBytes, hash, holder, signal);
     this.#usedBytes += reservedBytes;
     let bytes = 0;
     try {
@@ -163,15 +170,39 @@ class DiskBlobCache implements BlobCache {
     }
   }
 
-  #makeRoom(bytes: number, hash: ContentHash): void {
+  /**
+   * Evicts until the bytes fit. What other attempts hold is waited for: they let go when they end. When nobody else is
+   * going to let go, the quota is too small for this, and that is said.
+   */
+  async #makeRoom(bytes: number, hash: ContentHash, holder: string, signal: AbortSignal): Promise<void> {
     const { quotaBytes } = this.#ports;
-    this.#evict(quotaBytes - bytes);
-    if (this.#usedBytes + bytes > quotaBytes) {
-      throw new Fault(
-        'disk-full',
-        `Cannot fetch ${hash}: its ${bytes} bytes do not fit beside what running jobs hold in the input cache (quota ${quotaBytes} bytes)`,
-      );
+    for (;;) {
+      signal.throwIfAborted();
+      this.#evict(quotaBytes - bytes);
+      if (this.#usedBytes + bytes <= quotaBytes) return;
+      const willLetGo = [...this.#held.keys()].some((other) => other !== holder && !this.#short.has(other));
+      if (bytes > quotaBytes || !willLetGo) {
+        throw new Fault(
+          'disk-full',
+          `Cannot fetch ${hash}: its ${bytes} bytes do not fit into the input cache (quota ${quotaBytes} bytes, blobs.quota in the agent's settings)`,
+        );
+      }
+      this.#short.add(holder);
+      try {
+        await new Promise<void>((resolve) => {
+          this.#wakers.push(resolve);
+          signal.addEventListener('abort', () => resolve(), { once: true });
+        });
+      } finally {
+        this.#short.delete(holder);
+      }
     }
+  }
+
+  #wakeShort(): void {
+    const wakers = this.#wakers;
+    this.#wakers = [];
+    for (const wake of wakers) wake();
   }
 
   /** Removes what nobody holds, least recently used first, until no more than `limitBytes` are used. */

@@ -71,9 +71,19 @@ describe('the input cache', () => {
     cache.release('two');
     await cache.obtain('lab', hashBytes(c), 4, 'three', signal);
     await expect.poll(there).toEqual([name(a), name(c)].sort());
-    await expect(cache.obtain('lab', hashBytes(b), 4, 'four', signal)).rejects.toMatchObject({ code: 'disk-full' });
+    const waiting = cache.obtain('lab', hashBytes(b), 4, 'four', signal);
     cache.release('one');
-    expect(await cache.obtain('lab', hashBytes(b), 4, 'four', signal)).toContain(name(b));
+    expect(await waiting).toContain(name(b));
+  });
+
+  it('says that its quota is too small when nobody else is going to let go', async () => {
+    const { cache } = await aCache([a, b, c], 9);
+    await cache.obtain('lab', hashBytes(a), 4, 'one', signal);
+    await cache.obtain('lab', hashBytes(b), 4, 'one', signal);
+    await expect(cache.obtain('lab', hashBytes(c), 4, 'one', signal)).rejects.toMatchObject({ code: 'disk-full' });
+    const waiting = cache.obtain('lab', hashBytes(c), 4, 'two', signal);
+    cache.release('one');
+    expect(await waiting).toContain(name(c));
   });
 
   it('remembers after a restart what it holds', async () => {
