@@ -8,17 +8,22 @@ import { renderText } from '../../config/template.ts';
 /** Largest file whose text is rendered, in bytes. */
 const templateMaxBytes = 16 * 2 ** 20;
 
-/** Replaces `{{axis}}` in the text of laid-out files. Throws `Fault` (`invalid-template`) naming the file. */
-export async function renderTemplates(folder: string, paths: readonly string[], params: Params): Promise<void> {
+/**
+ * Replaces `{{axis}}` in the text of laid-out files, and answers which were changed by it. Throws `Fault`
+ * (`invalid-template`) naming the file.
+ */
+export async function renderTemplates(folder: string, paths: readonly string[], params: Params): Promise<string[]> {
+  const rendered: string[] = [];
   for (const template of paths) {
     const path = renderText(template, params);
     const problem = relativePathProblem(path);
     if (problem) throw fault(path, `its path ${problem}`);
-    await renderOne(join(folder, path), path, params);
+    if (await renderOne(join(folder, path), path, params)) rendered.push(join(folder, path));
   }
+  return rendered;
 }
 
-async function renderOne(file: string, path: string, params: Params): Promise<void> {
+async function renderOne(file: string, path: string, params: Params): Promise<boolean> {
   const facts = await stat(file).catch((error: unknown) => {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) throw fault(path, 'it is not among the files of the job');
     throw error;
@@ -29,11 +34,12 @@ async function renderOne(file: string, path: string, params: Params): Promise<vo
   try {
     const before = text.decode(await readFile(file));
     const after = renderText(before, params);
-    if (after === before) return;
+    if (after === before) return false;
     await chmod(file, facts.mode | 0o200);
     await writeFile(file, after);
     await chmod(file, facts.mode);
     await utimes(file, facts.atimeMs / 1000, facts.mtimeMs / 1000);
+    return true;
   } catch (error) {
     if (error instanceof TypeError) throw fault(path, 'it is no UTF-8 text');
     throw error;

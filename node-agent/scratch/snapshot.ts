@@ -1,13 +1,18 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 import { type WalkEntry, walk } from './walk.ts';
 
 /** What a view held before its job started: marks by path. */
 export type Snapshot = ReadonlyMap<string, string>;
 
-/** Writes down what is below `folder` now. */
-export async function takeSnapshot(folder: string, file: string): Promise<void> {
-  const entries = await walk(folder);
+/**
+ * Writes down what is below `folder` now. Files that were made for this very job (`except`, absolute) are left out: an
+ * archive that names them wants them.
+ */
+export async function takeSnapshot(folder: string, file: string, except: readonly string[]): Promise<void> {
+  const own = new Set(except);
+  const entries = (await walk(folder)).filter((entry) => !own.has(join(folder, entry.path)));
   await writeFile(file, JSON.stringify(entries.map((entry) => [entry.path, markOf(entry)])));
 }
 

@@ -102,8 +102,8 @@ async function prepare(
   };
   const launch = await runtime.prepare(site);
   const input = runtime.inputsFolder(folders);
-  await renderTemplates(input, group.templates, params);
-  if (group.archive.length > 0) await takeSnapshot(folders.work, folders.snapshot);
+  const rendered = await renderTemplates(input, group.templates, params);
+  if (group.archive.length > 0) await takeSnapshot(folders.work, folders.snapshot, rendered);
   const environment = buildEnvironment({
     ...order,
     needs: group.needs,
