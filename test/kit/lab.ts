@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, onTestFailed, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { processesNaming } from './proc.ts';
 import { type Captured, capture, Running, tail } from './processes.ts';
 import { program } from './program.ts';
@@ -191,10 +191,10 @@ export class Lab {
 /** A lab for one test, closed at its end; on failure its logs are shown. Call it inside the test. */
 export async function ownLab(options: LabOptions = {}): Promise<Lab> {
   const lab = new Lab();
-  onTestFailed(() => {
-    process.stderr.write(`${lab.logs()}\n`);
+  onTestFinished(async ({ task }) => {
+    if (task.result?.state === 'fail') process.stderr.write(`${lab.logs()}\n`);
+    await lab.close();
   });
-  onTestFinished(() => lab.close());
   await open(lab, options);
   return lab;
 }

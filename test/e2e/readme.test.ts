@@ -1,0 +1,88 @@
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { Lab, ownLab } from '../kit/lab.ts';
+import { capture } from '../kit/processes.ts';
+import { program, repository } from '../kit/program.ts';
+import { itWith } from '../kit/real-parts.ts';
+import { startSshServer } from '../kit/ssh-server.ts';
+
+/** The fenced blocks of a language below a heading of the README, up to the next heading. */
+function blocks(heading: string, language: string): string[] {
+  const readme = readFileSync(join(repository, 'README.md'), 'utf8');
+  const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
+  return [...section.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
+    ([, text]) => text ?? '',
+  );
+}
+
+/** A machine of the README: a home of its own, `labrun` as a command, and the shell that types a block. */
+function machine(lab: Lab, name: string) {
+  const home = lab.path(name);
+  const bin = join(home, 'bin');
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, 'labrun'), `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`);
+  writeFileSync(join(bin, 'ssh'), `#!/bin/sh\nexec /usr/bin/ssh -F "${lab.path('ssh/config')}" "$@"\n`);
+  for (const command of readdirSync(bin)) chmodSync(join(bin, command), 0o755);
+  const { LABRUN_HEAD: _, ...inherited } = lab.env;
+  const env = { ...inherited, HOME: home, PATH: `${bin}:${inherited['PATH']}` };
+  const typed = (text: string) => ['bash', '-ec', `cd; ${text.replaceAll('/srv/labrun', lab.path('srv'))}`];
+  return {
+    home,
+    start: (text: string) => lab.run(typed(text), env),
+    type: async (text: string) => lab.must(await capture(typed(text), { env })).stdout,
+  };
+}
+
+function place(): Lab {
+  const lab = new Lab();
+  onTestFinished(() => lab.close());
+  lab.write('home', { '.keep': '' });
+  return lab;
+}
+
+it('tells a newcomer a path that works when typed as written', async () => {
+  const lab = place();
+  const desk = machine(lab, 'desk');
+  const [jobFile = ''] = blocks('A batch of your own', 'yaml');
+  const [, alone = ''] = blocks('A batch of your own', 'sh');
+  writeFileSync(join(desk.home, 'labrun.yaml'), jobFile);
+  await desk.type(alone);
+  expect(readFileSync(join(desk.home, 'results/pi/throw-n-1e6_seed-01/result.json'), 'utf8')).toMatch(/^\{"pi": 3\.1/);
+  expect(readFileSync(join(desk.home, 'results/pi/jobs.csv'), 'utf8').trim().split('\n')).toHaveLength(7);
+
+  const [head = '', agent = '', user = ''] = blocks('A head and an agent', 'sh');
+  await desk.start(head).line(/listening on/);
+  await desk.start(agent).line(/connected to/);
+  expect(await desk.type(user)).toMatch(/1e6[\s\S]*3\.1/);
+  expect(readdirSync(join(desk.home, 'pulled/pi')).sort()).toEqual(readdirSync(join(desk.home, 'results/pi')).sort());
+}, 60_000);
+
+itWith('ssh')(
+  'tells how several machines work together through sockets that ssh forwards',
+  async () => {
+    const lab = await ownLab({ agents: {} });
+    await startSshServer(lab.path('ssh'), 'storage', (argv) => lab.run(argv));
+    const [storage = '', workstation = '', laptop = ''] = blocks('Several machines', 'sh');
+    mkdirSync(lab.path('srv'));
+
+    await machine(lab, 'storage')
+      .start(storage)
+      .line(/listening on/);
+    await machine(lab, 'office')
+      .start(workstation)
+      .line(/connected to/);
+    const user = machine(lab, 'laptop');
+    expect(await user.type(laptop)).toContain('office-1');
+
+    const file = lab.jobFile('afar', {
+      name: 'afar',
+      namespace: 't',
+      jobs: [{ name: 'j', needs: { cpus: 1 }, run: 'head -c 5000000 /dev/zero > $LABRUN_ARCHIVE/data; echo done' }],
+    });
+    const head = 'export LABRUN_HEAD=unix:$HOME/labrun.sock';
+    await user.type(`${head}; labrun submit ${file} --wait; labrun pull t/afar --to pulled`);
+    expect(readFileSync(join(user.home, 'pulled/afar/j/data')).length).toBe(5_000_000);
+  },
+  60_000,
+);
