@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { readStream } from '../base/channel/streams.ts';
 import type { JobView } from '../proto/gen/labrun/v1/batches.ts';
@@ -22,8 +22,10 @@ export function axesOf(jobs: readonly JobView[]): string[] {
 /** Writes the selected jobs as a table: their parameters, where they ran, how they ended. */
 export async function writeJobsTable(head: Head, selector: Selector, path: string): Promise<void> {
   const jobs = await readJobs(head, selector);
-  await pipeline(linesOf(jobs), createWriteStream(`${path}.labrun-part`));
-  await rename(`${path}.labrun-part`, path);
+  const part = `${path}.labrun-part`;
+  await rm(part, { force: true });
+  await pipeline(linesOf(jobs), createWriteStream(part, { flags: 'wx' })); // never through a link of that name
+  await rename(part, path);
 }
 
 function* linesOf(jobs: readonly JobView[]): Generator<string> {

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { chmod, type FileHandle, lstat, mkdir, open, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
@@ -96,8 +96,16 @@ class Arriving {
     await makeFolder(root, dirname(wanted.path));
     const part = wanted.path + partSuffix;
     const hash = startHash();
-    if (wanted.have > 0) for await (const data of createReadStream(part, { end: wanted.have - 1 })) hash.update(data);
-    const file = await open(part, wanted.have > 0 ? 'r+' : 'w', 0o600);
+    const file = await openPart(part, wanted.have);
+    try {
+      if (wanted.have > 0) {
+        const kept = file.createReadStream({ start: 0, end: wanted.have - 1, autoClose: false });
+        for await (const data of kept) hash.update(data);
+      }
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
     return new Arriving(wanted, file, hash);
   }
 
@@ -126,6 +134,17 @@ class Arriving {
   }
 }
 
+/**
+ * Opens a part to go on with, or a new one in place of whatever has its name. Never through a link: a job may have
+ * archived one of just that name, which would lead what arrives to any file of whoever pulls.
+ */
+async function openPart(path: string, have: number): Promise<FileHandle> {
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  if (have > 0) return open(path, O_RDWR | O_NOFOLLOW);
+  await rm(path, { force: true });
+  return open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+}
+
 /** Where a listed file goes. What the head says is checked as if it were a stranger's. */
 function placeOf(root: string, file: ArchivedFile): string {
   const problem = file.job === '' ? undefined : nameProblem(file.job);
@@ -148,8 +167,8 @@ async function isHere({ file, path }: Placed): Promise<boolean> {
 
 async function partSize({ file, path }: Placed): Promise<number> {
   try {
-    const { size } = await lstat(path + partSuffix);
-    return size <= Number(file.size) ? size : 0;
+    const part = await lstat(path + partSuffix);
+    return part.isFile() && part.size <= Number(file.size) ? part.size : 0;
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return 0;
     throw error;
@@ -158,13 +177,22 @@ async function partSize({ file, path }: Placed): Promise<number> {
 
 /** Makes a folder below the root, and refuses to go through a link on the way: it could lead anywhere. */
 async function makeFolder(root: string, path: string): Promise<void> {
-  await mkdir(path, { recursive: true });
   for (let at = path; at.length > root.length; at = dirname(at)) {
-    if ((await lstat(at)).isSymbolicLink()) {
+    if (await isLink(at)) {
       throw new RefusedError(
         refused('invalid', `Cannot pull into "${path}": "${at}" is a link; move it away or pull --to another folder`),
       );
     }
+  }
+  await mkdir(path, { recursive: true });
+}
+
+async function isLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink();
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
   }
 }
 

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { delay, systemClock } from '../base/clock.ts';
+import { RefusedError, refused } from '../base/errors.ts';
+import { nameProblem } from '../base/names.ts';
 import { readBatchName } from '../config/batch-name.ts';
 import { formatBytes } from '../config/units.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
@@ -48,6 +50,9 @@ export async function pull([what]: readonly string[], options: PullOptions, prin
 
 async function pullOnce(head: Head, selector: Selector, options: PullOptions, print: Printer): Promise<number> {
   const listing = await listFiles(head, selector, options.include ?? [], options.exclude ?? []);
+  const wrong = nameProblem(listing.batch); // it becomes a folder, so the head's word is checked like a stranger's
+  if (wrong !== undefined)
+    throw new RefusedError(refused('invalid', `Cannot pull the batch "${listing.batch}": its name ${wrong}`));
   const root = join(resolve(options.to ?? '.'), listing.batch);
   const plan = await planPull(root, listing.files);
   const summary = {
