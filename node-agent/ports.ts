@@ -180,6 +180,8 @@ export interface Collected {
   readonly files: readonly CollectedFile[];
   /** Of `expect`: missing or empty. */
   readonly missing: readonly string[];
+  /** What is not among the files because no archive can hold it: a sentence each. */
+  readonly problems: readonly string[];
 }
 
 /** What a file's bytes are read from when they are sent. */

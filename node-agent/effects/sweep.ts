@@ -23,12 +23,13 @@ export interface Sweep {
 
 /**
  * Looks at everything the attempt left, brings what is not yet there to the head's staging, and says what to report.
- * Small archives stay here and travel inside the report. What cannot be kept makes the attempt fail, with its log.
+ * Small archives stay here and travel inside the report. What cannot be kept makes the attempt fail, with its
+ * log and all that can.
  */
 export async function sweep(job: Sweep, signal: AbortSignal): Promise<Finish> {
   try {
     const collected = job.started ? await job.workspace.collect(job.order) : nothing;
-    return await bringHome(job, collected, '', signal);
+    return await bringHome(job, collected, problemText(collected.problems), signal);
   } catch (error) {
     const problem = lastingProblem(error);
     if (problem === undefined || signal.aborted) throw error;
@@ -36,7 +37,13 @@ export async function sweep(job: Sweep, signal: AbortSignal): Promise<Finish> {
   }
 }
 
-const nothing: Collected = { files: [], missing: [] };
+const nothing: Collected = { files: [], missing: [], problems: [] };
+
+/** The first problem, and how many more there are. */
+function problemText(problems: readonly string[]): string {
+  const [first = '', ...more] = problems;
+  return more.length === 0 ? first : `${first}; and ${more.length} more like it`;
+}
 
 async function bringHome(
   job: Sweep,

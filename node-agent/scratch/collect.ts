@@ -8,7 +8,7 @@ import type { Collected, CollectedFile } from '../ports.ts';
 import type { FileHashes } from './file-hashes.ts';
 import { selectNews } from './select.ts';
 import { readSnapshot } from './snapshot.ts';
-import { cannotKeep, type WalkEntry, walk } from './walk.ts';
+import { cannotKeep, unkept, type WalkEntry, walk } from './walk.ts';
 
 /** What a final sweep looks for. Patterns and paths are rendered already. */
 export interface SweepOrder {
@@ -24,24 +24,27 @@ export interface SweepOrder {
 
 /**
  * What an attempt keeps: all of `$LABRUN_ARCHIVE` and what the patterns choose, with their hashes. All its processes
- * must be dead. Throws `Fault` (`archive-failed`) when something cannot be kept as it is; nothing is left out silently.
+ * must be dead. One socket must not cost the results of a night: what cannot be kept is left out and named, and the rest
+ * is kept. Throws `Fault` (`archive-failed`) when the archive folder itself cannot be read.
  */
 export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Collected> {
   const archived = isEmptyFolder(order.archive) ? [] : await walk(order.archive);
   const before = order.patterns.length === 0 ? new Map<string, string>() : await readSnapshot(order.snapshot);
   const chosen = order.patterns.length === 0 ? [] : await selectNews(order.work, order.patterns, before);
-  const entries = merge(archived, chosen);
-  const files = entries.filter(({ kind }) => kind === 'file');
+  const { kept, problems } = merge(archived, chosen);
+  const files = kept.filter(({ kind }) => kind === 'file');
   const found = files.length === 0 ? [] : await hashes.of(files.map(({ source }) => source));
   const byPath = new Map<string, ContentHash>();
   for (const [at, { path }] of files.entries()) {
     const hash = found[at];
-    if (hash === undefined || hash instanceof Fault) throw cannotKeep(path, `it cannot be read: ${hash?.message}`);
-    byPath.set(path, hash);
+    if (hash === undefined || hash instanceof Fault) problems.push(unkept(path, `it cannot be read: ${hash?.message}`));
+    else byPath.set(path, hash);
   }
   const missing: string[] = [];
   for (const path of order.expect) if (await isMissing(order, path)) missing.push(path);
-  return { files: await Promise.all(entries.map((entry) => collected(entry, byPath.get(entry.path)))), missing };
+  const readable = kept.filter(({ kind, path }) => kind !== 'file' || byPath.has(path));
+  const all = await Promise.all(readable.map((entry) => collected(entry, byPath.get(entry.path))));
+  return { files: all, missing, problems };
 }
 
 interface KeptEntry extends WalkEntry {
@@ -63,25 +66,39 @@ function isEmptyFolder(archive: string): boolean {
   }
 }
 
-/** One list, folders that both have once. Refuses what cannot be kept under its name. */
-function merge(archived: readonly WalkEntry[], chosen: readonly WalkEntry[]): readonly KeptEntry[] {
+/** One list, folders that both have once, and why the others are not in it. */
+function merge(
+  archived: readonly WalkEntry[],
+  chosen: readonly WalkEntry[],
+): { kept: readonly KeptEntry[]; problems: string[] } {
   const all = new Map<string, KeptEntry>();
+  const problems: string[] = [];
   for (const entry of [...archived, ...chosen]) {
-    const { path, kind, problem } = entry;
-    if (kind === 'other' || problem !== undefined) throw cannotKeep(path, problem ?? 'it is no file');
-    const key = nameKey(path);
-    if (key === '.labrun' || key.startsWith('.labrun/')) throw cannotKeep(path, '".labrun" is labrun\'s own');
-    const other = all.get(key);
-    if (other === undefined) all.set(key, { ...entry, kind });
-    else if (other.path !== path) throw cannotKeep(path, `on disks that ignore case "${other.path}" has the same name`);
-    else if (other.kind !== 'folder' || kind !== 'folder') {
-      throw cannotKeep(
-        path,
-        'it is in $LABRUN_ARCHIVE, and "archive" chooses one of that name in the working directory',
-      );
-    }
+    const key = nameKey(entry.path);
+    const problem = problemOf(entry, key, all.get(key));
+    if (problem !== undefined) problems.push(unkept(entry.path, problem));
+    else if (entry.kind !== 'other' && !all.has(key)) all.set(key, { ...entry, kind: entry.kind });
   }
-  return [...all.values()];
+  return { kept: [...all.values()].filter(({ path }) => !isBelowLost(path, all)), problems };
+}
+
+/** Why an entry cannot be kept under its name, beside the one that has it already; nothing when it can. */
+function problemOf(entry: WalkEntry, key: string, other: KeptEntry | undefined): string | undefined {
+  if (entry.kind === 'other' || entry.problem !== undefined) return entry.problem ?? 'it is no file';
+  if (key === '.labrun' || key.startsWith('.labrun/')) return '".labrun" is labrun\'s own';
+  if (other === undefined) return undefined;
+  if (other.path !== entry.path) return `on disks that ignore case "${other.path}" has the same name`;
+  if (other.kind === 'folder' && entry.kind === 'folder') return undefined;
+  return 'it is in $LABRUN_ARCHIVE, and "archive" chooses one of that name in the working directory';
+}
+
+/** Whether the folder above an entry is one that was left out, or no folder. */
+function isBelowLost(path: string, all: ReadonlyMap<string, KeptEntry>): boolean {
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+    const above = all.get(nameKey(path.slice(0, end)));
+    if (above !== undefined && (above.kind !== 'folder' || above.path !== path.slice(0, end))) return true;
+  }
+  return false;
 }
 
 async function collected(entry: KeptEntry, hash: ContentHash | undefined): Promise<CollectedFile> {

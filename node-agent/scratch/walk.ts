@@ -44,8 +44,13 @@ export async function look(root: string, path: string): Promise<WalkEntry> {
 }
 
 /** What cannot be archived, and why. */
+export function unkept(path: string, why: string): string {
+  return `Cannot archive "${path}": ${why}`;
+}
+
+/** The same as a fault. */
 export function cannotKeep(path: string, why: string): Fault {
-  return new Fault('archive-failed', `Cannot archive "${path}": ${why}`);
+  return new Fault('archive-failed', unkept(path, why));
 }
 
 function describe(path: string, source: string, facts: Stats): WalkEntry {

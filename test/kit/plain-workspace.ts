@@ -31,7 +31,7 @@ export function plainWorkspace(folder: string, events: string[] = []): Workspace
         const hash = kind === 'file' ? await hashFile(source) : undefined;
         return { path, kind, source, sizeBytes, mode: bits & 0o7777, hash, linkTarget: undefined };
       });
-      return { files: await Promise.all(found), missing: [] };
+      return { files: await Promise.all(found), missing: [], problems: [] };
     },
     async wipe(id) {
       events.push(`wipe ${id.split('.')[1]}`);

@@ -260,14 +260,25 @@ describe('the final sweep', () => {
     ['a name that is no text', `touch $LABRUN_ARCHIVE/$'bad\\xff'`, 'bad'],
     ['two names that differ by case', 'touch $LABRUN_ARCHIVE/Data $LABRUN_ARCHIVE/data', 'ata'],
     ['a file of its own in .labrun', 'mkdir $LABRUN_ARCHIVE/.labrun; touch $LABRUN_ARCHIVE/.labrun/log', '.labrun'],
-    ['an archive folder that became a link', 'rmdir $LABRUN_ARCHIVE; ln -s /etc $LABRUN_ARCHIVE', 'archive folder'],
     ['two files for one path', 'echo 1 >both; echo 2 >$LABRUN_ARCHIVE/both', 'both'],
-  ])('refuses %s and names it', async (_what, text, named) => {
+  ])('leaves out %s, names it, and keeps the rest', async (_what, text, named) => {
     const kit = await aWorkspace(scratchFolder());
-    const order = aJobOrder(aBatchSpec({ runtime: script(text), archive: ['both'] }));
-    await expect(kit.run(order)).rejects.toMatchObject({
+    const run = `${text}; echo good >$LABRUN_ARCHIVE/good`;
+    const { collected } = await kit.run(aJobOrder(aBatchSpec({ runtime: script(run), archive: ['both'] })));
+    expect(collected.problems[0]).toMatch(/^Cannot archive "/);
+    expect(collected.problems[0]).toContain(named);
+    expect(paths(collected)).toContain('good');
+    const kept = paths(collected).map((path) => path.toLowerCase());
+    expect(new Set(kept).size).toBe(kept.length);
+    expect(kept.filter((path) => path.startsWith('.labrun'))).toEqual([]);
+  });
+
+  it('refuses an archive folder that became a link', async () => {
+    const kit = await aWorkspace(scratchFolder());
+    const text = 'rmdir $LABRUN_ARCHIVE; ln -s /etc $LABRUN_ARCHIVE';
+    await expect(kit.run(aJobOrder(aBatchSpec({ runtime: script(text) })))).rejects.toMatchObject({
       code: 'archive-failed',
-      message: expect.stringContaining(named),
+      message: expect.stringContaining('archive folder'),
     });
   });
 
