@@ -106,8 +106,8 @@ export class Agent {
 
   #assign(id: AttemptId, assignment: Assignment): void {
     const attempt = assigned(id, assignment);
-    this.#hold(attempt);
     this.#ports.record.save(attempt);
+    this.#hold(attempt);
     this.#report(id);
     this.#fillSlots();
   }

@@ -46,9 +46,13 @@ export class AttemptWork {
   #located: LocatedOrder | undefined;
   #live: LiveTravel | undefined;
   #timeLimit: Timer | undefined;
+  /** Resolves when the attempt's own record is on disk; for a job that waited for a slot, long before it is started. */
+  readonly #recorded: Promise<void>;
 
+  /** Make it when the attempt has been saved. */
   constructor(ports: WorkPorts, attempt: Attempt, emit: (event: AttemptEvent) => void) {
     this.#ports = ports;
+    this.#recorded = ports.durable();
     // Work that is cut short because the agent stops says nothing about the attempt.
     this.#emit = (event) => {
       if (!ports.closing.aborted) emit(event);
@@ -84,7 +88,7 @@ export class AttemptWork {
   launch(attempt: Attempt): void {
     this.#then(async () => {
       // Else a restarted agent would find processes of an attempt it has never heard of.
-      await this.#ports.durable();
+      await this.#recorded;
       const staged = this.#staged;
       if (!staged) throw new Fault('unstaged', `Cannot start ${attempt.id}: it was not laid out`);
       this.#staged = undefined;
