@@ -6,6 +6,24 @@ import { until } from '../kit/until.ts';
 const lab = sharedLab({ agents: { n1: { cpus: 1 } } });
 const waiting = (go: string) => `while [ ! -e ${go} ]; do sleep 0.05; done`;
 
+it('waits for the jobs that were named, and knows when there is none', async () => {
+  const file = lab().jobFile('some', {
+    name: 'some',
+    namespace: 't',
+    jobs: [
+      { name: 'quick', needs: { cpus: 1 }, run: 'exit 0' },
+      { name: 'bad', needs: { cpus: 1 }, run: 'exit 3' },
+      { name: 'long', needs: { cpus: 1 }, run: 'sleep 60' },
+    ],
+  });
+  await lab().ok('submit', file);
+  expect((await lab().labrun('wait', 't/some/quick')).code).toBe(0);
+  expect((await lab().labrun('wait', 't/some/bad')).code).toBe(1);
+  expect((await lab().labrun('wait', 't/some/nothing')).code).toBe(3);
+  await lab().ok('cancel', 't/some');
+  expect((await lab().labrun('wait', 't/some')).code).toBe(1);
+});
+
 it('holds what waits and releases it', async () => {
   const go = lab().path('go-hold');
   const file = lab().jobFile('held', {
