@@ -9,6 +9,7 @@ import type { ArchiveAck, ArchiveChunk } from '../../proto/gen/labrun/v1/archive
 import { placeOf } from '../archive/batch-folder.ts';
 import type { BuildLogs } from '../archive/build-logs.ts';
 import type { ArchiveLayout } from '../archive/layout.ts';
+import type { Publisher } from '../archive/publisher.ts';
 import type { StagedAttempt } from '../archive/staged-attempt.ts';
 import type { Piece, Taken } from '../archive/staged-file.ts';
 import type { Staging } from '../archive/staging.ts';
@@ -23,6 +24,7 @@ export interface PutPorts {
   readonly engine: Pick<HeadEngine, 'query'>;
   readonly staging: Staging;
   readonly buildLogs: BuildLogs;
+  readonly publisher: Pick<Publisher, 'settled'>;
   readonly log: Log;
 }
 
@@ -141,6 +143,8 @@ class Targets {
       return batch && node && { batchId: batch.id, namespace: batch.namespace, name: batch.name, node: node.name };
     });
     if (!found) throw new RefusedError(refused('not-found', `Cannot take a build's log: there is no batch "${text}"`));
+    // The batch's folder is made first: a log alone in it would make it look like someone else's.
+    await this.#ports.publisher.settled(found.batchId);
     return this.#ports.layout.buildLog(await placeOf(this.#ports.layout, found), found.node);
   }
 }

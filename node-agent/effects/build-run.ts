@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { background } from '../../base/background.ts';
+import { delay } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
 import type { BuildFolders, BuildOrder, BuildView, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
@@ -16,6 +17,8 @@ export interface BuildRunPorts extends BuildLogPorts {
 
 /** Tries of a build whose processes vanished under it. */
 const triesMax = 2;
+/** How long a build's end waits for its log to arrive before it is told, in milliseconds; the head may be away. */
+const logFirstMs = 2_000;
 
 /**
  * Makes a build ready, going on with one that an earlier agent started. Its log travels to the head under the batch
@@ -48,7 +51,7 @@ export async function runBuild(
     const problem = await problemOf(end, order, join(home, 'log'));
     if (problem === undefined) {
       const view = await folders.finish(order);
-      background(log.complete());
+      await logFirst(ports, log.complete());
       return view;
     }
     if (end !== 'timeout' && end.kind === 'lost') {
@@ -57,9 +60,20 @@ export async function runBuild(
       if (tries < triesMax) continue;
       throw new Fault('lost', `the build was lost: ${problem}`);
     }
-    background(log.complete().then(() => folders.remove(order.key)));
+    const sent = log.complete();
+    background(sent.then(() => folders.remove(order.key)));
+    await logFirst(ports, sent);
     throw new Fault('build-failed', problem);
   }
+}
+
+/** Who hears of a build's end looks at its log next, and should find it whole. */
+async function logFirst(ports: BuildRunPorts, sent: Promise<void>): Promise<void> {
+  const arrived = new AbortController();
+  const patience = delay(ports.clock, logFirstMs, arrived.signal).catch(() => undefined); // it arrived
+  background(sent);
+  await Promise.race([sent, patience]);
+  arrived.abort(new Error('the log has arrived'));
 }
 
 async function untilEnd(
