@@ -1,7 +1,7 @@
 /** A promise and what settles it. */
 export interface Deferred<Value> {
   readonly promise: Promise<Value>;
-  resolve(value: Value): void;
+  resolve(value: Value | PromiseLike<Value>): void;
   reject(error: unknown): void;
 }
 

@@ -7,26 +7,33 @@ import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/rep
 import { step } from './attempts/step.ts';
 import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
 import type { AgentRecord } from './store/record.ts';
+import type { Urgency } from './uplink/outbox.ts';
 import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 
 /** What the agent decides with and acts through. */
 export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
+  /** Of this start of the machine. */
+  readonly bootId: string;
   /** There is news under this key; `make` says what when it is sent. */
-  tell(key: string, make: () => AgentNews | undefined): void;
-  /** The same, when it still holds in a moment. */
-  tellPassing(key: string, make: () => AgentNews | undefined): void;
+  tell(key: string, make: () => AgentNews | undefined, urgency: Urgency): void;
 }
 
-/** Phases that a short job leaves at once. */
-const passing: ReadonlySet<Phase['kind']> = new Set([
-  'assigned',
-  'staging',
-  'building',
-  'starting',
-  'running',
-  'archiving',
-]);
+/** Most phases are left at once by a short job, and what was wiped holds nothing that anyone waits for. */
+const urgencies: Readonly<Record<Phase['kind'], Urgency>> = {
+  assigned: 'passing',
+  staging: 'passing',
+  building: 'passing',
+  starting: 'passing',
+  running: 'passing',
+  archiving: 'passing',
+  ended: 'now',
+  returned: 'now',
+  lost: 'now',
+  wiping: 'soon',
+  wiped: 'soon',
+  forgotten: 'soon',
+};
 
 interface Held {
   attempt: Attempt;
@@ -52,12 +59,17 @@ export class Agent {
 
   /** Takes up what earlier agents left: processes go on, ends are noticed, what nobody knows is removed. */
   async restore(): Promise<void> {
-    const { record, workspace, executor, builds, log } = this.#ports;
+    const { record, workspace, executor, builds, log, bootId } = this.#ports;
+    const hasRebooted = record.bootId !== undefined && record.bootId !== bootId;
     for (const attempt of record.attempts) this.#hold(attempt);
-    for (const { attempt, work } of [...this.#held.values()]) {
-      if (attempt.phase.kind === 'assigned') await work.adopt(attempt);
+    for (const held of [...this.#held.values()]) {
+      const { attempt, work } = held;
+      if (hasRebooted) this.#take(held, { kind: 'rebooted' });
+      else if (attempt.phase.kind === 'assigned') await work.adopt(attempt);
       else if (attempt.phase.kind === 'wiping') work.wipe(attempt);
     }
+    record.noteBoot(bootId);
+    await record.durable();
     for (const id of await workspace.list()) {
       if (this.#held.has(id)) continue;
       log.info({ attempt: id }, 'removing the folder of an attempt that nobody knows');
@@ -95,7 +107,7 @@ export class Agent {
     this.#inventory = inventory;
     if (JSON.stringify(before) === JSON.stringify(inventory)) return;
     if (JSON.stringify(before.capabilities) !== JSON.stringify(inventory.capabilities)) this.#ports.builds.forgetAll();
-    this.#ports.tell('inventory', () => ({ kind: 'inventory', inventory: this.#inventory }));
+    this.#ports.tell('inventory', () => ({ kind: 'inventory', inventory: this.#inventory }), 'now');
     this.#fillSlots();
   }
 
@@ -170,9 +182,8 @@ export class Agent {
       const report = attempt && reportOf(attempt, this.#ports.clock.nowMs());
       return report && { kind: 'attempt', report };
     };
-    const phase = this.#held.get(id)?.attempt.phase.kind;
-    if (phase && passing.has(phase)) this.#ports.tellPassing(`attempt ${id}`, make);
-    else this.#ports.tell(`attempt ${id}`, make);
+    const phase = this.#held.get(id)?.attempt.phase.kind ?? 'forgotten';
+    this.#ports.tell(`attempt ${id}`, make, urgencies[phase]);
   }
 
   /** The head believes in an attempt that is not here: it gets the word that lets it go on. */
@@ -188,6 +199,7 @@ export class Agent {
       returned: undefined,
       message: phase === 'lost' ? 'the agent has no record of this attempt' : '',
     };
-    this.#ports.tell(`unknown ${fence.batchId}.${fence.index}.${fence.attempt}`, () => ({ kind: 'attempt', report }));
+    const key = `unknown ${fence.batchId}.${fence.index}.${fence.attempt}`;
+    this.#ports.tell(key, () => ({ kind: 'attempt', report }), 'now');
   }
 }

@@ -59,7 +59,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const nodeName = nodeNameOf(options.name ?? settings.name ?? hostname());
   await makeRoot(root);
   // Its lock keeps a second agent from this data; everything else here comes after it.
-  const record = await openRecord(join(root, 'record'), () => newNodeId());
+  const record = await openRecord(join(root, 'record'), () => newNodeId(), systemClock);
   const executor = await openExecutor({ folder: join(root, 'supervisors'), clock: systemClock, architecture: arch() });
   const hardware = await readHardware(root, standardPath);
   const facts = { tracking: executor.tracking, dedicated: options.dedicated };

@@ -78,6 +78,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     welcomed: (welcome) => join(record, welcome),
     heard: (word) => agent.heard(word),
     garbled: (message) => log.warn({ problem: message }, 'the head said something that was not understood'),
+    written: () => record.written(),
     durable: () => record.durable(),
   });
   const link = new BulkLink({ address, nodeId, connected: (signal) => uplink.connected(signal) });
@@ -94,7 +95,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     closing: closing.signal,
     limitBytes: parts.buildsLimitBytes,
     killGraceMs: parts.killGraceMs,
-    report: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report })),
+    report: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
   });
   const agent: Agent = new Agent(
     {
@@ -111,9 +112,10 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
       killGraceMs: parts.killGraceMs,
       specs: new Specs(blobs),
       capabilities: () => agent.inventory.capabilities,
-      durable: () => record.durable(),
-      tell: (key, make) => uplink.note(key, make),
-      tellPassing: (key, make) => uplink.notePassing(key, make),
+      bootId: parts.bootId,
+      written: () => record.written(),
+      durableSoon: () => record.durableSoon(),
+      tell: (key, make, urgency) => uplink.note(key, make, urgency),
     },
     parts.inventory,
   );

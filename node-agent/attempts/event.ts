@@ -20,6 +20,8 @@ export type AttemptEvent =
   | { readonly kind: 'started'; readonly startedAtMs: number }
   /** A restarted agent found that nothing was ever started. */
   | { readonly kind: 'never-started' }
+  /** The machine was started anew since this was recorded. */
+  | { readonly kind: 'rebooted' }
   | { readonly kind: 'time-over'; readonly graceMs: number }
   | { readonly kind: 'exited'; readonly end: ProcessEnd }
   /** Swept, staged on the head, ready to be reported. */

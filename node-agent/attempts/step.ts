@@ -72,6 +72,8 @@ function progress(attempt: Attempt, event: Progress, nowMs: number): Step {
     case 'never-started':
       if (phase.kind !== 'assigned' || !stop) return same(attempt);
       return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
+    case 'rebooted':
+      return rebooted(attempt, nowMs);
     case 'started':
       return started(attempt, event.startedAtMs);
     case 'exited':
@@ -187,6 +189,15 @@ function finishUnstarted(attempt: Attempt, ending: Ending, nowMs: number): Step 
 
 function isStaging(phase: Phase): boolean {
   return phase.kind === 'staging' || phase.kind === 'building';
+}
+
+/** Whether it was started cannot be told: a power cut may have undone what was written about it. It must not start again. */
+function rebooted(attempt: Attempt, nowMs: number): Step {
+  const { phase, stop } = attempt;
+  if (phase.kind === 'wiping') return same(attempt, wipe);
+  if (phase.kind !== 'assigned') return same(attempt);
+  if (stop) return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
+  return to(attempt, { kind: 'lost', message: 'the machine went down before the job had ended' }, save, report);
 }
 
 /** The reason goes to disk first: a restarted agent must not take our own kill for the job's doing. */

@@ -26,8 +26,10 @@ export interface WorkPorts extends StagePorts {
   readonly executor: Executor;
   readonly blobs: BlobCache;
   readonly link: BulkLink;
-  /** Resolves when everything saved so far is on disk. */
-  durable(): Promise<void>;
+  /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
+  written(): Promise<void>;
+  /** Resolves when everything saved so far is on disk, which it will be in a moment. */
+  durableSoon(): Promise<void>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
   /** Aborted when the agent stops; jobs go on. */
@@ -46,13 +48,13 @@ export class AttemptWork {
   #located: LocatedOrder | undefined;
   #live: LiveTravel | undefined;
   #timeLimit: Timer | undefined;
-  /** Resolves when the attempt's own record is on disk; for a job that waited for a slot, long before it is started. */
+  /** Resolves when the attempt's own record is written; for a job that waited for a slot, long before it is started. */
   readonly #recorded: Promise<void>;
 
   /** Make it when the attempt has been saved. */
   constructor(ports: WorkPorts, attempt: Attempt, emit: (event: AttemptEvent) => void) {
     this.#ports = ports;
-    this.#recorded = ports.durable();
+    this.#recorded = ports.written();
     // Work that is cut short because the agent stops says nothing about the attempt.
     this.#emit = (event) => {
       if (!ports.closing.aborted) emit(event);
@@ -107,8 +109,8 @@ export class AttemptWork {
 
   kill(attempt: Attempt, graceMs: number): void {
     this.#then(async () => {
-      // Why it is killed goes to disk first: a restarted agent must not take it for the job's own end.
-      await this.#ports.durable();
+      // Why it is killed is written first: a restarted agent must not take it for the job's own end.
+      await this.#ports.written();
       await this.#ports.executor.kill(this.#ports.workspace.homeOf(attempt.id), graceMs);
     });
   }
@@ -173,7 +175,8 @@ export class AttemptWork {
   wipe(attempt: Attempt): void {
     this.#timeLimit?.cancel();
     this.#then(async () => {
-      await this.#ports.durable();
+      // Else a restarted agent would take what is half wiped for what is to be sent. Nobody waits for the room.
+      await this.#ports.durableSoon();
       await this.#live?.close();
       this.#live = undefined;
       this.#ports.builds.release(attempt.id);

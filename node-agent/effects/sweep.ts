@@ -1,4 +1,5 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, isSystemError, messageOf, RefusedError } from '../../base/errors.ts';
 import { type ContentHash, hashBytes, hashFile } from '../../base/transfer/hash.ts';
@@ -79,7 +80,8 @@ async function bringHome(
 async function logOf(home: string): Promise<CollectedFile | undefined> {
   const source = join(home, 'log');
   try {
-    const { size } = await stat(source);
+    // Every job has a log, and a call that does not wait for a thread takes a tenth of the time.
+    const { size } = statSync(source);
     const hash = size === 0 ? emptyHash : await hashFile(source);
     return { path: logPath, kind: 'file', source, sizeBytes: size, mode: 0o644, hash, linkTarget: undefined };
   } catch (error) {

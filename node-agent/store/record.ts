@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { Level } from 'level';
+import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
 import { type AttemptId, asClusterId, asNodeId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Attempt } from '../attempts/attempt.ts';
@@ -15,16 +16,24 @@ export interface AgentRecord {
   joinCluster(clusterId: ClusterId): Promise<void>;
   /** As it was recorded, in the order assigned. */
   readonly attempts: readonly Attempt[];
-  /** Takes the attempt as it is now; on disk once `durable` says so. */
+  /** Start of the machine under which it was written; none in a new one. */
+  readonly bootId: string | undefined;
+  noteBoot(bootId: string): void;
+  /** Takes the attempt as it is now. */
   save(attempt: Attempt): void;
   remove(id: AttemptId): void;
-  /** Resolves when everything saved and removed so far is on disk. */
+  /** Resolves when everything saved and removed so far would be found by an agent started after this one was killed. */
+  written(): Promise<void>;
+  /** Resolves when it would be found after a power cut, too. */
   durable(): Promise<void>;
+  /** The same without hurry: everything goes to the disk within a moment. */
+  durableSoon(): Promise<void>;
   close(): Promise<void>;
 }
 
 const nodeKey = 'node';
 const clusterKey = 'cluster';
+const bootKey = 'boot';
 const attemptPrefix = 'attempt!';
 /** Order of assignment outlives a restart: keys of attempts carry a number that only grows. */
 const orderDigits = 14;
@@ -33,11 +42,11 @@ const orderDigits = 14;
  * Opens the record, making it (and the node id) at the first start. Rejects with `Fault` "locked" while another agent
  * has it open.
  */
-export async function openRecord(folder: string, newNodeId: () => NodeId): Promise<AgentRecord> {
+export async function openRecord(folder: string, newNodeId: () => NodeId, clock: Clock): Promise<AgentRecord> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const database = new Level<string, string>(folder);
   await open(database, folder);
-  const writer = new GroupWriter((changes) => database.batch([...changes], { sync: true }));
+  const writer = new GroupWriter((changes, sync) => database.batch([...changes], { sync }), clock);
   const keys = new Map<AttemptId, string>();
   const attempts: Attempt[] = [];
   let order = 0;
@@ -54,6 +63,7 @@ export async function openRecord(folder: string, newNodeId: () => NodeId): Promi
     await writer.durable();
   }
   let clusterId = asClusterId((await database.get(clusterKey)) ?? '');
+  const bootId = await database.get(bootKey);
   const keyOf = (id: AttemptId) => {
     const known = keys.get(id);
     if (known !== undefined) return known;
@@ -64,6 +74,8 @@ export async function openRecord(folder: string, newNodeId: () => NodeId): Promi
   return {
     nodeId,
     attempts,
+    bootId,
+    noteBoot: (now) => writer.add({ type: 'put', key: bootKey, value: now }),
     get clusterId() {
       return clusterId;
     },
@@ -79,7 +91,9 @@ export async function openRecord(folder: string, newNodeId: () => NodeId): Promi
       keys.delete(id);
       writer.add({ type: 'del', key });
     },
+    written: () => writer.written(),
     durable: () => writer.durable(),
+    durableSoon: () => writer.durableSoon(),
     async close() {
       await writer.durable();
       await database.close();

@@ -1,6 +1,12 @@
 import type { AgentNews } from '../wire.ts';
 
 /**
+ * When news is told: at once; within a moment, together with other news; or after a moment, if it still holds then and
+ * nothing newer was noted under its key.
+ */
+export type Urgency = 'now' | 'soon' | 'passing';
+
+/**
  * What the head has still to be told. It holds names, not messages: news is made when it is sent, so that many changes
  * of one attempt within a flush are one report of where it is then. What was sent and not acknowledged when a
  * connection breaks is covered by the next hello, which says everything; what must survive a kill is in the record.
@@ -15,14 +21,13 @@ export class Outbox {
   }
 
   /** There is news under this key; `make` says what, or nothing when it has become pointless. */
-  note(key: string, make: () => AgentNews | undefined): void {
+  note(key: string, make: () => AgentNews | undefined, urgency: Urgency): void {
+    if (urgency === 'passing') {
+      if (!this.#waiting.has(key)) this.#passing.set(key, make);
+      return;
+    }
     this.#passing.delete(key);
     this.#waiting.set(key, make);
-  }
-
-  /** The same for news that waits for `settle`, and is replaced by whatever is noted under its key before. */
-  notePassing(key: string, make: () => AgentNews | undefined): void {
-    if (!this.#waiting.has(key)) this.#passing.set(key, make);
   }
 
   /** The moment has passed: what is still noted as passing counts. */

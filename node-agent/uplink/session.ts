@@ -10,7 +10,7 @@ import type {
   HeadMessage,
   Hello,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
-import { type HeadWord, readHeadChange, readWelcome, type Welcome, writeNews } from '../wire.ts';
+import { type AgentNews, type HeadWord, readHeadChange, readWelcome, type Welcome, writeNews } from '../wire.ts';
 import type { Outbox } from './outbox.ts';
 import { Wake } from './wake.ts';
 
@@ -27,11 +27,16 @@ export interface SessionPorts {
   heard(word: HeadWord): void;
   /** A word that could not be read. */
   garbled(message: string): void;
+  /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
+  written(): Promise<void>;
+  /** Resolves when everything saved so far is on disk. */
   durable(): Promise<void>;
 }
 
 /** Changes in one delta: far below the largest message, also when each carries a small archive. */
 const changesMax = 256;
+/** How long an acknowledgement waits for news to go along with, in milliseconds. */
+const answerMs = 50;
 /** Deltas on their way without an acknowledgement; then news waits (and is told in fewer reports). */
 const deltasInFlightMax = 32;
 
@@ -44,6 +49,8 @@ export class Session {
   #ackedSeq = 0n;
   #heardSeq = 0n;
   #answeredSeq = 0n;
+  #answer: Timer | undefined;
+  #mayAnswer = false;
   #ended = false;
 
   constructor(client: AgentLinkClient, ports: SessionPorts) {
@@ -85,6 +92,7 @@ export class Session {
       }
     } finally {
       beat?.cancel();
+      this.#answer?.cancel();
       this.#ended = true;
       this.#wake.now();
       this.#stream.destroy();
@@ -106,11 +114,16 @@ export class Session {
         this.#takeDelta(message.message.value);
         return;
       case 'acknowledged':
-        this.#ackedSeq = message.message.value;
-        this.#wake.now();
+        this.#takeAcknowledgement(message.message.value);
         return;
       default: // heartbeats say by coming that the head is there
     }
+  }
+
+  #takeAcknowledgement(seq: bigint): void {
+    const waited = this.#sentSeq - this.#ackedSeq >= deltasInFlightMax;
+    this.#ackedSeq = seq;
+    if (waited) this.#wake.now();
   }
 
   #takeDelta(delta: HeadDelta): void {
@@ -122,23 +135,23 @@ export class Session {
         else this.#ports.heard(word);
       }
     }
-    this.#wake.now();
+    this.#answer ??= this.#ports.clock.setTimer(answerMs, () => {
+      this.#answer = undefined;
+      this.#mayAnswer = true;
+      this.#wake.now();
+    });
   }
 
-  /** Acknowledgements and news leave together, behind one write to the disk. */
+  /** Tells news at once, and what was heard now and then: by then it is mostly on the disk. */
   async #talk(): Promise<void> {
     for (;;) {
       await this.#wake.wait();
       if (this.#ended) return;
-      const heardSeq = this.#heardSeq;
       const mayTell = this.#sentSeq - this.#ackedSeq < deltasInFlightMax;
       const news = mayTell ? this.#ports.outbox.take(changesMax) : [];
-      await this.#ports.durable();
+      if (news.some(isDecision)) await this.#ports.written();
+      if (this.#mayAnswer) await this.#acknowledge();
       if (this.#ended) return;
-      if (heardSeq > this.#answeredSeq) {
-        this.#answeredSeq = heardSeq;
-        await this.#send({ message: { $case: 'acknowledged', value: heardSeq } });
-      }
       if (news.length > 0) {
         this.#sentSeq += 1n;
         const changes = news.map(writeNews);
@@ -148,7 +161,26 @@ export class Session {
     }
   }
 
+  async #acknowledge(): Promise<void> {
+    this.#mayAnswer = false;
+    const heardSeq = this.#heardSeq;
+    await this.#ports.durable();
+    if (heardSeq === this.#answeredSeq || this.#ended) return;
+    this.#answeredSeq = heardSeq;
+    await this.#send({ message: { $case: 'acknowledged', value: heardSeq } });
+  }
+
   async #send(message: AgentMessage): Promise<void> {
     await writeTo(this.#stream, message);
   }
+}
+
+/**
+ * Whether a restarted agent that did not remember this might start what is over. Of a job that ran, the end is seen again
+ * in its folder; and once the head has it, the head is its keeper.
+ */
+function isDecision(news: AgentNews): boolean {
+  if (news.kind !== 'attempt') return false;
+  const { phase, startedMsAgo } = news.report;
+  return phase === 'returned' || phase === 'lost' || (phase === 'ended' && startedMsAgo === undefined);
 }

@@ -8,7 +8,7 @@ import type { Random } from '../../base/random.ts';
 import { AgentLinkClient } from '../../proto/gen/labrun/v1/agent_link.ts';
 import type { AgentNews, Welcome } from '../wire.ts';
 import { makeBackoff, reconnectLimits } from './backoff.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, type Urgency } from './outbox.ts';
 import { Session, type SessionPorts } from './session.ts';
 
 /** What the uplink needs. */
@@ -20,8 +20,8 @@ export interface UplinkPorts extends Omit<SessionPorts, 'outbox'> {
   say(line: string): void;
 }
 
-/** How long news of a passing state is held back, in milliseconds. */
-const passingMs = 50;
+/** How long news that is not urgent is held back, in milliseconds. */
+const settleMs = 50;
 
 /** Keeps the agent and its head in touch: dials, redials for ever, and brings news across once the disk has it. */
 export class Uplink {
@@ -42,20 +42,14 @@ export class Uplink {
     this.#running = this.#run();
   }
 
-  /** There is news under this key; it is told once what was recorded before is on disk. */
-  note(key: string, make: () => AgentNews | undefined): void {
-    this.#outbox.note(key, make);
-    this.#session?.poke();
-  }
-
-  /** The same for news that will mostly be overtaken: a job of a few milliseconds has one report, its end. */
-  notePassing(key: string, make: () => AgentNews | undefined): void {
-    this.#outbox.notePassing(key, make);
-    this.#settling ??= this.#ports.clock.setTimer(passingMs, () => {
-      this.#settling = undefined;
-      this.#outbox.settle();
-      this.#session?.poke();
-    });
+  /**
+   * There is news under this key; it is told once what was recorded before is on disk. A job of a few milliseconds has
+   * one report, its end: the states before are passing news.
+   */
+  note(key: string, make: () => AgentNews | undefined, urgency: Urgency): void {
+    this.#outbox.note(key, make, urgency);
+    if (urgency === 'now') this.#session?.poke();
+    else this.#settleSoon();
   }
 
   /** Resolves while a head of our cluster listens: at once, or when it is back. */
@@ -77,6 +71,14 @@ export class Uplink {
     this.#stop.abort(new Error('the agent is stopping'));
     this.#settling?.cancel();
     await this.#running;
+  }
+
+  #settleSoon(): void {
+    this.#settling ??= this.#ports.clock.setTimer(settleMs, () => {
+      this.#settling = undefined;
+      this.#outbox.settle();
+      this.#session?.poke();
+    });
   }
 
   async #run(): Promise<void> {

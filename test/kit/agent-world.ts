@@ -43,8 +43,8 @@ class AgentWorld {
     return join(this.folder, name);
   }
 
-  async startAgent(cpus = 2) {
-    const started = await aTestAgent(this.at('agent'), this.at('head.sock'), cpus);
+  async startAgent(cpus = 2, bootId = 'boot') {
+    const started = await aTestAgent(this.at('agent'), this.at('head.sock'), cpus, bootId);
     this.#agents.push(started);
     return started;
   }

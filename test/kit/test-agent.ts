@@ -10,7 +10,7 @@ import { openRecord } from '../../node-agent/store/record.ts';
 import { plainBuildFolders, plainWorkspace } from './plain-workspace.ts';
 
 /** A whole agent in this process, with real processes, over plain working folders. `close` leaves its jobs running. */
-export async function aTestAgent(folder: string, socketPath: string, cpus = 2) {
+export async function aTestAgent(folder: string, socketPath: string, cpus = 2, bootId = 'boot') {
   mkdirSync(folder, { recursive: true });
   const lines: string[] = [];
   const events: string[] = [];
@@ -20,11 +20,15 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2) {
     clock: systemClock,
     architecture: process.arch,
   });
-  const record = await openRecord(join(folder, 'record'), () => {
-    const id = asNodeId(ulid(1, systemRandom.bytes(10)));
-    if (!id) throw new Error('ulid makes ids');
-    return id;
-  });
+  const record = await openRecord(
+    join(folder, 'record'),
+    () => {
+      const id = asNodeId(ulid(1, systemRandom.bytes(10)));
+      if (!id) throw new Error('ulid makes ids');
+      return id;
+    },
+    systemClock,
+  );
   const agent = await openAgent({
     clock: systemClock,
     random: systemRandom,
@@ -32,7 +36,7 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2) {
     address: { kind: 'unix', path: socketPath },
     nodeName: 'n1',
     version: '0',
-    bootId: 'boot',
+    bootId,
     record,
     executor,
     cacheFolder: join(folder, 'blobs'),

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { AttemptPhase } from '../../proto/gen/labrun/v1/agent_link.ts';
@@ -6,7 +6,7 @@ import { agentWorld } from '../kit/agent-world.ts';
 import { until } from '../kit/until.ts';
 
 const world = agentWorld();
-const { ENDED, RUNNING, WIPED } = AttemptPhase;
+const { ENDED, LOST, RUNNING, WIPED } = AttemptPhase;
 
 describe('a head that goes away', () => {
   it('finds the results when it is back, each once', async () => {
@@ -62,6 +62,21 @@ describe('an agent that is stopped', () => {
     await writeFile(go, '');
     const ended = await world.head.untilPhase(ENDED);
     expect(ended.outcome).toMatchObject({ exitCode: 7, message: 'exit code 7: done' });
+    expect(readFileSync(witness, 'utf8')).toBe('started\n');
+  });
+
+  it('starts nothing again after the machine went down: what was not over is lost', async () => {
+    await world.startAgent(1);
+    const witness = world.at('witness');
+    const assign = world.aBatch(`echo started >> ${witness}; until [ -e ${world.at('go')} ]; do sleep 0.05; done`);
+    await world.head.until(() => world.head.connected);
+    world.head.say(assign({ index: 0 }), assign({ index: 1 }));
+    await world.head.untilPhase(RUNNING, 0);
+    await until('the job has begun', () => existsSync(witness));
+    await world.stopAgent();
+    await world.startAgent(1, 'another boot');
+    for (const index of [0, 1]) await world.head.untilPhase(LOST, index);
+    await writeFile(world.at('go'), '');
     expect(readFileSync(witness, 'utf8')).toBe('started\n');
   });
 

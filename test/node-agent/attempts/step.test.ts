@@ -92,6 +92,13 @@ describe('the life of an attempt', () => {
     expect(effects).not.toContain('archive');
   });
 
+  it('is lost with the machine, unless its end is known or it was to be stopped', () => {
+    const rebooted: AttemptEvent = { kind: 'rebooted' };
+    expect(live(rebooted).phase.kind).toBe('lost');
+    expect(live(...toRunning, exit, archived, rebooted).phase.kind).toBe('ended');
+    expect(live(...toRunning, exit, archived, { kind: 'settle' }, rebooted).effects.at(-1)).toBe('wipe');
+  });
+
   it('keeps the tombstone until it may forget', () => {
     const wiped = [...toRunning, exit, archived, { kind: 'settle' } as const, { kind: 'wiped' } as const];
     expect(live(...wiped, { kind: 'settle' }).phase.kind).toBe('wiped');
@@ -125,6 +132,7 @@ describe('whatever comes, in whatever order', () => {
           'staged',
           'stage-stopped',
           'never-started',
+          'rebooted',
           'wiped',
         ] as const
       ).map((kind) => ({ kind })),

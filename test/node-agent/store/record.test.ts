@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../base/clock.ts';
 import { asNodeId, type NodeId, ulid } from '../../../base/ids.ts';
 import { hashBytes } from '../../../base/transfer/hash.ts';
 import type { Phase } from '../../../node-agent/attempts/attempt.ts';
@@ -22,9 +23,9 @@ function nodeId(seed: number): NodeId {
 
 describe("the agent's record", () => {
   it('makes the node id once', async () => {
-    const first = await openRecord(folder, () => nodeId(7));
+    const first = await openRecord(folder, () => nodeId(7), systemClock);
     await first.close();
-    const second = await openRecord(folder, () => nodeId(8));
+    const second = await openRecord(folder, () => nodeId(8), systemClock);
     expect(second.nodeId).toBe(nodeId(7));
     await second.close();
   });
@@ -38,7 +39,7 @@ describe("the agent's record", () => {
       manifestHash: hashBytes('m'),
       inline: { manifest: new Uint8Array([0, 255]), files: [{ path: 'log', data: new Uint8Array([1, 2]) }] },
     };
-    const record = await openRecord(folder, () => nodeId(7));
+    const record = await openRecord(folder, () => nodeId(7), systemClock);
     const attempts = Array.from({ length: 12 }, (_, index) => anAttempt(11 - index));
     for (const attempt of attempts) record.save(attempt);
     await record.durable();
@@ -47,7 +48,7 @@ describe("the agent's record", () => {
     record.save({ ...first, phase: ended });
     record.remove(second.id);
     await record.close();
-    const again = await openRecord(folder, () => nodeId(8));
+    const again = await openRecord(folder, () => nodeId(8), systemClock);
     const kept = again.attempts;
     expect(kept.map(({ id }) => id)).toEqual(attempts.filter(({ id }) => id !== second.id).map(({ id }) => id));
     expect(kept[0]?.phase).toEqual(ended);
@@ -55,27 +56,27 @@ describe("the agent's record", () => {
   });
 
   it('does not tell apart what the executor is asked after a restart', async () => {
-    const record = await openRecord(folder, () => nodeId(7));
+    const record = await openRecord(folder, () => nodeId(7), systemClock);
     record.save({ ...anAttempt(0, { kind: 'running', startedAtMs: 5 }), stop: 'cancelled' });
     await record.close();
-    const again = await openRecord(folder, () => nodeId(8));
+    const again = await openRecord(folder, () => nodeId(8), systemClock);
     expect(again.attempts).toEqual([{ ...anAttempt(0), stop: 'cancelled' }]);
     await again.close();
   });
 
   it('remembers its cluster', async () => {
-    const record = await openRecord(folder, () => nodeId(7));
+    const record = await openRecord(folder, () => nodeId(7), systemClock);
     expect(record.clusterId).toBeUndefined();
     await record.joinCluster(aFence().clusterId);
     await record.close();
-    const again = await openRecord(folder, () => nodeId(8));
+    const again = await openRecord(folder, () => nodeId(8), systemClock);
     expect(again.clusterId).toBe(aFence().clusterId);
     await again.close();
   });
 
   it('refuses a second agent on the same data', async () => {
-    const record = await openRecord(folder, () => nodeId(7));
-    await expect(openRecord(folder, () => nodeId(8))).rejects.toThrow('another agent is running on it');
+    const record = await openRecord(folder, () => nodeId(7), systemClock);
+    await expect(openRecord(folder, () => nodeId(8), systemClock)).rejects.toThrow('another agent is running on it');
     await record.close();
   });
 });
