@@ -17,8 +17,7 @@ port.on('message', (request: { readonly id: number; readonly trees: readonly Tre
 
 function write(tree: Tree): TreeResult {
   try {
-    rmSync(tree.temporary, { recursive: true, force: true });
-    mkdirSync(tree.temporary);
+    makeAnew(tree.temporary);
     for (const { path, mode } of tree.folders) mkdirSync(join(tree.temporary, path), { recursive: true, mode });
     for (const { path, data, mode } of tree.files) writeFileSync(join(tree.temporary, path), data, { mode });
     for (const { path, target } of tree.links) symlinkSync(target, join(tree.temporary, path));
@@ -27,6 +26,17 @@ function write(tree: Tree): TreeResult {
   } catch (error) {
     if (isSystemError(error, 'ENOTEMPTY', 'EEXIST')) return { kind: 'exists' };
     return { kind: 'failed', code: errorCode(error), message: messageOf(error) };
+  }
+}
+
+/** What a head that was killed left in the place of the folder is no use to anyone. */
+function makeAnew(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if (!isSystemError(error, 'EEXIST')) throw error;
+    rmSync(folder, { recursive: true });
+    mkdirSync(folder);
   }
 }
 

@@ -1,5 +1,5 @@
 import { background } from '../../base/background.ts';
-import { type Clock, delay } from '../../base/clock.ts';
+import { type Clock, delay, type Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
@@ -35,6 +35,8 @@ export interface PublisherPorts {
 
 /** Records published together. */
 const groupMax = 256;
+/** How long a record that nobody waits for is held back for others to join it, in milliseconds. */
+const gatherMs = 20;
 /** Waiting records at which those who cause more are made to wait. */
 const backlogMax = 4_096;
 /** Wait before a disk that said no is asked again, in milliseconds: nothing tells when it has room. */
@@ -52,6 +54,8 @@ export class Publisher {
   readonly #unfinished = new Map<BatchId, number>();
   #waiters: (() => void)[] = [];
   #working: Promise<void> | undefined;
+  /** Ends the gathering of a group. */
+  #gathered: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
   #lastSeq = 0;
 
@@ -91,6 +95,7 @@ export class Publisher {
   async close(): Promise<void> {
     this.#unsubscribe?.();
     this.#stop.abort(new Error('the head is stopping'));
+    this.#gathered?.();
     this.#wakeAll();
     await this.#working;
     await this.#ports.mark.close();
@@ -105,6 +110,7 @@ export class Publisher {
       const batchId = batchOf(record);
       this.#unfinished.set(batchId, (this.#unfinished.get(batchId) ?? 0) + 1);
     }
+    if (this.#queue.length >= groupMax) this.#gathered?.();
     if (this.#queue.length > 0 && !this.#working && !this.#stop.signal.aborted) {
       this.#working = this.#work();
       background(this.#working);
@@ -112,9 +118,8 @@ export class Publisher {
   }
 
   async #work(): Promise<void> {
-    // What an engine's turn brought arrives together; the group is formed after it.
-    await Promise.resolve();
     while (this.#queue.length > 0 && !this.#stop.signal.aborted) {
+      await this.#gather();
       this.#doing = this.#queue.splice(0, groupMax);
       if (!(await this.#publish())) break;
       for (const record of this.#doing) this.#finish(batchOf(record));
@@ -123,6 +128,18 @@ export class Publisher {
       this.#wakeAll();
     }
     this.#working = undefined;
+  }
+
+  /** Resolves when a group is worth its costs, or someone waits for what is in it. */
+  async #gather(): Promise<void> {
+    if (this.#queue.length >= groupMax || this.#waiters.length > 0) return;
+    let timer: Timer | undefined;
+    await new Promise<void>((resolve) => {
+      this.#gathered = resolve;
+      timer = this.#ports.clock.setTimer(gatherMs, resolve);
+    });
+    timer?.cancel();
+    this.#gathered = undefined;
   }
 
   /** Tries until the disk takes it; false when the head stops before. */
@@ -151,6 +168,7 @@ export class Publisher {
 
   #next(): Promise<void> {
     if (this.#stop.signal.aborted) return Promise.reject(this.#stop.signal.reason);
+    this.#gathered?.();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
