@@ -2,7 +2,7 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { arch, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { background } from '../base/background.ts';
-import { readAddress } from '../base/channel/address.ts';
+import { plainProblem, readAddress } from '../base/channel/address.ts';
 import { systemClock } from '../base/clock.ts';
 import { Fault, messageOf, RefusedError } from '../base/errors.ts';
 import { asNodeId, type NodeId, ulid } from '../base/ids.ts';
@@ -53,6 +53,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const log = openLog('agent', options.logLevel);
   const address = readAddress(options.head ?? defaultHead);
   if (address.kind === 'refused') throw new RefusedError(address);
+  const inPlain = plainProblem(address);
+  if (inPlain) throw new RefusedError(inPlain);
   const root = resolve(options.dataFolder);
   const configFile = options.configFile ?? join(root, 'agent.yaml');
   const settings = await readAgentSettings(configFile, { required: options.configFile !== undefined });

@@ -56,6 +56,7 @@ describe('the house', () => {
       'node-pty': [/^node-agent\/executor\/terminal\.ts$/],
       '@napi-rs/blake-hash': [/^base\/transfer\/hash\.ts$/],
       pino: [/^base\/log\.ts$/],
+      '@peculiar/x509': [/^base\/pki\//],
       '@grpc/grpc-js': [/^base\/channel\//, /^head\/grpc\//, /^node-agent\/uplink\//, /^cli\//],
     };
     const wrong = importsOf(programs).filter(({ from, to }) => homes[to] && !homes[to].some((home) => home.test(from)));

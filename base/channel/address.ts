@@ -8,10 +8,7 @@ export type Address =
 /** Longest path of a Unix socket on Linux, in bytes (sun_path, without its closing NUL). */
 const socketPathMaxBytes = 107;
 
-/**
- * Reads `host:port` or `unix:PATH`. Until machines and people have keys, only loopback and Unix sockets are accepted:
- * anything else would let strangers run programs.
- */
+/** Reads `host:port` or `unix:PATH`. */
 export function readAddress(text: string): Address | Refusal {
   if (text.startsWith('unix:')) return readSocket(text.slice('unix:'.length));
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
@@ -20,14 +17,17 @@ export function readAddress(text: string): Address | Refusal {
   if (host === undefined || !(port <= 65_535)) {
     return refused('invalid', `Cannot use the address "${text}": write host:port or unix:PATH`);
   }
-  if (!isLoopback(host)) {
-    return refused(
-      'not-yet',
-      `Cannot use the address "${text}": labrun does not check yet who connects, so it speaks on loopback and Unix ` +
-        'sockets only; forward a socket with ssh (README, "Several machines")',
-    );
-  }
   return { kind: 'tcp', host, port };
+}
+
+/** Why nothing may be said there in plain text, or nothing: a Unix socket and the loopback do not leave the machine. */
+export function plainProblem(address: Address): Refusal | undefined {
+  if (address.kind === 'unix' || isLoopback(address.host)) return undefined;
+  const text = formatAddress(address);
+  return refused(
+    'denied',
+    `Cannot speak with ${text} in plain text: whoever shares the network could run programs; get a certificate with "labrun login ${text} --token T" (a person) or "labrun agent join ${text} --token T" (a workstation)`,
+  );
 }
 
 /** The address as `readAddress` reads it. */

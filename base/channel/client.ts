@@ -1,4 +1,5 @@
 import {
+  type ChannelCredentials,
   type ChannelOptions,
   type Client,
   type ClientUnaryCall,
@@ -7,22 +8,29 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { systemClock } from '../clock.ts';
-import { type Address, formatAddress } from './address.ts';
+import { RefusedError } from '../errors.ts';
+import { formatAddress, plainProblem } from './address.ts';
+import { channelCredentials, type Endpoint, serverName } from './credentials.ts';
 import { bulkWindowBytes, callDeadlineMs, messageMaxBytes, pingEveryMs, pingWaitMs } from './limits.ts';
 import { errorFromStatus } from './refusals.ts';
 
 type ClientConstructor<C extends Client> = new (
   address: string,
-  channelCredentials: ReturnType<typeof credentials.createInsecure>,
+  security: ChannelCredentials,
   options: ChannelOptions,
 ) => C;
 
 /**
  * Opens a client on a connection of its own. `bulk` is for transfers: a wide window, so that a long file does not wait
- * for acknowledgements; `control` for everything else. Close it with `client.close()`.
+ * for acknowledgements; `control` for everything else. Throws `RefusedError` rather than speak in plain text on a
+ * network. Close it with `client.close()`.
  */
-export function openClient<C extends Client>(make: ClientConstructor<C>, address: Address, use: 'control' | 'bulk'): C {
-  return new make(formatAddress(address), credentials.createInsecure(), {
+export function openClient<C extends Client>(
+  make: ClientConstructor<C>,
+  endpoint: Endpoint,
+  use: 'control' | 'bulk',
+): C {
+  return new make(formatAddress(endpoint), securityOf(endpoint), {
     'grpc.use_local_subchannel_pool': 1,
     'grpc.max_receive_message_length': messageMaxBytes,
     'grpc.max_send_message_length': messageMaxBytes,
@@ -31,10 +39,19 @@ export function openClient<C extends Client>(make: ClientConstructor<C>, address
     'grpc.enable_retries': 0,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2_000,
+    // Names of machines prove nothing here: the head is known by its certificate.
+    ...(endpoint.credentials ? { 'grpc.ssl_target_name_override': serverName } : {}),
     // A Unix socket has no authority of its own, and the default (its path) is not a legal one.
-    ...(address.kind === 'unix' ? { 'grpc.default_authority': 'localhost' } : {}),
+    ...(endpoint.kind === 'unix' ? { 'grpc.default_authority': 'localhost' } : {}),
     ...(use === 'bulk' ? { 'grpc-node.flow_control_window': bulkWindowBytes } : {}),
   });
+}
+
+function securityOf(endpoint: Endpoint): ChannelCredentials {
+  if (endpoint.credentials) return channelCredentials(endpoint.credentials);
+  const problem = plainProblem(endpoint);
+  if (problem) throw new RefusedError(problem);
+  return credentials.createInsecure();
 }
 
 type UnaryMethod<Request, Response> = (

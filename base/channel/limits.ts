@@ -9,3 +9,8 @@ export const callDeadlineMs = 30_000;
 /** How long a connection may be silent before it is pinged, and how long the answer may take, in milliseconds. */
 export const pingEveryMs = 20_000;
 export const pingWaitMs = 10_000;
+/** Connections in all, and from one address: a lab behind one NAT fits, a flood does not. */
+export const connectionsMax = 4_096;
+export const connectionsPerAddressMax = 1_024;
+/** How long a TLS handshake may take, in milliseconds. */
+export const handshakeMs = 10_000;

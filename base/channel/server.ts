@@ -2,8 +2,8 @@ import { chmod, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { systemClock } from '../clock.ts';
-import { Fault } from '../errors.ts';
-import { type Address, formatAddress } from './address.ts';
+import { Fault, RefusedError } from '../errors.ts';
+import { type Address, formatAddress, plainProblem } from './address.ts';
 import { bulkWindowBytes, messageMaxBytes, pingEveryMs, pingWaitMs } from './limits.ts';
 
 /** A gRPC server with labrun's limits. Add services, then `listen`. */
@@ -18,10 +18,12 @@ export function makeServer(): Server {
 }
 
 /**
- * Starts listening and answers where: port 0 has become a real one. A Unix socket left behind by a process that is
+ * Starts listening in plain text and answers where: port 0 has become a real one. A Unix socket left behind by a process that is
  * gone is replaced; one that still answers is not.
  */
 export async function listen(server: Server, address: Address): Promise<Address> {
+  const problem = plainProblem(address);
+  if (problem) throw new RefusedError(problem);
   if (address.kind === 'unix') await clearSocket(address.path);
   const port = await bind(server, address);
   if (address.kind === 'tcp') return { ...address, port };

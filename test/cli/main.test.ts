@@ -21,12 +21,17 @@ it('exits 2 for what it cannot read, and names it', async () => {
     [['status', 'a', 'b'], 'too many arguments'],
     [['wait'], 'SEL'],
     [['status', 'a', '--state', 'done'], 'done'],
-    [['nodes', '--head', 'example.org:7420'], 'loopback'],
   ] as const) {
     const said = await labrun(...args);
     expect(said, said.stderr).toMatchObject({ code: 2, stdout: '' });
     expect(said.stderr).toContain(says);
   }
+});
+
+it('exits 4 rather than speak in plain text on a network', async () => {
+  const said = await labrun('nodes', '--head', 'example.org:7420');
+  expect(said, said.stderr).toMatchObject({ code: 4, stdout: '' });
+  expect(said.stderr).toContain('labrun login example.org:7420');
 });
 
 it('exits 4 when no head answers, and says where it looked and what to do', async () => {

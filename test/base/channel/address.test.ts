@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatAddress, readAddress } from '../../../base/channel/address.ts';
+import { formatAddress, plainProblem, readAddress } from '../../../base/channel/address.ts';
 
 describe('an address', () => {
   it('is a loopback host and port, or a Unix socket, and reads back as it was written', () => {
@@ -10,13 +10,11 @@ describe('an address', () => {
     }
   });
 
-  it('of another machine is refused with the way on, until callers are checked', () => {
-    for (const text of ['0.0.0.0:7420', 'head.example.org:7420', '192.168.1.4:7420']) {
-      expect(readAddress(text)).toMatchObject({
-        kind: 'refused',
-        code: 'not-yet',
-        message: expect.stringContaining('ssh'),
-      });
+  it('of another machine is not for plain text, and the way on is told', () => {
+    for (const text of ['0.0.0.0:7420', 'head.example.org:7420', '192.168.1.4:7420', '127.0.0.1.example.org:1']) {
+      const address = readAddress(text);
+      if (address.kind === 'refused') throw new Error(address.message);
+      expect(plainProblem(address)?.message).toContain('labrun login');
     }
   });
 
