@@ -39,7 +39,7 @@ async function* messagesOf<Message>(
 
 /**
  * Writes one message and resolves when the stream takes more. A full stream makes the writer wait: nothing is buffered
- * without bound. Rejects when the stream fails or closes first.
+ * without bound. Rejects when the stream fails or closes first. Writers that wait at the same time wait together.
  */
 export function writeTo<Message>(
   stream: Writable & { write(message: Message): boolean },
@@ -48,8 +48,21 @@ export function writeTo<Message>(
   // A stream that is gone says nothing any more: waiting for a word from it would be for ever.
   if (stream.destroyed) return Promise.reject(new Error('the stream was closed'));
   if (stream.write(message)) return undefined;
+  let room = rooms.get(stream);
+  if (room === undefined) {
+    room = untilRoom(stream);
+    rooms.set(stream, room);
+  }
+  return room;
+}
+
+/** What those wait for who wrote to a full stream: one set of listeners for all of them. */
+const rooms = new WeakMap<Writable, Promise<void>>();
+
+function untilRoom(stream: Writable): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (error?: Error) => {
+      rooms.delete(stream); // whoever fills the stream from here on waits for its next drain
       stream.off('drain', drained);
       stream.off('error', done);
       stream.off('close', closed);

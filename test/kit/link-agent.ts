@@ -108,8 +108,8 @@ export class LinkAgent {
     await this.report(fence, AttemptPhase.ENDED, { ...endOf(manifest, failed), inlineArchive });
   }
 
-  /** Sends chunks of one stream and gives the answers, one each. */
-  async send(chunks: readonly Partial<ArchiveChunk>[]): Promise<ArchiveAck[]> {
+  /** Sends chunks of one stream and gives the answers, one each; it reads none before `reading` has resolved. */
+  async send(chunks: readonly Partial<ArchiveChunk>[], reading?: Promise<unknown>): Promise<ArchiveAck[]> {
     const stream = this.#archive.put(this.#metadata());
     const answers: ArchiveAck[] = [];
     const over = new Promise<void>((resolve, reject) => {
@@ -129,6 +129,9 @@ export class LinkAgent {
       });
     }
     stream.end();
+    if (reading !== undefined) stream.pause();
+    await reading;
+    stream.resume();
     await over;
     return answers;
   }

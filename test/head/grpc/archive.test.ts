@@ -1,6 +1,6 @@
-import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { callerMetadata } from '../../../base/channel/caller.ts';
 import { readStream } from '../../../base/channel/streams.ts';
 import { hashBytes } from '../../../base/transfer/hash.ts';
@@ -11,6 +11,7 @@ import { aSelector, HeadWorld } from '../../kit/head-world.ts';
 import { LinkAgent } from '../../kit/link-agent.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { aSpec } from '../../kit/spec.ts';
+import { until } from '../../kit/until.ts';
 
 let world: HeadWorld;
 let agent: LinkAgent;
@@ -115,6 +116,21 @@ describe('an attempt’s files', () => {
     await world.restart();
     await world.ended('batch');
     expect((await world.pull({ batch: 'batch' })).get('job/a')).toBe('x');
+  });
+
+  it('wait to be answered while nobody reads the answers, without a warning', async () => {
+    const warnings: string[] = [];
+    const warned = (warning: Error) => void warnings.push(warning.message);
+    process.on('warning', warned);
+    onTestFinished(() => void process.off('warning', warned));
+    const pieces = Array.from({ length: 4_000 }, (_, at) =>
+      piece(`archive/${at % 40}/${at}-${'n'.repeat(200)}`, 0, 'x', { truncate: true, finalHash: hashBytes('x') }),
+    );
+    const staged = async () => (await readdir(join(world.archive, '.staging'), { recursive: true })).length;
+    // More than are worked on at once, so that answers wait behind those that nobody reads.
+    const manyAreHere = until('pieces arrive', async () => (await staged()) > 500);
+    expect((await agent.send(pieces, manyAreHere)).every(({ verified }) => verified)).toBe(true);
+    expect(warnings).toEqual([]);
   });
 
   it('can be followed as a log while the job runs, until it has ended', async () => {
