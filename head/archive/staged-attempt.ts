@@ -155,7 +155,7 @@ export class StagedAttempt {
     for (const other of [...this.#files.keys()]) {
       if (path.startsWith(`${other}/`) || other.startsWith(`${path}/`)) await this.remove(other);
     }
-    if ((await lstat(file.path).catch(() => undefined))?.isDirectory()) await rm(file.path, { recursive: true });
+    if (await isFolder(file.path)) await rm(file.path, { recursive: true });
     return await file.take(piece);
   }
 
@@ -189,6 +189,16 @@ function stagedPathProblem(path: string): string | undefined {
   if (path === 'log' || path === 'manifest') return undefined;
   if (!path.startsWith('archive/')) return 'is neither "log", "manifest" nor under "archive/"';
   return manifestPathProblem(path.slice('archive/'.length), undefined);
+}
+
+/** Nothing there is no folder; a disk that does not answer is a fault, and not to be taken for one or the other. */
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
 }
 
 async function* filesUnder(folder: string, below: string): AsyncGenerator<string> {
