@@ -15,8 +15,6 @@ import { failureReasons } from './scheduler/state.ts';
 export const protocol = 1;
 /** Most attempts a hello may name. */
 const helloMax = 100_000;
-/** Time between a job's SIGTERM and SIGKILL when it is cancelled, in milliseconds. */
-export const cancelGraceMs = 10_000;
 
 /** What an agent says of itself, checked. */
 export interface Greeting {
@@ -130,8 +128,8 @@ export function readBuild(report: wire.BuildReport): BuildNews | Refusal {
   return { digest: report.buildDigest, state, message: report.message.slice(0, messageMax) };
 }
 
-/** A change as it crosses the wire. */
-export function writeChange(change: Change, clusterId: ClusterId): wire.HeadChange {
+/** A change as it crosses the wire. `cancelGraceMs` is between the SIGTERM and the SIGKILL of a job that is cancelled. */
+export function writeChange(change: Change, clusterId: ClusterId, cancelGraceMs: number): wire.HeadChange {
   const fence: Fence = { clusterId, ...change.attempt };
   switch (change.kind) {
     case 'assign': {

@@ -58,7 +58,7 @@ const closeGraceMs = 500;
 /** Opens a head on its data folder and serves. Throws `Fault` that says why not. */
 export async function openHead(options: HeadOptions): Promise<OpenHead> {
   const { dataFolder, clock, log } = options;
-  const { archiveFolder, heartbeatMs, diskReserveBytes } = options.settings;
+  const { archiveFolder, heartbeatMs, diskReserveBytes, cancelGraceMs } = options.settings;
   const clusterId = await readClusterId(dataFolder);
   await mkdir(archiveFolder, { recursive: true });
   const store = await openStore(dataFolder, { acceptLoss: options.acceptLoss });
@@ -104,7 +104,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       if (!stopping) log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
     });
     const server = makeServer();
-    addServices(server, { ...ports, heartbeatMs });
+    addServices(server, { ...ports, heartbeatMs, cancelGraceMs });
     const address = await listen(server, options.address);
     closing.push(() => closeServer(server, closeGraceMs));
     background(reportDamage(store, log));

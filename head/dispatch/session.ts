@@ -16,6 +16,8 @@ export interface SessionPorts {
   readonly intake: ArchiveIntake;
   readonly clusterId: ClusterId;
   readonly nodeId: NodeId;
+  /** Between the SIGTERM and the SIGKILL of a job that is cancelled, in milliseconds. */
+  readonly cancelGraceMs: number;
   readonly log: Log;
   /** Sends changes as one delta; resolves when the stream takes more. */
   readonly send: (changes: readonly HeadChange[]) => Promise<void>;
@@ -156,14 +158,15 @@ export class Session {
   async #compare(): Promise<void> {
     while (this.#dirty && !this.#closed) {
       this.#dirty = false;
-      const { engine, nodeId, clusterId } = this.#ports;
+      const { engine, nodeId, clusterId, cancelGraceMs } = this.#ports;
       const view = { held: this.#held, told: this.#told };
       const { changes, missing } = await engine.query((state) => reconcile(state, nodeId, view));
       for (const change of changes) this.#note(change);
       const lost = missing.map((attempt) =>
         this.#submit({ kind: 'lose-attempt', nodeId, attempt, message: 'its node no longer knows it' }),
       );
-      const messages = [...changes.map((change) => writeChange(change, clusterId)), ...this.#extra.splice(0)];
+      const told = changes.map((change) => writeChange(change, clusterId, cancelGraceMs));
+      const messages = [...told, ...this.#extra.splice(0)];
       try {
         for (let at = 0; at < messages.length; at += changesMax)
           await this.#ports.send(messages.slice(at, at + changesMax));

@@ -1,9 +1,12 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { callerMetadata } from '../../../base/channel/caller.ts';
+import { call } from '../../../base/channel/client.ts';
+import { headSettingsFile } from '../../../config/head.ts';
 import { AttemptPhase } from '../../../proto/gen/labrun/v1/agent_link.ts';
 import { SubmitMode } from '../../../proto/gen/labrun/v1/batches.ts';
-import { HeadWorld } from '../../kit/head-world.ts';
+import { aSelector, HeadWorld } from '../../kit/head-world.ts';
 import { LinkAgent } from '../../kit/link-agent.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { aGroup, aMatrix, aSpec } from '../../kit/spec.ts';
@@ -120,6 +123,22 @@ describe('a batch', () => {
     expect(await readdir(join(world.archive, '.staging'))).not.toContain(`${first.batchId}.0.1`);
   });
 
+  it('that is cancelled gives its jobs the time between SIGTERM and SIGKILL that the settings say', async () => {
+    await appendFile(headSettingsFile(world.folder), 'cancelGrace: 3s\n');
+    await world.restart();
+    const agent = await anAgent('n1');
+    await world.submit(aSpec());
+    const { fence } = await agent.hear('assign');
+    await agent.report(fence, AttemptPhase.RUNNING);
+    const request = { selector: aSelector({ batch: 'batch' }), dryRun: false };
+    await call(world.batches, world.batches.cancel, request, {
+      metadata: callerMetadata({ kind: 'user', name: 'lab' }),
+    });
+    expect(await agent.hear('cancel')).toEqual({ fence, graceMs: 3_000n });
+    await agent.report(fence, AttemptPhase.ENDED, { ...(await agent.stage(fence, {})), outcome: cancelledOutcome });
+    expect((await world.ended('batch')).counts).toMatchObject({ cancelled: 1 });
+  });
+
   it('keeps the files of earlier attempts apart', async () => {
     const agent = await anAgent('n1');
     await world.submit(aSpec({ groups: [aGroup({ retries: 1 })] }));
@@ -135,4 +154,5 @@ describe('a batch', () => {
   });
 });
 
+const cancelledOutcome = { state: 'cancelled', reason: '', message: '', signal: 15, ranMs: 5n };
 const failedOutcome = { state: 'failed', reason: 'exit', message: 'exit code 3', exitCode: 3, ranMs: 5n };
