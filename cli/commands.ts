@@ -172,7 +172,8 @@ function serving(command: Command, finish: Finish): void {
 function starting(command: Command, finish: Finish): void {
   command
     .requiredOption('--data <folder>', "the head's own folder")
-    .option('--grpc <address>', 'where to listen: host:port or unix:PATH; port 0 picks one')
+    .option('--grpc <address>', 'where to listen: host:port (TLS) or unix:PATH; port 0 picks one')
+    .option('--plain', 'no TLS, on a port of the loopback only: every account of this machine may do everything')
     .option('--accept-loss', 'go on without the records that a damaged log has lost')
     .option('--log-level <level>', 'debug, info, warn or error', 'info')
     .action(act(finish, async () => (await import('./head.ts')).startHead));

@@ -17,7 +17,8 @@ export async function initHead(
   else {
     print.line(`Made cluster ${made.clusterId} in ${dataFolder} (settings: ${made.configFile})`);
     print.note(`Next: labrun head start --data ${options.data}`);
-    print.note('Then, on a workstation: labrun agent start --data DIR --head ADDRESS');
+    print.note(`Then, for each workstation: labrun token create --data ${options.data} --node`);
+    print.note(`And for each person:        labrun token create --data ${options.data} --user NAME`);
   }
   return 0;
 }
@@ -25,12 +26,19 @@ export async function initHead(
 /** Runs the head in this process until it is told to stop. */
 export async function startHead(
   _: readonly string[],
-  options: { readonly data: string; readonly grpc?: string; readonly acceptLoss?: boolean; readonly logLevel: string },
+  options: {
+    readonly data: string;
+    readonly grpc?: string;
+    readonly plain?: boolean;
+    readonly acceptLoss?: boolean;
+    readonly logLevel: string;
+  },
 ): Promise<number> {
   const { runHead } = await import('../head/main.ts');
   return runHead({
     dataFolder: resolve(options.data),
     grpc: options.grpc,
+    plain: options.plain ?? false,
     acceptLoss: options.acceptLoss ?? false,
     logLevel: options.logLevel,
   });

@@ -7,8 +7,8 @@ import { amountFrom, readSettings, time } from './reading/settings-file.ts';
 export const headFile = section({
   /** Where results are kept, for ever; may be another disk. Relative to the data folder. Default: archive. */
   archive: z.string().min(1).default('archive'),
-  /** Where agents and people connect, host:port or unix:PATH. Default: 127.0.0.1:7420. */
-  grpc: z.string().min(1).default('127.0.0.1:7420'),
+  /** Where agents and people connect, host:port or unix:PATH. Default: 0.0.0.0:7420, which speaks TLS only. */
+  grpc: z.string().min(1).default('0.0.0.0:7420'),
   /** How often an agent says that it is there, 100ms to 10s. One silent for 20 s is shown as unreachable. Default: 5s. */
   heartbeat: time('100ms', '10s').default(5_000),
   /** Bytes kept free on the disks of the database and the archive; below, nothing new is taken in. Default: 1G. */
@@ -51,7 +51,7 @@ export function newHeadSettings(archiveFolder: string | undefined): string {
     folder === undefined
       ? '# archive: archive        # where results are kept, relative to this folder'
       : `archive: ${JSON.stringify(folder)}`,
-    '# grpc: 127.0.0.1:7420    # where agents and people connect, host:port or unix:PATH',
+    '# grpc: 0.0.0.0:7420      # where agents and people connect, host:port or unix:PATH',
     '# heartbeat: 5s           # how often an agent says that it is there',
     '# diskReserve: 1G         # kept free on the disks of the database and the archive',
     '# cancelGrace: 10s        # between SIGTERM and SIGKILL when a job is cancelled',

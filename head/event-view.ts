@@ -1,5 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { BatchId, NodeId } from '../base/ids.ts';
+import type { AccessEvent } from './scheduler/access-event.ts';
 import type { AttemptRef } from './scheduler/attempt.ts';
 import type { Event } from './scheduler/event.ts';
 import { countIn } from './scheduler/job-ranges.ts';
@@ -10,6 +11,8 @@ export interface EventFacts {
   readonly batchId?: BatchId;
   readonly attempt?: AttemptRef;
   readonly nodeId?: NodeId;
+  /** For admins: who belongs is not everyone's business. */
+  readonly isPrivate?: boolean;
   readonly message: string;
   readonly facts: Readonly<Record<string, string>>;
 }
@@ -76,7 +79,48 @@ function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
       return event.nodeId === undefined ? view : { ...view, nodeId: event.nodeId };
     }
     default:
-      return { ...viewAttempt(event), batchId: event.attempt.batchId, attempt: event.attempt };
+      if ('attempt' in event) return { ...viewAttempt(event), batchId: event.attempt.batchId, attempt: event.attempt };
+      return { ...viewAccess(event), isPrivate: true };
+  }
+}
+
+/** Names and no secrets: of a token its id alone. */
+function viewAccess(event: AccessEvent): EventFacts {
+  switch (event.kind) {
+    case 'token-created': {
+      const { use, tokenId, uses } = event;
+      const whom = use.kind === 'node' ? 'a node' : `${use.admin ? 'the admin' : 'the user'} "${use.name}"`;
+      return say(event.kind, `made the token ${tokenId} for ${whom}`, { token: tokenId, uses, for: use.kind });
+    }
+    case 'token-revoked':
+      return say(event.kind, `revoked the token ${event.tokenId}`, { token: event.tokenId });
+    case 'certificate-issued': {
+      const { enrolled, serial, tokenId } = event;
+      const how = tokenId === '' ? 'renewed a certificate' : `joined with the token ${tokenId}`;
+      const facts = { serial, token: tokenId || undefined, name: enrolled.name };
+      const view = say(event.kind, `${enrolled.kind} "${enrolled.name}" ${how}`, facts);
+      return enrolled.kind === 'node' ? { ...view, nodeId: enrolled.nodeId } : view;
+    }
+    case 'user-removed':
+      return say(event.kind, `removed the user "${event.name}"`, { user: event.name });
+    case 'node-removed':
+      return { ...say(event.kind, 'removed a node', {}), nodeId: event.nodeId };
+    case 'node-owned': {
+      const message = event.owner === '' ? 'a node belongs to nobody now' : `a node belongs to "${event.owner}" now`;
+      return { ...say(event.kind, message, { owner: event.owner }), nodeId: event.nodeId };
+    }
+    case 'namespace-shared': {
+      const { namespace, user, shared } = event;
+      const message = `"${user}" ${shared ? 'may use' : 'may no longer use'} the namespace "${namespace}"`;
+      return say(event.kind, message, { namespace, user });
+    }
+    case 'namespace-opened': {
+      const { namespace, readable } = event;
+      const message = `the namespace "${namespace}" may be read by ${readable ? 'every user' : 'its members alone'}`;
+      return say(event.kind, message, { namespace });
+    }
+    default:
+      return unreachable(event);
   }
 }
 

@@ -44,14 +44,14 @@ export function viewJob(state: ClusterState, batch: Batch, index: number): JobFa
   const live = jobState(state, batch, index);
   const nodeId = rows.nodeIds[(rows.node[index] ?? 0) - 1];
   const attempt = state.attempts.get(attemptId({ batchId: batch.id, index }, number));
-  const node = state.nodes.get(attempt?.nodeId ?? nodeId ?? ('' as never)); // the empty id finds no node
+  const on = attempt?.nodeId ?? nodeId;
   const exitCode = rows.exitCode[index] ?? -1;
   const phase = attempt?.phase;
   const startedAtMs = phase && 'startedAtMs' in phase ? phase.startedAtMs : secondsAt(rows.startedS[index]);
   return {
     index,
     state: live,
-    node: node?.name ?? '',
+    node: on === undefined ? '' : (state.nodes.get(on)?.name ?? state.access.formerNodes.get(on) ?? ''),
     attempt: number,
     reason: failureReasons[(rows.reason[index] ?? 0) - 1],
     message: rows.messages.get(index) ?? '',

@@ -6,6 +6,7 @@ import { openLog } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import { version } from '../base/version.ts';
 import { readHeadSettings } from '../config/head.ts';
+import { makeAuthorityIn } from './authority.ts';
 import { initDataFolder } from './data-folder.ts';
 import { fatalMessage } from './engine.ts';
 import { openHead } from './open-head.ts';
@@ -15,7 +16,9 @@ export async function initHead(options: {
   readonly dataFolder: string;
   readonly archiveFolder: string | undefined;
 }): Promise<{ clusterId: string; configFile: string }> {
-  return await initDataFolder(options.dataFolder, options.archiveFolder, systemClock.nowMs(), systemRandom);
+  const made = await initDataFolder(options.dataFolder, options.archiveFolder, systemClock.nowMs(), systemRandom);
+  await makeAuthorityIn(resolve(options.dataFolder), made.clusterId, systemClock, systemRandom);
+  return made;
 }
 
 /**
@@ -25,6 +28,8 @@ export async function initHead(options: {
 export async function runHead(options: {
   readonly dataFolder: string;
   readonly grpc: string | undefined;
+  /** Listen in plain text, on the loopback. */
+  readonly plain: boolean;
   readonly acceptLoss: boolean;
   readonly logLevel: string;
 }): Promise<number> {
@@ -39,8 +44,10 @@ export async function runHead(options: {
     dataFolder,
     settings,
     address: addressFrom(options.grpc ?? settings.grpc),
+    plain: options.plain,
     acceptLoss: options.acceptLoss,
     clock: systemClock,
+    random: systemRandom,
     log,
     onFatal(error) {
       log.error({}, fatalMessage(error));

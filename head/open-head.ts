@@ -2,11 +2,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { background } from '../base/background.ts';
 import type { Address } from '../base/channel/address.ts';
-import { closeServer, listen, makeServer } from '../base/channel/server.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, RefusedError } from '../base/errors.ts';
 import { type AttemptId, attemptId, type ClusterId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
 import { version } from '../base/version.ts';
 import type { HeadSettings } from '../config/head.ts';
 import { BlobStore } from './archive/blobs.ts';
@@ -19,11 +19,13 @@ import { PublishedMark } from './archive/published-mark.ts';
 import { Publisher } from './archive/publisher.ts';
 import { Staging } from './archive/staging.ts';
 import { TreeWriter } from './archive/tree-writer.ts';
+import { certificateLifeMs, openAuthority } from './authority.ts';
 import { Changes } from './changes.ts';
 import { readClusterId } from './data-folder.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { Engine } from './engine.ts';
-import { addServices } from './grpc/services.ts';
+import { AttemptLimit } from './grpc/attempt-limit.ts';
+import { openDoors } from './listen.ts';
 import { pinnedBlobs } from './pins.ts';
 import type { HeadEngine } from './ports.ts';
 import type { ClusterState } from './scheduler/state.ts';
@@ -35,9 +37,12 @@ export interface HeadOptions {
   readonly dataFolder: string;
   readonly settings: HeadSettings;
   readonly address: Address;
+  /** Listen there in plain text, on the loopback. */
+  readonly plain: boolean;
   /** Go on although the log is damaged at its end. */
   readonly acceptLoss: boolean;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** Called when the head cannot go on: the process must end, and a restart reads what the disk holds. */
   readonly onFatal: (error: unknown) => void;
@@ -52,12 +57,9 @@ export interface OpenHead {
   close(): Promise<void>;
 }
 
-/** How long calls in progress may take when the head stops, in milliseconds. */
-const closeGraceMs = 500;
-
 /** Opens a head on its data folder and serves. Throws `Fault` that says why not. */
 export async function openHead(options: HeadOptions): Promise<OpenHead> {
-  const { dataFolder, clock, log } = options;
+  const { dataFolder, clock, random, log } = options;
   const { archiveFolder, heartbeatMs, diskReserveBytes, cancelGraceMs } = options.settings;
   const clusterId = await readClusterId(dataFolder);
   await mkdir(archiveFolder, { recursive: true });
@@ -103,12 +105,15 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       // Leftovers only take room; the next start tries again. A head that stops has been told to leave them.
       if (!stopping) log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
     });
-    const server = makeServer();
-    addServices(server, { ...ports, heartbeatMs, cancelGraceMs });
-    const address = await listen(server, options.address);
-    closing.push(() => closeServer(server, closeGraceMs));
+    const authority = await openAuthority({ dataFolder, clusterId, lifeMs: certificateLifeMs, clock, random });
+    const enrolLimit = new AttemptLimit(clock);
+    const doors = await openDoors(
+      { ...ports, heartbeatMs, cancelGraceMs, authority, enrolLimit, random },
+      { ...options, clusterId, authority },
+    );
+    closing.push(() => doors.close());
     background(reportDamage(store, log));
-    return { clusterId, address, close: () => closeAll(closing, () => store.close(state)) };
+    return { clusterId, address: doors.address, close: () => closeAll(closing, () => store.close(state)) };
   } catch (error) {
     await closeAll(closing, () => store.abandon());
     throw error;

@@ -28,6 +28,7 @@ export class Specs {
   readonly #blobs: BlobStore;
   readonly #kept = new Map<string, { spec: BatchSpec; bytes: number }>();
   #keptBytes = 0;
+  readonly #contents = new WeakMap<BatchSpec, ReadonlySet<string>>();
 
   constructor(blobs: BlobStore) {
     this.#blobs = blobs;
@@ -61,6 +62,14 @@ export class Specs {
     return spec;
   }
 
+  /** Whether a spec names this content as an input. Which it names is found once, while it is kept. */
+  async names(specHash: string, content: string): Promise<boolean> {
+    const spec = await this.get(specHash);
+    const known = this.#contents.get(spec) ?? new Set(contentsOf(spec));
+    this.#contents.set(spec, known);
+    return known.has(content);
+  }
+
   /** Names and parameters of a batch's jobs, for many of them: each part's spec is read once. */
   async naming(parts: readonly Pick<Submission, 'specHash'>[]): Promise<(at: SpecPlace) => NamedJob> {
     const specs: BatchSpec[] = [];
@@ -82,4 +91,9 @@ export class Specs {
       this.#keptBytes -= size;
     }
   }
+}
+
+function* contentsOf(spec: BatchSpec): Generator<string> {
+  for (const entries of Object.values(spec.sources))
+    for (const entry of entries) if (entry.kind === 'file') yield entry.hash;
 }

@@ -13,10 +13,10 @@ export async function syncFile(path: string): Promise<void> {
 }
 
 /** Writes a small file so that it is there whole or not at all, after a power cut too. */
-export async function writeDurably(path: string, data: string | Uint8Array): Promise<void> {
+export async function writeDurably(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.part`;
-  const file = await open(temporary, 'w', 0o644);
+  const file = await open(temporary, 'w', mode);
   try {
     await file.writeFile(data);
     await file.sync();

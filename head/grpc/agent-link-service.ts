@@ -1,11 +1,10 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { background } from '../../base/background.ts';
-import { callerOf } from '../../base/channel/caller.ts';
 import { statusFromError, statusFromRefusal } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
-import { asNodeId, type NodeId } from '../../base/ids.ts';
+import type { NodeId } from '../../base/ids.ts';
 import type {
   AgentDelta,
   AgentLinkServer,
@@ -25,6 +24,9 @@ import {
 import { Session, type SessionPorts } from '../dispatch/session.ts';
 import type { NodeFacts } from '../scheduler/event.ts';
 import { leaseMs } from '../scheduler/limits.ts';
+import { callingNode } from '../wire.ts';
+import type { Door } from './door.ts';
+import { failed, messagesOf, orThrow } from './handle.ts';
 
 /** What the service needs besides what each session does. */
 export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {
@@ -44,9 +46,9 @@ export class AgentLinks {
     this.#ports = ports;
   }
 
-  /** The implementation to add to a server. */
-  service(): AgentLinkServer {
-    return { link: (stream) => background(this.#serve(stream)) };
+  /** The implementation to add to a server, behind its door. */
+  service(door: Door): AgentLinkServer {
+    return { link: (stream) => background(this.#serve(stream, door)) };
   }
 
   /** How long a connected node has been silent, in milliseconds; nothing when it is not connected. */
@@ -55,14 +57,13 @@ export class AgentLinks {
     return link && this.#ports.clock.monotonicMs() - link.heardMs;
   }
 
-  async #serve(stream: Stream): Promise<void> {
-    const caller = callerOf(stream.metadata);
-    const nodeId = 'code' in caller || caller.kind !== 'node' ? undefined : asNodeId(caller.name);
-    if (!nodeId) {
-      stream.emit(
-        'error',
-        statusFromRefusal('code' in caller ? caller : refused('denied', 'Cannot link: only agents may')),
-      );
+  async #serve(stream: Stream, door: Door): Promise<void> {
+    let nodeId: NodeId;
+    try {
+      const { caller } = await door.enter(stream, 'agent.link');
+      nodeId = orThrow(callingNode(caller));
+    } catch (error) {
+      stream.emit('error', failed(door.log, stream.getPath(), error));
       return;
     }
     const link = new Link(stream, nodeId, this.#ports);
@@ -134,7 +135,7 @@ class Link {
 
   async *#messages(): AsyncGenerator<AgentMessage> {
     try {
-      for await (const message of this.#stream) yield message;
+      for await (const message of messagesOf<AgentMessage>(this.#stream)) yield message;
     } catch (error) {
       // A connection that breaks is an ordinary end: the agent dials again.
       this.#ports.log.debug({ node: this.#nodeId, error: String(error) }, 'an agent’s stream broke');
@@ -146,7 +147,10 @@ class Link {
     const greeting = readHello(hello, this.#nodeId, clusterId);
     if ('code' in greeting) throw new RefusedError(greeting);
     welcomed();
-    const verdict = await engine.submit({ kind: 'node', name: hello.nodeName }, greeting.command);
+    // Who has joined is known by the name they joined with; a local agent names itself.
+    const joined = await engine.query(({ access }) => access.members.get(this.#nodeId)?.name);
+    const name = joined ?? greeting.command.name;
+    const verdict = await engine.submit({ kind: 'node', name }, { ...greeting.command, name });
     if (verdict.kind === 'refused') throw new RefusedError(verdict);
     const epoch = await engine.query((state) => state.epoch);
     const welcome = {
@@ -161,7 +165,7 @@ class Link {
     await writeTo(this.#stream, { message: { $case: 'welcome', value: welcome } });
     const session = new Session(
       { ...this.#ports, nodeId: this.#nodeId, send: (changes) => this.#sendDelta([...changes]) },
-      hello.nodeName,
+      name,
     );
     this.#session = session;
     await session.take(greeting.reports, [], undefined);

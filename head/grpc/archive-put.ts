@@ -15,6 +15,7 @@ import type { Piece, Taken } from '../archive/staged-file.ts';
 import type { Staging } from '../archive/staging.ts';
 import type { HeadEngine } from '../ports.ts';
 import { callingNode, readFence } from '../wire.ts';
+import type { Door } from './door.ts';
 import { factsOf, failed, messagesOf, orThrow } from './handle.ts';
 
 /** What taking archives needs. */
@@ -33,14 +34,17 @@ const inFlightMax = 32;
 /** Attempts and builds whose right to send is remembered by one stream. */
 const targetsMax = 1_024;
 
-type PutCall = Pick<ServerDuplexStream<ArchiveChunk, ArchiveAck>, 'metadata' | 'getPath' | 'cancelled' | 'end'> &
+type PutCall = Pick<
+  ServerDuplexStream<ArchiveChunk, ArchiveAck>,
+  'metadata' | 'getPath' | 'getPeer' | 'cancelled' | 'end'
+> &
   ServerDuplexStream<ArchiveChunk, ArchiveAck>;
 
 /** `Archive.Put`: files as they come, each chunk answered. What cannot be taken is refused in its answer alone. */
-export function takeArchive(ports: PutPorts): (call: PutCall) => void {
+export function takeArchive(ports: PutPorts, door: Door): (call: PutCall) => void {
   return (call) => {
     background(
-      drain(ports, call).then(
+      drain(ports, door, call).then(
         () => call.end(),
         (error: unknown) => {
           if (!call.cancelled) call.emit('error', failed(ports.log, call.getPath(), error));
@@ -50,8 +54,8 @@ export function takeArchive(ports: PutPorts): (call: PutCall) => void {
   };
 }
 
-async function drain(ports: PutPorts, call: PutCall): Promise<void> {
-  const { caller } = factsOf(call.metadata, call);
+async function drain(ports: PutPorts, door: Door, call: PutCall): Promise<void> {
+  const { caller } = await factsOf(door, 'archive.put', call);
   const nodeId = orThrow(callingNode(caller));
   const targets = new Targets(ports, nodeId);
   const running = new Set<Promise<void>>();
@@ -140,9 +144,14 @@ class Targets {
     const found = await this.#ports.engine.query((state) => {
       const batch = batchId && state.batches.get(batchId);
       const node = state.nodes.get(this.#nodeId);
-      return batch && node && { batchId: batch.id, namespace: batch.namespace, name: batch.name, node: node.name };
+      // The attempt that wanted the build may have been given back already.
+      if (!batch?.rows.nodeIds.includes(this.#nodeId)) return undefined;
+      return node && { batchId: batch.id, namespace: batch.namespace, name: batch.name, node: node.name };
     });
-    if (!found) throw new RefusedError(refused('not-found', `Cannot take a build's log: there is no batch "${text}"`));
+    if (!found)
+      throw new RefusedError(
+        refused('not-found', `Cannot take a build's log: no batch "${text}" has had an attempt on this node`),
+      );
     // The batch's folder is made first: a log alone in it would make it look like someone else's.
     await this.#ports.publisher.settled(found.batchId);
     return this.#ports.layout.buildLog(await placeOf(this.#ports.layout, found), found.node);

@@ -1,6 +1,6 @@
 import type { Caller } from '../../base/channel/caller.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
-import { asBatchId, attemptId } from '../../base/ids.ts';
+import { asBatchId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { nameProblem } from '../../base/names.ts';
 import {
@@ -17,11 +17,12 @@ import { placeOf } from '../archive/batch-folder.ts';
 import { type FileFilter, readFilter } from '../archive/patterns.ts';
 import { openBelow, readFrom, treeEntries } from '../archive/read-tree.ts';
 import { readSelection } from '../select.ts';
-import { readFence } from '../wire.ts';
+import { callingNode, readFence } from '../wire.ts';
 import { type PutPorts, takeArchive } from './archive-put.ts';
+import type { Door, Pass } from './door.ts';
 import { findBatch, findJobs } from './find-jobs.ts';
 import { foreignJobs, readForeignId, writeForeignId } from './foreign-folder.ts';
-import { bidi, orThrow, serverStream } from './handle.ts';
+import { bidi, type CallFacts, orThrow, serverStream } from './handle.ts';
 import { type LogPorts, logStream } from './log-stream.ts';
 
 /** What the archive's door needs. */
@@ -31,20 +32,23 @@ export type ArchivePorts = PutPorts & LogPorts & { readonly log: Log };
 const pageMax = 500;
 
 /** Files of attempts, on their way in and back to people. */
-export function archiveService(ports: ArchivePorts): ArchiveServer {
-  const { log } = ports;
+export function archiveService(ports: ArchivePorts, door: Door): ArchiveServer {
   return {
-    put: takeArchive(ports),
-    staged: serverStream(log, (request) => stagedPages(ports, request.attempt)),
-    list: serverStream(log, (request, { caller }) => listFiles(ports, request, caller)),
-    read: bidi(log, (requests) => readFiles(ports, requests)),
-    log: serverStream(log, (request, { caller, signal }) => logStream(ports, request, caller, signal)),
+    put: takeArchive(ports, door),
+    staged: serverStream(door, 'archive.put', (request, { caller }) => stagedPages(ports, request.attempt, caller)),
+    list: serverStream(door, 'batch.read', (request, facts) => listFiles(ports, request, facts)),
+    read: bidi(door, 'batch.read', (requests, { pass }) => readFiles(ports, requests, pass)),
+    log: serverStream(door, 'batch.read', (request, facts) => logStream(ports, request, facts)),
   };
 }
 
-async function* stagedPages(ports: ArchivePorts, wire: Parameters<typeof readFence>[0]): AsyncGenerator<StagedPage> {
+async function* stagedPages(
+  ports: ArchivePorts,
+  wire: Parameters<typeof readFence>[0],
+  caller: Caller,
+): AsyncGenerator<StagedPage> {
   const fence = orThrow(readFence(wire, ports.clusterId));
-  const staged = await ports.staging.open(attemptId(fence, fence.attempt));
+  const staged = await ports.staging.forNode(fence, orThrow(callingNode(caller)));
   const files = staged.list();
   for (let at = 0; at < files.length; at += pageMax) {
     const page = files.slice(at, at + pageMax);
@@ -52,16 +56,17 @@ async function* stagedPages(ports: ArchivePorts, wire: Parameters<typeof readFen
   }
 }
 
-async function* listFiles(ports: ArchivePorts, request: ListFilesRequest, caller: Caller): AsyncGenerator<FilesPage> {
+async function* listFiles(ports: ArchivePorts, request: ListFilesRequest, facts: CallFacts): AsyncGenerator<FilesPage> {
   const filter = orThrow(readFilter(request.include, request.exclude));
-  const selection = orThrow(readSelection(request.selector, caller.name));
+  const selection = orThrow(readSelection(request.selector, facts.caller.name));
+  await facts.pass.about({ namespace: selection.namespace });
   const foreign = await foreignJobs(ports.layout, selection);
-  if (foreign && !(await isKnown(ports, request, caller))) {
+  if (foreign && !(await isKnown(ports, request, facts))) {
     const head = { batchId: writeForeignId(selection), namespace: selection.namespace, batch: selection.batch };
     for (const { job, folder } of foreign) yield* pagesOf(head, job, folder, filter);
     return;
   }
-  const batch = await findBatch(ports, request.selector, caller);
+  const batch = await findBatch(ports, request.selector, facts);
   await ports.publisher.settled(batch.batchId);
   const place = await placeOf(ports.layout, batch);
   const head = { batchId: batch.batchId, namespace: batch.namespace, batch: batch.name };
@@ -71,9 +76,9 @@ async function* listFiles(ports: ArchivePorts, request: ListFilesRequest, caller
 }
 
 /** Whether a batch of ours is meant: those come first, directories of others only where nothing else fits. */
-async function isKnown(ports: ArchivePorts, request: ListFilesRequest, caller: Caller): Promise<boolean> {
+async function isKnown(ports: ArchivePorts, request: ListFilesRequest, facts: CallFacts): Promise<boolean> {
   try {
-    await findBatch(ports, request.selector, caller);
+    await findBatch(ports, request.selector, facts);
     return true;
   } catch (error) {
     if (error instanceof RefusedError && error.refusal.code === 'not-found') return false;
@@ -102,10 +107,15 @@ async function* pagesOf(
   if (files.length > 0) yield { ...head, files };
 }
 
-async function* readFiles(ports: ArchivePorts, requests: AsyncIterable<ReadFilesRequest>): AsyncGenerator<FileChunk> {
+async function* readFiles(
+  ports: ArchivePorts,
+  requests: AsyncIterable<ReadFilesRequest>,
+  pass: Pass,
+): AsyncGenerator<FileChunk> {
   let file = 0;
   for await (const { batchId, files } of requests) {
-    const folder = await folderOf(ports, batchId);
+    const { namespace, folder } = await folderOf(ports, batchId);
+    await pass.about({ namespace });
     for (const { job, path, offset } of files) {
       const problem = job === '' ? undefined : nameProblem(job);
       if (problem) throw new RefusedError(refused('invalid', `Cannot read from the job "${job}": the name ${problem}`));
@@ -121,7 +131,7 @@ async function* readFiles(ports: ArchivePorts, requests: AsyncIterable<ReadFiles
   }
 }
 
-async function folderOf(ports: ArchivePorts, id: string): Promise<string> {
+async function folderOf(ports: ArchivePorts, id: string): Promise<{ namespace: string; folder: string }> {
   const foreign = readForeignId(ports.layout, id);
   if (foreign) return foreign;
   const batchId = asBatchId(id);
@@ -130,5 +140,5 @@ async function folderOf(ports: ArchivePorts, id: string): Promise<string> {
     return found && { batchId: found.id, namespace: found.namespace, name: found.name };
   });
   if (!batch) throw new RefusedError(refused('not-found', `Cannot read files: there is no batch "${id}"`));
-  return ports.layout.batchFolder(await placeOf(ports.layout, batch));
+  return { namespace: batch.namespace, folder: ports.layout.batchFolder(await placeOf(ports.layout, batch)) };
 }

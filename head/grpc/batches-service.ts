@@ -1,8 +1,6 @@
-import type { Caller } from '../../base/channel/caller.ts';
 import { type Clock, delay } from '../../base/clock.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
-import type { Log } from '../../base/log.ts';
 import type {
   BatchesServer,
   BatchSummary,
@@ -15,6 +13,7 @@ import type {
   ListBatchesRequest,
   ListBatchesResponse,
 } from '../../proto/gen/labrun/v1/batches.ts';
+import { readableBy } from '../access.ts';
 import type { Publisher } from '../archive/publisher.ts';
 import { type BatchFacts, liveByBatch, viewBatch } from '../batch-view.ts';
 import type { Changes } from '../changes.ts';
@@ -23,8 +22,9 @@ import { rangesOf } from '../scheduler/job-ranges.ts';
 import { readSelection } from '../select.ts';
 import type { JobSeen } from '../selected-jobs.ts';
 import { actorOf, writeJob } from '../wire.ts';
+import type { Door } from './door.ts';
 import { findBatch, findJob, findJobs } from './find-jobs.ts';
-import { orThrow, serverStream, unary } from './handle.ts';
+import { type CallFacts, orThrow, serverStream, unary } from './handle.ts';
 import { type SubmitPorts, submit } from './submit.ts';
 
 /** What the batches' door needs. */
@@ -32,7 +32,6 @@ export interface BatchesPorts extends SubmitPorts {
   readonly publisher: Publisher;
   readonly changes: Changes;
   readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** Batches in one page of a list. */
@@ -43,41 +42,42 @@ const recentMs = 7 * 24 * 3_600_000;
 const watchEveryMs = 100;
 
 /** What people do with batches. */
-export function batchesService(ports: BatchesPorts): BatchesServer {
-  const { log } = ports;
+export function batchesService(ports: BatchesPorts, door: Door): BatchesServer {
   const change = (kind: 'cancel' | 'hold' | 'release' | 'retry') =>
-    unary<ChangeJobsRequest, ChangeJobsResponse>(log, (request, { caller }) =>
-      changeJobs(ports, kind, request, caller),
+    unary<ChangeJobsRequest, ChangeJobsResponse>(door, 'batch.change', (request, facts) =>
+      changeJobs(ports, kind, request, facts),
     );
   return {
-    submit: unary(log, (request, { caller }) => submit(ports, request, caller)),
-    list: unary(log, (request, { caller }) => listBatches(ports, request, caller)),
-    get: unary(log, async (request, { caller }) => {
-      const { batchId } = await findBatch(ports, request.selector, caller);
+    submit: unary(door, 'batch.change', (request, facts) => submit(ports, request, facts)),
+    list: unary(door, 'cluster.read', (request, facts) => listBatches(ports, request, facts)),
+    get: unary(door, 'batch.read', async (request, facts) => {
+      const { batchId } = await findBatch(ports, request.selector, facts);
       return await summaryOf(ports, batchId);
     }),
-    jobs: serverStream(log, (request, { caller }) => jobsPages(ports, request, caller)),
-    watch: serverStream(log, (request, { caller, signal }) => watch(ports, request, caller, signal)),
+    jobs: serverStream(door, 'batch.read', (request, facts) => jobsPages(ports, request, facts)),
+    watch: serverStream(door, 'batch.read', (request, facts) => watch(ports, request, facts)),
     cancel: change('cancel'),
     hold: change('hold'),
     release: change('release'),
     retry: change('retry'),
-    explain: unary(log, (request, { caller }) => explain(ports, request, caller)),
+    explain: unary(door, 'batch.read', (request, facts) => explain(ports, request, facts)),
   };
 }
 
 async function listBatches(
   ports: BatchesPorts,
   request: ListBatchesRequest,
-  caller: Caller,
+  { caller, pass }: CallFacts,
 ): Promise<ListBatchesResponse> {
   const selection = orThrow(readSelection(request.selector, caller.name));
   const oneNamespace = !request.all || (request.selector?.namespace ?? '') !== '';
   const now = ports.clock.nowMs();
   const facts = await ports.engine.query((state) => {
     const live = liveByBatch(state);
+    const mayRead = readableBy(state.access, pass.who);
     const wanted = [...state.batches.values()]
       .filter((batch) => !oneNamespace || batch.namespace === selection.namespace)
+      .filter((batch) => mayRead(batch.namespace))
       .filter((batch) => batch.name.startsWith(selection.batch))
       .filter((batch) => request.all || !batch.ended || now - batch.ended.atMs < recentMs)
       .filter((batch) => request.pageToken === '' || batch.id < request.pageToken)
@@ -90,19 +90,15 @@ async function listBatches(
   return { batches, nextPageToken: facts.more ? (facts.page.at(-1)?.batchId ?? '') : '' };
 }
 
-async function* jobsPages(ports: BatchesPorts, request: JobsRequest, caller: Caller): AsyncGenerator<JobsPage> {
-  const { batchId, selection } = await findBatch(ports, request.selector, caller);
+async function* jobsPages(ports: BatchesPorts, request: JobsRequest, facts: CallFacts): AsyncGenerator<JobsPage> {
+  const { batchId, selection } = await findBatch(ports, request.selector, facts);
   for await (const jobs of findJobs(ports, batchId, selection)) yield { jobs: jobs.map(writeJob) };
 }
 
 /** Ends once the batch has ended and its last archive can be seen in the tree. */
-async function* watch(
-  ports: BatchesPorts,
-  request: GetBatchRequest,
-  caller: Caller,
-  signal: AbortSignal,
-): AsyncGenerator<BatchSummary> {
-  const { batchId } = await findBatch(ports, request.selector, caller);
+async function* watch(ports: BatchesPorts, request: GetBatchRequest, call: CallFacts): AsyncGenerator<BatchSummary> {
+  const { signal } = call;
+  const { batchId } = await findBatch(ports, request.selector, call);
   const bell = ports.changes.bell(batchId);
   let last = '';
   try {
@@ -125,9 +121,9 @@ async function changeJobs(
   ports: BatchesPorts,
   kind: 'cancel' | 'hold' | 'release' | 'retry',
   request: ChangeJobsRequest,
-  caller: Caller,
+  facts: CallFacts,
 ): Promise<ChangeJobsResponse> {
-  const { batchId, selection } = await findBatch(ports, request.selector, caller);
+  const { batchId, selection } = await findBatch(ports, request.selector, facts);
   const filtered = selection.job !== '' || selection.states.size + selection.reasons.size + selection.where.length > 0;
   if (kind === 'retry' && !filtered) {
     throw new RefusedError(
@@ -146,7 +142,7 @@ async function changeJobs(
   }
   if (indices.length > 0) {
     const jobs = rangesOf(indices.sort((a, b) => a - b));
-    orThrow(await ports.engine.submit(actorOf(caller), { kind, batchId, jobs }));
+    orThrow(await ports.engine.submit(actorOf(facts.caller), { kind, batchId, jobs }));
   }
   return { changed: indices.length, selected };
 }
@@ -159,8 +155,8 @@ const changeableStates: Readonly<Record<'cancel' | 'hold' | 'release' | 'retry',
   retry: new Set(['succeeded', 'failed', 'cancelled']),
 };
 
-async function explain(ports: BatchesPorts, request: ChangeJobsRequest, caller: Caller): Promise<ExplainResponse> {
-  const { batchId, selection } = await findBatch(ports, request.selector, caller);
+async function explain(ports: BatchesPorts, request: ChangeJobsRequest, facts: CallFacts): Promise<ExplainResponse> {
+  const { batchId, selection } = await findBatch(ports, request.selector, facts);
   const job =
     selection.job === '' ? await firstWaiting(ports, batchId, selection) : await findJob(ports, batchId, selection);
   const nowMs = ports.clock.nowMs();

@@ -1,14 +1,23 @@
-import type { Caller } from '../../base/channel/caller.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
-import type { Log } from '../../base/log.ts';
-import { nameProblem } from '../../base/names.ts';
+import type { NodeId } from '../../base/ids.ts';
+import { nameKey, nameProblem } from '../../base/names.ts';
 import { chunksOf } from '../../base/transfer/chunk.ts';
 import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
 import type { BlobChunk, BlobsServer, GetBlobRequest, PutBlobChunk } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { BlobUpload } from '../archive/blob-upload.ts';
 import type { BlobStore } from '../archive/blobs.ts';
 import { diskTrouble } from '../archive/durable.ts';
-import { clientStream, serverStream, unary } from './handle.ts';
+import type { HeadEngine } from '../ports.ts';
+import type { Specs } from '../specs.ts';
+import type { Door, Pass } from './door.ts';
+import { type CallFacts, clientStream, serverStream, unary } from './handle.ts';
+
+/** What the blobs' door needs. */
+export interface BlobsPorts {
+  readonly blobs: BlobStore;
+  readonly specs: Specs;
+  readonly engine: Pick<HeadEngine, 'query'>;
+}
 
 /** Hashes asked about in one call. */
 const hashesMax = 20_000;
@@ -18,10 +27,12 @@ const blobMaxBytes = 2 ** 40;
 const finishingMax = 16;
 
 /** Input files, from people's machines and to agents. */
-export function blobsService(blobs: BlobStore, log: Log): BlobsServer {
+export function blobsService(ports: BlobsPorts, door: Door): BlobsServer {
+  const { blobs } = ports;
   return {
-    missing: unary(log, async ({ namespace, hashes }) => {
+    missing: unary(door, 'blob.put', async ({ namespace, hashes }, { pass }) => {
       checkNamespace(namespace);
+      await pass.about({ namespace });
       if (hashes.length > hashesMax) {
         throw new RefusedError(
           refused('limit', `Cannot look for ${hashes.length} blobs at once (at most ${hashesMax})`),
@@ -30,12 +41,12 @@ export function blobsService(blobs: BlobStore, log: Log): BlobsServer {
       const missing = await blobs.missing(namespace, hashes.map(readHash));
       return { missing: missing.map(({ hash, offset }) => ({ hash, offset: BigInt(offset) })) };
     }),
-    put: clientStream(log, async (chunks) => ({ stored: await takeBlobs(blobs, chunks) })),
-    get: serverStream(log, (request, { caller }) => readBlob(blobs, request, caller)),
+    put: clientStream(door, 'blob.put', async (chunks, { pass }) => ({ stored: await takeBlobs(blobs, chunks, pass) })),
+    get: serverStream(door, 'blob.get', (request, facts) => readBlob(ports, request, facts)),
   };
 }
 
-async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>): Promise<string[]> {
+async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>, pass: Pass): Promise<string[]> {
   const stored: string[] = [];
   const finishing = new Set<Promise<void>>();
   const failures: unknown[] = [];
@@ -57,6 +68,7 @@ async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>):
       if (failures.length > 0) break;
       if (chunk.hash !== '' && chunk.hash !== now?.upload.hash) {
         if (now) throw new RefusedError(refused('invalid', `Cannot take "${now.upload.hash}": it is cut off`));
+        await pass.about({ namespace: chunk.namespace });
         now = await begin(blobs, chunk);
       }
       if (!now) throw new RefusedError(refused('invalid', 'Cannot take a blob: its first chunk does not name it'));
@@ -83,9 +95,17 @@ async function begin(blobs: BlobStore, chunk: PutBlobChunk): Promise<{ namespace
   return { namespace: chunk.namespace, upload };
 }
 
-async function* readBlob(blobs: BlobStore, request: GetBlobRequest, caller: Caller): AsyncGenerator<BlobChunk> {
-  checkNamespace(request.namespace);
+async function* readBlob(
+  ports: BlobsPorts,
+  request: GetBlobRequest,
+  { caller, pass }: CallFacts,
+): AsyncGenerator<BlobChunk> {
+  const { blobs } = ports;
+  const { namespace } = request;
+  checkNamespace(namespace);
   const hash = readHash(request.hash);
+  const leased = pass.who.kind === 'node' && (await isLeased(ports, pass.who.nodeId, namespace, hash));
+  await pass.about({ namespace, leased });
   const size = await blobs.sizeFor(request.namespace, hash);
   const from = Number(request.offset);
   if (from > size) {
@@ -94,6 +114,23 @@ async function* readBlob(blobs: BlobStore, request: GetBlobRequest, caller: Call
     );
   }
   for await (const { offset, data } of chunksOf(blobs.pathOf(hash), from, size)) yield { offset: BigInt(offset), data };
+}
+
+/** Whether an attempt on this node needs a blob: its spec, or what the spec names. */
+async function isLeased(ports: BlobsPorts, nodeId: NodeId, namespace: string, hash: ContentHash): Promise<boolean> {
+  const specs = await ports.engine.query((state) => {
+    const hashes = new Set<string>();
+    for (const id of state.nodes.get(nodeId)?.attempts ?? []) {
+      const ref = state.attempts.get(id)?.ref;
+      const batch = ref && state.batches.get(ref.batchId);
+      const part = batch?.parts[batch.rows.part[ref?.index ?? 0] ?? 0];
+      if (batch && part && nameKey(batch.namespace) === nameKey(namespace)) hashes.add(part.specHash);
+    }
+    return hashes;
+  });
+  if (specs.has(hash)) return true;
+  for (const spec of specs) if (await ports.specs.names(spec, hash)) return true;
+  return false;
 }
 
 function checkNamespace(namespace: string): void {

@@ -1,21 +1,20 @@
-import type { Caller } from '../../base/channel/caller.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
-import type { Log } from '../../base/log.ts';
 import type { EventPage, EventsServer, EventView, SubscribeRequest } from '../../proto/gen/labrun/v1/events.ts';
+import { readableBy, type Who } from '../access.ts';
 import type { Changes } from '../changes.ts';
 import { viewEvent } from '../event-view.ts';
 import type { LogRecord } from '../scheduler/event.ts';
 import { nameMatcher } from '../select.ts';
 import type { NamedJob, SpecPlace } from '../specs.ts';
 import { writeActor } from '../wire.ts';
+import type { Door } from './door.ts';
 import { type FindPorts, findBatch } from './find-jobs.ts';
-import { serverStream } from './handle.ts';
+import { type CallFacts, serverStream } from './handle.ts';
 
 /** What the events' door needs. */
 export interface EventsPorts extends FindPorts {
   readonly changes: Changes;
-  readonly log: Log;
 }
 
 /** Events in one message. */
@@ -27,12 +26,13 @@ interface Wanted {
   readonly namespace: string;
   readonly job: (name: string) => boolean;
   readonly anyJob: boolean;
+  readonly who: Who;
 }
 
 /** The cluster's story, from any point on. */
-export function eventsService(ports: EventsPorts): EventsServer {
+export function eventsService(ports: EventsPorts, door: Door): EventsServer {
   return {
-    subscribe: serverStream(ports.log, (request, { caller, signal }) => subscribe(ports, request, caller, signal)),
+    subscribe: serverStream(door, 'cluster.read', (request, facts) => subscribe(ports, request, facts)),
   };
 }
 
@@ -40,13 +40,9 @@ export function eventsService(ports: EventsPorts): EventsServer {
  * Replay and live are one thing: the log is read from where the subscriber stands, and again when something has been
  * added. Nothing is missed or told twice between the two, and a slow reader costs no memory.
  */
-async function* subscribe(
-  ports: EventsPorts,
-  request: SubscribeRequest,
-  caller: Caller,
-  signal: AbortSignal,
-): AsyncGenerator<EventPage> {
-  const wanted = await readWanted(ports, request, caller);
+async function* subscribe(ports: EventsPorts, request: SubscribeRequest, call: CallFacts): AsyncGenerator<EventPage> {
+  const { signal } = call;
+  const wanted = await readWanted(ports, request, call);
   const oldest = await ports.engine.oldest();
   const since = Number(request.since);
   if (since > 0 && since < oldest) {
@@ -72,13 +68,14 @@ async function* subscribe(
   }
 }
 
-async function readWanted(ports: EventsPorts, { selector }: SubscribeRequest, caller: Caller): Promise<Wanted> {
+async function readWanted(ports: EventsPorts, { selector }: SubscribeRequest, call: CallFacts): Promise<Wanted> {
+  const { who } = call.pass;
   const job = nameMatcher(selector?.job ?? '');
   const anyJob = (selector?.job ?? '') === '';
   const namespace = selector?.namespace ?? '';
-  if (!selector || selector.batch === '') return { batchId: undefined, namespace, job, anyJob };
-  const { batchId } = await findBatch(ports, selector, caller);
-  return { batchId, namespace: '', job, anyJob };
+  if (!selector || selector.batch === '') return { batchId: undefined, namespace, job, anyJob, who };
+  const { batchId } = await findBatch(ports, selector, call);
+  return { batchId, namespace: '', job, anyJob, who };
 }
 
 /** What the records of a page speak of, by name. */
@@ -93,9 +90,15 @@ async function viewPage(ports: EventsPorts, records: readonly LogRecord[], wante
   const seen = records.map((record) => ({ record, view: viewEvent(record.event) }));
   const relevant = wanted.batchId ? seen.filter(({ view }) => view.batchId === wanted.batchId) : seen;
   const batches = await namesOf(ports, relevant);
-  const nodes = await ports.engine.query(
-    (state) => new Map([...state.nodes.values()].map(({ id, name }) => [id, name])),
-  );
+  const { nodes, hidden } = await ports.engine.query((state) => {
+    const mayRead = readableBy(state.access, wanted.who);
+    const names = [...state.nodes.values()].map(({ id, name }) => [id, name] as const);
+    const closed = [...new Set([...batches.values()].map(({ namespace }) => namespace))].filter(
+      (name) => !mayRead(name),
+    );
+    return { nodes: new Map([...state.access.formerNodes, ...names]), hidden: new Set(closed) };
+  });
+  const isAdmin = wanted.who.kind === 'user' && wanted.who.admin;
   const events: EventView[] = [];
   for (const { record, view } of relevant) {
     const batch = view.batchId && batches.get(view.batchId);
@@ -103,6 +106,7 @@ async function viewPage(ports: EventsPorts, records: readonly LogRecord[], wante
     const job = place ? (batch?.naming(place).name ?? '') : '';
     if (!wanted.anyJob && (job === '' || !wanted.job(job))) continue;
     if (wanted.namespace !== '' && batch?.namespace !== wanted.namespace) continue;
+    if ((batch && hidden.has(batch.namespace)) || (view.isPrivate && !isAdmin)) continue;
     const actorNode = record.actor.kind === 'node' ? record.actor.name : '';
     events.push({
       seq: BigInt(record.seq),

@@ -1,4 +1,3 @@
-import type { Caller } from '../../base/channel/caller.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { Selector } from '../../proto/gen/labrun/v1/common.ts';
@@ -6,7 +5,7 @@ import type { HeadEngine } from '../ports.ts';
 import { readSelection, resolveBatch, type Selection } from '../select.ts';
 import { type JobSeen, selectedJobs } from '../selected-jobs.ts';
 import type { Specs } from '../specs.ts';
-import { orThrow } from './handle.ts';
+import { type CallFacts, orThrow } from './handle.ts';
 
 /** A batch that was found, as its doors name it. */
 export interface BatchFound {
@@ -21,18 +20,22 @@ export interface FindPorts {
   readonly specs: Specs;
 }
 
-/** The batch a selector names. Throws `RefusedError` when it names none or several. */
+/** The batch a selector names, in a namespace the caller may ask about. Throws `RefusedError` when it names none or several. */
 export async function findBatch(
   ports: FindPorts,
   selector: Selector | undefined,
-  caller: Caller,
+  { caller, pass }: Pick<CallFacts, 'caller' | 'pass'>,
 ): Promise<BatchFound & { readonly selection: Selection }> {
   const selection = orThrow(readSelection(selector, caller.name));
+  await pass.about({ namespace: selection.namespace });
   const batch = await ports.engine.query((state) => {
     const found = resolveBatch(state, selection);
     return 'kind' in found ? found : { batchId: found.id, namespace: found.namespace, name: found.name };
   });
-  return { ...orThrow(batch), selection };
+  const found = orThrow(batch);
+  // An id names a batch of any namespace.
+  await pass.about({ namespace: found.namespace });
+  return { ...found, selection };
 }
 
 /** The jobs a selector wants, a page at a time. Throws `RefusedError` when a job's name fits none or several. */

@@ -34,10 +34,13 @@ export function writeForeignId({ namespace, batch }: Pick<Selection, 'namespace'
   return `${mark}${namespace}/${batch}`;
 }
 
-/** The folder such an id stands for, or nothing when it is none. */
-export function readForeignId(layout: ArchiveLayout, id: string): string | undefined {
+/** The folder and namespace such an id stands for, or nothing when it is none. */
+export function readForeignId(
+  layout: ArchiveLayout,
+  id: string,
+): { readonly namespace: string; readonly folder: string } | undefined {
   const [namespace, batch, ...more] = id.startsWith(mark) ? id.slice(mark.length).split('/') : [];
   if (namespace === undefined || batch === undefined || more.length > 0) return undefined;
   if (nameProblem(namespace) || nameProblem(batch)) return undefined;
-  return join(layout.namespaceFolder(namespace), batch);
+  return { namespace, folder: join(layout.namespaceFolder(namespace), batch) };
 }

@@ -3,35 +3,43 @@ import type {
   handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
-  Metadata,
   ServerDuplexStream,
   ServerReadableStream,
 } from '@grpc/grpc-js';
 import { background } from '../../base/background.ts';
-import { type Caller, callerOf } from '../../base/channel/caller.ts';
+import type { Caller } from '../../base/channel/caller.ts';
 import { statusFromError, statusFromRefusal } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
 import { messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import type { Right } from '../access.ts';
+import type { Door, Knock, Pass } from './door.ts';
 
 /** What a handler knows of its call. */
 export interface CallFacts {
   readonly caller: Caller;
+  readonly pass: Pass;
   /** Aborted when the caller has gone. */
   readonly signal: AbortSignal;
 }
 
 /** A unary method. What it throws becomes a status; only what is no refusal is logged. */
 export function unary<Request, Response>(
-  log: Log,
+  door: Door,
+  right: Right,
   handler: (request: Request, facts: CallFacts) => Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
-    const act = async () => await handler(call.request, factsOf(call.metadata, call));
+    const act = async () => {
+      const facts = await factsOf(door, right, call);
+      const response = await handler(call.request, facts);
+      facts.pass.assertChecked();
+      return response;
+    };
     background(
       act().then(
         (response) => callback(null, response),
-        (error: unknown) => callback(failed(log, call.getPath(), error)),
+        (error: unknown) => callback(failed(door.log, call.getPath(), error)),
       ),
     );
   };
@@ -39,14 +47,16 @@ export function unary<Request, Response>(
 
 /** A method that answers with a stream; a slow reader makes the handler wait. */
 export function serverStream<Request, Response>(
-  log: Log,
+  door: Door,
+  right: Right,
   handler: (request: Request, facts: CallFacts) => AsyncIterable<Response>,
 ): handleServerStreamingCall<Request, Response> {
   return (call) => {
     const act = async () => {
-      const facts = factsOf(call.metadata, call);
+      const facts = await factsOf(door, right, call);
       for await (const message of handler(call.request, facts)) {
         if (facts.signal.aborted) return;
+        facts.pass.assertChecked();
         await writeTo(call, message);
       }
     };
@@ -54,7 +64,7 @@ export function serverStream<Request, Response>(
       act().then(
         () => call.end(),
         (error: unknown) => {
-          if (!call.cancelled) call.emit('error', failed(log, call.getPath(), error));
+          if (!call.cancelled) call.emit('error', failed(door.log, call.getPath(), error));
         },
       ),
     );
@@ -63,14 +73,16 @@ export function serverStream<Request, Response>(
 
 /** A method that reads a stream and answers with one; a slow reader makes the handler wait. */
 export function bidi<Request, Response>(
-  log: Log,
+  door: Door,
+  right: Right,
   handler: (requests: AsyncIterable<Request>, facts: CallFacts) => AsyncIterable<Response>,
 ): handleBidiStreamingCall<Request, Response> {
   return (call) => {
     const act = async () => {
-      const facts = factsOf(call.metadata, call);
+      const facts = await factsOf(door, right, call);
       for await (const message of handler(messagesOf(call), facts)) {
         if (facts.signal.aborted) return;
+        facts.pass.assertChecked();
         await writeTo(call, message);
       }
     };
@@ -78,7 +90,7 @@ export function bidi<Request, Response>(
       act().then(
         () => call.end(),
         (error: unknown) => {
-          if (!call.cancelled) call.emit('error', failed(log, call.getPath(), error));
+          if (!call.cancelled) call.emit('error', failed(door.log, call.getPath(), error));
         },
       ),
     );
@@ -87,15 +99,21 @@ export function bidi<Request, Response>(
 
 /** A method that reads a stream and answers once. */
 export function clientStream<Request, Response>(
-  log: Log,
+  door: Door,
+  right: Right,
   handler: (requests: AsyncIterable<Request>, facts: CallFacts) => Promise<Response>,
 ): handleClientStreamingCall<Request, Response> {
   return (call: ServerReadableStream<Request, Response>, callback) => {
-    const act = async () => await handler(call, factsOf(call.metadata, call));
+    const act = async () => {
+      const facts = await factsOf(door, right, call);
+      const response = await handler(call, facts);
+      facts.pass.assertChecked();
+      return response;
+    };
     background(
       act().then(
         (response) => callback(null, response),
-        (error: unknown) => callback(failed(log, call.getPath(), error)),
+        (error: unknown) => callback(failed(door.log, call.getPath(), error)),
       ),
     );
   };
@@ -106,15 +124,18 @@ export function messagesOf<Request>(call: Pick<ServerDuplexStream<Request, unkno
   return call.iterator({ destroyOnReturn: false }) as AsyncIterable<Request>; // the service's deserializer makes nothing else
 }
 
-/** Who calls, and a signal that says when they are gone. Throws the refusal when they do not say who they are. */
-export function factsOf(
-  metadata: Metadata,
-  call: { once(event: 'cancelled', listener: () => void): unknown },
-): CallFacts {
-  const caller = orThrow(callerOf(metadata));
+/** Who calls and was let in, and a signal that says when they are gone. Throws the refusal of who was not. */
+export async function factsOf(
+  door: Door,
+  right: Right,
+  call: Knock & { readonly cancelled: boolean; once(event: 'cancelled', listener: () => void): unknown },
+): Promise<CallFacts> {
   const gone = new AbortController();
-  call.once('cancelled', () => gone.abort(new Error('the caller has gone')));
-  return { caller, signal: gone.signal };
+  const leave = () => gone.abort(new Error('the caller has gone'));
+  call.once('cancelled', leave);
+  const pass = await door.enter(call, right);
+  if (call.cancelled) leave();
+  return { caller: pass.caller, pass, signal: gone.signal };
 }
 
 /** A value, or its refusal thrown: inside a handler both ends of a call are one `try`. */

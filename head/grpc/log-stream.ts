@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import type { Caller } from '../../base/channel/caller.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import { attemptId } from '../../base/ids.ts';
 import { nameKey } from '../../base/names.ts';
@@ -15,6 +14,7 @@ import type { Staging } from '../archive/staging.ts';
 import type { Bell, Changes } from '../changes.ts';
 import { jobState } from '../job-view.ts';
 import { type BatchFound, type FindPorts, findBatch, findJob } from './find-jobs.ts';
+import type { CallFacts } from './handle.ts';
 
 /** What showing logs needs. */
 export interface LogPorts extends FindPorts {
@@ -26,13 +26,9 @@ export interface LogPorts extends FindPorts {
 }
 
 /** A job's log, or a build's. With `follow` it goes on as lines arrive, into the next attempt too, until the end. */
-export async function* logStream(
-  ports: LogPorts,
-  request: LogRequest,
-  caller: Caller,
-  signal: AbortSignal,
-): AsyncGenerator<FileChunk> {
-  const batch = await findBatch(ports, request.selector, caller);
+export async function* logStream(ports: LogPorts, request: LogRequest, call: CallFacts): AsyncGenerator<FileChunk> {
+  const { signal } = call;
+  const batch = await findBatch(ports, request.selector, call);
   const bell = ports.changes.bell(batch.batchId);
   try {
     if (request.buildNode !== '') yield* buildLog(ports, batch, request, bell, signal);

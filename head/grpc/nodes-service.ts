@@ -1,21 +1,20 @@
 import type { Clock } from '../../base/clock.ts';
-import type { Log } from '../../base/log.ts';
 import type { NodesServer, NodeView } from '../../proto/gen/labrun/v1/nodes.ts';
 import type { HeadEngine } from '../ports.ts';
 import { coresTaken } from '../scheduler/fit.ts';
 import { leaseMs } from '../scheduler/limits.ts';
+import type { Door } from './door.ts';
 import { unary } from './handle.ts';
 
 /** What the nodes' door needs. */
 export interface NodesPorts {
   readonly engine: Pick<HeadEngine, 'query'>;
   readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** The machines, as the head sees them. */
-export function nodesService(ports: NodesPorts): NodesServer {
-  return { list: unary(ports.log, async () => ({ nodes: await viewNodes(ports) })) };
+export function nodesService(ports: NodesPorts, door: Door): NodesServer {
+  return { list: unary(door, 'cluster.read', async () => ({ nodes: await viewNodes(ports) })) };
 }
 
 async function viewNodes({ engine, clock }: NodesPorts): Promise<NodeView[]> {

@@ -17,7 +17,7 @@ import { rangesOf } from '../scheduler/job-ranges.ts';
 import { actorOf } from '../wire.ts';
 import { type Comparison, compareSpecs, comparisonText } from './compare-specs.ts';
 import type { FindPorts } from './find-jobs.ts';
-import { orThrow } from './handle.ts';
+import { type CallFacts, orThrow } from './handle.ts';
 
 /** What the submit door needs. */
 export interface SubmitPorts extends FindPorts {
@@ -42,7 +42,12 @@ const namedMax = 5;
 const warningsMax = 20;
 
 /** Takes a batch, or adds to one. Repeatable: the same batch id and spec again is the same submit. */
-export async function submit(ports: SubmitPorts, request: SubmitRequest, caller: Caller): Promise<SubmitResponse> {
+export async function submit(
+  ports: SubmitPorts,
+  request: SubmitRequest,
+  { caller, pass }: CallFacts,
+): Promise<SubmitResponse> {
+  await pass.about({ namespace: request.namespace });
   const checked = await check(ports, request);
   const jobs = checked.spec.groups.reduce((sum, group) => sum + group.count, 0);
   const old = await existing(ports, checked);

@@ -1,4 +1,5 @@
-import { assert, unreachable } from '../../base/assert.ts';
+import { assert } from '../../base/assert.ts';
+import { applyAccess, claimNamespace } from './apply-access.ts';
 import { applyArchive, applyAssigned, applyLost, applyReturned, changeAttempt } from './apply-attempt.ts';
 import { applyEnded, applyExtended, applyJobs, applySubmitted } from './apply-batch.ts';
 import {
@@ -27,6 +28,7 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
         if (node.connected || node.attempts.size > 0) applyDisconnected(draft, node.id, atMs);
       return;
     case 'batch-submitted':
+      claimNamespace(draft.access, event.namespace, record.actor);
       return applySubmitted(draft, event, record.actor, atMs);
     case 'batch-extended':
       return applyExtended(draft, event);
@@ -79,6 +81,6 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
     case 'build-forgotten':
       return forgetBuild(draft, event.nodeId, event.digest);
     default:
-      return unreachable(event);
+      return applyAccess(draft, event, record.actor, atMs);
   }
 }

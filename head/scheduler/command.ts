@@ -1,5 +1,6 @@
 import type { Refusal } from '../../base/errors.ts';
 import type { BatchId, ClusterId, NodeId } from '../../base/ids.ts';
+import type { AccessCommand } from './access-command.ts';
 import type { AttemptRef } from './attempt.ts';
 import type { Event, InlineArchive, NodeFacts, Outcome, ProgressPhase, Submission } from './event.ts';
 import type { JobRanges } from './job-ranges.ts';
@@ -72,7 +73,8 @@ export type Command =
       readonly message: string;
     }
   /** Time has passed: leases and exclusions may have run out. */
-  | { readonly kind: 'tick' };
+  | { readonly kind: 'tick' }
+  | AccessCommand;
 
 /** What `decide` says to a command. */
 export type Verdict = { readonly kind: 'accepted'; readonly events: readonly Event[] } | Refusal;

@@ -1,7 +1,8 @@
-import { assert, unreachable } from '../../base/assert.ts';
+import { assert } from '../../base/assert.ts';
 import { refused } from '../../base/errors.ts';
 import { sameCapabilities } from './apply-node.ts';
 import type { Command, Verdict } from './command.ts';
+import { decideAccess } from './decide-access.ts';
 import { decideArchive, decideLost, decideProgress, decideReturn } from './decide-attempt.ts';
 import { decideChange, decideExtend, decideSubmit } from './decide-batch.ts';
 import { decideBuild, decideConnect, decideTick } from './decide-node.ts';
@@ -54,7 +55,7 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
     case 'tick':
       return decideTick(state, nowMs);
     default:
-      return unreachable(command);
+      return decideAccess(state, command, nowMs);
   }
 }
 

@@ -1,6 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import type { AttemptId, BatchId, ClusterId, NodeId } from '../../base/ids.ts';
 import { nameKey } from '../../base/names.ts';
+import { type AccessDraft, emptyAccess } from './access-state.ts';
 import type { Attempt } from './attempt.ts';
 import type { Submission } from './event.ts';
 import type { JobRowsDraft } from './job-rows.ts';
@@ -19,6 +20,7 @@ export interface ClusterDraft extends ClusterState {
   nodes: Map<NodeId, NodeDraft>;
   /** Batches in which nothing waits or lives any more, and whose end has not been noted. */
   finished: Set<BatchId>;
+  access: AccessDraft;
 }
 
 export interface BatchDraft extends Batch {
@@ -47,6 +49,7 @@ export function emptyCluster(): ClusterDraft {
     attempts: new Map(),
     nodes: new Map(),
     finished: new Set(),
+    access: emptyAccess(),
   };
 }
 

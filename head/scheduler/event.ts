@@ -1,5 +1,6 @@
 import type { BatchId, ClusterId, NodeId } from '../../base/ids.ts';
 import type { Needs } from '../../config/spec.ts';
+import type { AccessEvent } from './access-event.ts';
 import type { AttemptRef } from './attempt.ts';
 import type { JobRanges } from './job-ranges.ts';
 
@@ -81,7 +82,8 @@ export type Event =
   | { readonly kind: 'build-ready'; readonly nodeId: NodeId; readonly digest: string }
   | { readonly kind: 'build-failed'; readonly nodeId: NodeId; readonly digest: string; readonly message: string }
   /** May be tried again there (everywhere: no node), or is no longer there. */
-  | { readonly kind: 'build-forgotten'; readonly nodeId: NodeId | undefined; readonly digest: string };
+  | { readonly kind: 'build-forgotten'; readonly nodeId: NodeId | undefined; readonly digest: string }
+  | AccessEvent;
 
 /** One spec and the jobs it holds, as the log keeps them. */
 export interface Submission {

@@ -14,3 +14,12 @@ export const lossesMax = 5;
 export const jobsMax = 1_000_000;
 /** Most submissions in one batch: the first, and what was added. */
 export const partsMax = 10_000;
+/** Join tokens that have not been used up, in a cluster. */
+export const tokensMax = 1_000;
+/** How often one token may be used at most, and how long it may live, in milliseconds. */
+export const tokenUsesMax = 1_000;
+export const tokenLifeMaxMs = 30 * 24 * 3_600_000;
+/** Users of a cluster. */
+export const usersMax = 10_000;
+/** Valid certificates of one user or node; the oldest gives way. */
+export const certificatesMax = 64;

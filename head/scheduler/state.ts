@@ -1,4 +1,5 @@
 import type { AttemptId, BatchId, ClusterId, NodeId } from '../../base/ids.ts';
+import type { AccessState } from './access-state.ts';
 import type { Attempt } from './attempt.ts';
 import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './event.ts';
 import type { Queue } from './queue.ts';
@@ -19,6 +20,8 @@ export interface ClusterState {
   readonly nodes: ReadonlyMap<NodeId, Node>;
   /** Batches in which nothing waits or lives any more, and whose end has not been noted. */
   readonly finished: ReadonlySet<BatchId>;
+  /** Who belongs. */
+  readonly access: AccessState;
 }
 
 /** One submission and what was added to it. */

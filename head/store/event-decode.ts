@@ -1,6 +1,7 @@
-import { assert, unreachable } from '../../base/assert.ts';
+import { assert } from '../../base/assert.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { Event } from '../scheduler/event.ts';
+import { decodeAccessEvent } from './access-codec.ts';
 import {
   batchId,
   clusterId,
@@ -150,6 +151,6 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
         digest: found.value.buildDigest,
       };
     default:
-      return unreachable(found);
+      return decodeAccessEvent(found);
   }
 }

@@ -1,6 +1,6 @@
-import { unreachable } from '../../base/assert.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { Event } from '../scheduler/event.ts';
+import { encodeAccessEvent } from './access-codec.ts';
 import { big, encodeFacts, encodeInline, encodeSubmission, maybeBig } from './value-codec.ts';
 
 /** An event as the disk has it. */
@@ -122,6 +122,6 @@ export function encodeEvent(event: Event): disk.Event {
     case 'build-forgotten':
       return made({ $case: 'buildForgotten', value: { nodeId: event.nodeId ?? '', buildDigest: event.digest } });
     default:
-      return unreachable(event);
+      return made(encodeAccessEvent(event));
   }
 }

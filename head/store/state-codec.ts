@@ -1,12 +1,14 @@
 import { assert } from '../../base/assert.ts';
 import { attemptId } from '../../base/ids.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/snapshot.ts';
+import { claimNamespace } from '../scheduler/apply-access.ts';
 import { applyExtended, applySubmitted } from '../scheduler/apply-batch.ts';
 import { applyConnected } from '../scheduler/apply-node.ts';
 import type { Attempt, AttemptPhase } from '../scheduler/attempt.ts';
 import { type BatchDraft, batchNameKey, type ClusterDraft, emptyCluster, queueOf } from '../scheduler/draft.ts';
 import { type columns, type JobRowsDraft, rowState } from '../scheduler/job-rows.ts';
 import { type Batch, type ClusterState, type Node, rowStates } from '../scheduler/state.ts';
+import { decodeAccess, encodeAccess } from './access-codec.ts';
 import { logFormat } from './event-log.ts';
 import {
   batchId,
@@ -44,6 +46,7 @@ export function encodeState(state: ClusterState, chain: Buffer): disk.Snapshot {
         atMs: big(atMs),
       })),
     ),
+    access: encodeAccess(state.access),
   };
 }
 
@@ -54,6 +57,7 @@ export function decodeState(stored: disk.Snapshot): ClusterDraft {
   draft.atMs = Number(stored.atMs);
   draft.epoch = Number(stored.epoch);
   draft.clusterId = stored.clusterId === '' ? undefined : clusterId(stored.clusterId);
+  draft.access = decodeAccess(stored.access);
   for (const batch of stored.batches) decodeBatch(draft, batch);
   for (const node of stored.nodes) decodeNode(draft, node);
   for (const failure of stored.buildFailures) {
@@ -121,6 +125,8 @@ function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
   const { submitted, rows } = stored;
   assert(submitted && rows, 'a snapshot holds whole batches');
   const id = batchId(submitted.batchId);
+  // Snapshots of releases that knew no namespaces: their first submitters own them, as the log would say.
+  claimNamespace(draft.access, submitted.namespace, decodeActor(stored.submittedBy));
   const named = draft.batchByName.get(batchNameKey(submitted.namespace, submitted.name));
   applySubmitted(
     draft,

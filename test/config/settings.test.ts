@@ -61,7 +61,7 @@ describe("the head's settings", () => {
     const folder = scratchFolder();
     expect(await readHeadSettings(folder)).toEqual({
       archiveFolder: join(folder, 'archive'),
-      grpc: '127.0.0.1:7420',
+      grpc: '0.0.0.0:7420',
       heartbeatMs: 5_000,
       diskReserveBytes: 2 ** 30,
       cancelGraceMs: 10_000,

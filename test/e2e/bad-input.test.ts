@@ -140,7 +140,7 @@ it('exits 3 for what is not there and 4 for a head that is not there', async () 
 it('refuses to speak in plain text beyond this machine, and says why', async () => {
   await lab().ok('head', 'init', '--data', lab().path('another'));
   for (const args of [
-    ['head', 'start', '--data', lab().path('another'), '--grpc', '0.0.0.0:7420'],
+    ['head', 'start', '--data', lab().path('another'), '--plain', '--grpc', '0.0.0.0:7420'],
     ['agent', 'start', '--data', lab().path('far'), '--head', 'head.example:7420'],
   ]) {
     const said = await lab().labrun(...args);

@@ -164,7 +164,8 @@ async function start(folder: string, complaints: string[]): Promise<OpenHead> {
   };
   const address = { kind: 'unix', path: join(folder, 'head.sock') } as const;
   const settings = await readHeadSettings(folder);
-  return await openHead({ dataFolder: folder, settings, address, acceptLoss: false, clock: systemClock, log, onFatal });
+  const ports = { clock: systemClock, random: systemRandom, log, onFatal };
+  return await openHead({ dataFolder: folder, settings, address, plain: false, acceptLoss: false, ...ports });
 }
 
 function clientsFor({ address }: OpenHead) {

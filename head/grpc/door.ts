@@ -1,0 +1,155 @@
+import type { Metadata } from '@grpc/grpc-js';
+import { assert } from '../../base/assert.ts';
+import { type Caller, callerOf } from '../../base/channel/caller.ts';
+import type { Peer } from '../../base/channel/tls-listener.ts';
+import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
+import type { ClusterId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import { nameKey } from '../../base/names.ts';
+import type { Certificate } from '../../base/pki/certificate.ts';
+import { type About, needsAbout, type Right, refusal, type Who } from '../access.ts';
+import type { HeadEngine } from '../ports.ts';
+import type { AccessState } from '../scheduler/access-state.ts';
+
+/** What a door looks at of a call. */
+export interface Knock {
+  readonly metadata: Metadata;
+  getPeer(): string;
+}
+
+/** Where callers come in: knows who they are, and lets nobody do what they may not. */
+export interface Door {
+  readonly log: Log;
+  /** Lets a call in. Throws `RefusedError` with what is missing and who can give it. */
+  enter(knock: Knock, right: Right): Promise<Pass>;
+}
+
+/** A call that was let in. */
+export interface Pass {
+  readonly who: Who;
+  readonly caller: Caller;
+  /** Where the call comes from; empty on the head's own socket. */
+  readonly remoteAddress: string;
+  /** Of the caller's certificate; nothing on the head's own socket, and for who has none. */
+  readonly certificate: Certificate | undefined;
+  /** Says what the call is about, before anything is done about it. Throws `RefusedError`. */
+  about(about: About): Promise<void>;
+  /** The same as an answer: whether the caller may. */
+  may(right: Right, about: About): Promise<boolean>;
+  /** To be called before the first answer: a method that never said what it is about would be open to all. */
+  assertChecked(): void;
+}
+
+/** What doors need. */
+export interface DoorPorts {
+  readonly engine: Pick<HeadEngine, 'query'>;
+  readonly log: Log;
+}
+
+/** The head's own socket, or the loopback in plain text: whoever can open it is trusted, and names themselves. */
+export function localDoor(ports: DoorPorts): Door {
+  return door(ports, (knock) => {
+    const caller = callerOf(knock.metadata);
+    if ('code' in caller) return caller;
+    return { caller, certificate: undefined, remoteAddress: '', local: true };
+  });
+}
+
+/** The network: callers are whom their certificate names. */
+export function tlsDoor(ports: DoorPorts, clusterId: ClusterId, peerOf: (peer: string) => Peer | undefined): Door {
+  return door(ports, (knock) => {
+    const peer = peerOf(knock.getPeer());
+    if (!peer) return refused('denied', 'Cannot take the call: its connection is gone');
+    if (peer.problem !== undefined) return badCertificate(peer.problem);
+    const { certificate, remoteAddress } = peer;
+    if (!certificate) return { caller: undefined, certificate, remoteAddress, local: false };
+    const { subject } = certificate;
+    if (subject.clusterId !== clusterId || subject.kind === 'head') return badCertificate('another cluster');
+    const caller: Caller =
+      subject.kind === 'node' ? { kind: 'node', name: subject.nodeId } : { kind: 'user', name: subject.name };
+    return { caller, certificate, remoteAddress, local: false };
+  });
+}
+
+/** Whether a certificate is still good: removals take it away at once. */
+export function isValid(access: AccessState, { subject, serial }: Certificate): boolean {
+  if (subject.kind === 'user') return access.users.get(nameKey(subject.name))?.certificates.has(serial) ?? false;
+  return subject.kind === 'node' && (access.members.get(subject.nodeId)?.certificates.has(serial) ?? false);
+}
+
+interface Visitor {
+  /** Nothing without a certificate. */
+  readonly caller: Caller | undefined;
+  readonly certificate: Certificate | undefined;
+  readonly remoteAddress: string;
+  readonly local: boolean;
+}
+
+function door(ports: DoorPorts, look: (knock: Knock) => Visitor | Refusal): Door {
+  return {
+    log: ports.log,
+    async enter(knock, right) {
+      const visitor = look(knock);
+      if ('code' in visitor) throw new RefusedError(visitor);
+      const who = await ports.engine.query(({ access }) => whoIs(access, visitor));
+      if ('code' in who) throw new RefusedError(who);
+      return pass(ports, visitor, who, right);
+    },
+  };
+}
+
+async function pass(ports: DoorPorts, visitor: Visitor, who: Who, right: Right): Promise<Pass> {
+  const judge = (asked: Right, about: About) => ports.engine.query(({ access }) => refusal(access, who, asked, about));
+  let checked = !needsAbout(right);
+  if (checked) {
+    const no = await judge(right, {});
+    if (no) throw new RefusedError(who.kind === 'nobody' ? noCertificate : no);
+  } else if (who.kind === 'nobody') throw new RefusedError(noCertificate);
+  return {
+    who,
+    caller: visitor.caller ?? { kind: 'user', name: 'nobody' },
+    remoteAddress: visitor.remoteAddress,
+    certificate: visitor.certificate,
+    async about(about) {
+      const no = await judge(right, about);
+      if (no) throw new RefusedError(no);
+      checked = true;
+    },
+    may: async (asked, about) => (await judge(asked, about)) === undefined,
+    assertChecked: () => assert(checked, `a call that takes the right "${right}" says what it is about`),
+  };
+}
+
+function whoIs(access: AccessState, { caller, certificate, local }: Visitor): Who | Refusal {
+  if (!caller) return { kind: 'nobody' };
+  if (certificate && !isValid(access, certificate)) return removed;
+  if (caller.kind === 'node') {
+    // A local agent names itself; the id was checked where it was read.
+    return { kind: 'node', nodeId: caller.name as Extract<Who, { kind: 'node' }>['nodeId'] };
+  }
+  const admin = local || access.users.get(nameKey(caller.name))?.admin === true;
+  return { kind: 'user', name: caller.name, admin };
+}
+
+function badCertificate(problem: string): Refusal {
+  if (problem === 'CERT_HAS_EXPIRED') {
+    return refused(
+      'denied',
+      'Cannot take the call: your certificate has expired; ask an admin for a new token and join or log in again',
+    );
+  }
+  return refused(
+    'denied',
+    `Cannot take the call: your certificate was not made by this cluster (${problem}); log in here with "labrun login", or join with "labrun agent join"`,
+  );
+}
+
+const noCertificate = refused(
+  'denied',
+  'Cannot take the call: it comes without a certificate; an admin makes a token with "labrun token create", then people use "labrun login HEAD:PORT --token T" and workstations "labrun agent join HEAD:PORT --token T"',
+);
+
+const removed = refused(
+  'denied',
+  'Cannot take the call: your certificate is no longer valid, you or this node were removed; ask an admin for a new token',
+);
