@@ -25,7 +25,7 @@ import { readClusterId } from './data-folder.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { Engine } from './engine.ts';
 import { AttemptLimit } from './grpc/attempt-limit.ts';
-import { openDoors } from './listen.ts';
+import { openDoors } from './grpc/listen.ts';
 import { pinnedBlobs } from './pins.ts';
 import type { HeadEngine } from './ports.ts';
 import type { ClusterState } from './scheduler/state.ts';
@@ -106,6 +106,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       if (!stopping) log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
     });
     const authority = await openAuthority({ dataFolder, clusterId, lifeMs: certificateLifeMs, clock, random });
+    closing.push(() => authority.close());
     const enrolLimit = new AttemptLimit(clock);
     const doors = await openDoors(
       { ...ports, heartbeatMs, cancelGraceMs, authority, enrolLimit, random },

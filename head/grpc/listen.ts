@@ -1,13 +1,14 @@
 import { join } from 'node:path';
-import { type Address, formatAddress, readAddress } from '../base/channel/address.ts';
-import { closeServer, listen, makeServer } from '../base/channel/server.ts';
-import { listenTls, type TlsListener } from '../base/channel/tls-listener.ts';
-import type { ClusterId } from '../base/ids.ts';
-import type { Log } from '../base/log.ts';
-import type { OpenAuthority } from './authority.ts';
-import { AgentLinks } from './grpc/agent-link-service.ts';
-import { isValid, localDoor, tlsDoor } from './grpc/door.ts';
-import { addServices, type ServicePorts } from './grpc/services.ts';
+import type { Server } from '@grpc/grpc-js';
+import { type Address, formatAddress, readAddress } from '../../base/channel/address.ts';
+import { closeServer, listen, makeServer } from '../../base/channel/server.ts';
+import { listenTls, type TlsListener } from '../../base/channel/tls-listener.ts';
+import type { ClusterId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import type { OpenAuthority } from '../authority.ts';
+import { AgentLinks } from './agent-link-service.ts';
+import { isValid, localDoor, tlsDoor } from './door.ts';
+import { addServices, type ServicePorts } from './services.ts';
 
 /** Where a head listens. */
 export interface ListenOptions {
@@ -38,17 +39,29 @@ export async function openDoors(
   ports: ServicePorts & { readonly heartbeatMs: number },
   options: ListenOptions,
 ): Promise<Doors> {
-  const { address, plain, authority, clusterId, log } = options;
   const links = new AgentLinks(ports);
   const local = makeServer();
   addServices(local, ports, links, localDoor(ports));
-  const isPlain = address.kind === 'unix' || plain;
-  const socket = ownSocket(options);
-  if (socket) await listen(local, socket);
-  if (isPlain) {
-    const bound = await listen(local, address);
-    return { address: bound, close: () => closeServer(local, closeGraceMs) };
+  try {
+    const socket = ownSocket(options);
+    if (socket) await listen(local, socket);
+    if (options.address.kind === 'tcp' && !options.plain)
+      return await openNetwork(ports, options, options.address, links, local);
+    const address = await listen(local, options.address);
+    return { address, close: () => closeServer(local, closeGraceMs) };
+  } catch (error) {
+    local.forceShutdown();
+    throw error;
   }
+}
+
+async function openNetwork(
+  ports: ServicePorts,
+  { authority, clusterId, log }: ListenOptions,
+  address: Extract<Address, { kind: 'tcp' }>,
+  links: AgentLinks,
+  local: Server,
+): Promise<Doors> {
   const server = makeServer();
   let listener: TlsListener | undefined;
   addServices(
@@ -70,7 +83,6 @@ export async function openDoors(
     address: opened.address,
     async close() {
       unsubscribe();
-      authority.close();
       await Promise.all([closeServer(local, closeGraceMs), closeServer(server, closeGraceMs)]);
       await opened.close();
     },
