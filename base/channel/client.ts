@@ -9,8 +9,9 @@ import {
 } from '@grpc/grpc-js';
 import { systemClock } from '../clock.ts';
 import { RefusedError } from '../errors.ts';
+import { serverName } from '../pki/subject.ts';
 import { formatAddress, plainProblem } from './address.ts';
-import { channelCredentials, type Endpoint, serverName } from './credentials.ts';
+import { channelCredentials, type Endpoint } from './credentials.ts';
 import { bulkWindowBytes, callDeadlineMs, messageMaxBytes, pingEveryMs, pingWaitMs } from './limits.ts';
 import { errorFromStatus } from './refusals.ts';
 

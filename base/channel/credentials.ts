@@ -13,9 +13,6 @@ export interface ClientCredentials {
 /** An address, and what is needed to speak there; without credentials in plain text. */
 export type Endpoint = Address & { readonly credentials?: ClientCredentials };
 
-/** The server name of every TLS connection: addresses are not allowed there, and names mean nothing to us. */
-export const serverName = 'labrun';
-
 /** TLS 1.3 towards the head, which is known by its certificate and not by the name it is dialled by. */
 export function channelCredentials({ authorityPem, own }: ClientCredentials): ChannelCredentials {
   const context = createSecureContext({

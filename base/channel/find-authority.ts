@@ -3,8 +3,9 @@ import { connect } from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
 import { Fault, RefusedError, refused } from '../errors.ts';
 import { fingerprintOf } from '../pki/certificate.ts';
+import { serverName } from '../pki/subject.ts';
 import { type Address, formatAddress } from './address.ts';
-import { headProblem, serverName } from './credentials.ts';
+import { headProblem } from './credentials.ts';
 import { handshakeMs } from './limits.ts';
 
 /**

@@ -14,7 +14,7 @@ import {
 import type { ClusterId } from '../ids.ts';
 import type { Random } from '../random.ts';
 import { algorithm, keyPairOf, newKey, provider } from './keys.ts';
-import { type Subject, subjectUri } from './subject.ts';
+import { type Subject, serverName, subjectUri } from './subject.ts';
 
 /** A cluster's private authority. The key never leaves the head's data folder. Both PEM. */
 export interface Authority {
@@ -83,12 +83,18 @@ export async function certify(
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
         new ExtendedKeyUsageExtension(usages, false),
-        new SubjectAlternativeNameExtension([{ type: 'url', value: subjectUri(subject) }], true),
+        new SubjectAlternativeNameExtension(namesOf(subject), true),
       ],
     },
     provider,
   );
   return pemOf(certificate);
+}
+
+/** Clients of other makers check a host's name and nothing else: they are told to expect this one. */
+function namesOf(subject: Subject) {
+  const uri = { type: 'url', value: subjectUri(subject) } as const;
+  return subject.kind === 'head' ? [uri, { type: 'dns', value: serverName } as const] : [uri];
 }
 
 async function keyOf(requestPem: string): Promise<PublicKey | undefined> {

@@ -13,8 +13,8 @@ export interface Certificate {
 /** Reads a certificate in PEM or DER; nothing when it is no certificate of ours. */
 export function readCertificate(encoded: string | Uint8Array): Certificate | undefined {
   const certificate = parse(encoded);
-  const [name, ...others] = (certificate?.subjectAltName ?? '').split(', ');
-  const subject = others.length === 0 && name?.startsWith('URI:') ? readSubject(name.slice(4)) : undefined;
+  const uris = (certificate?.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'));
+  const subject = uris.length === 1 ? readSubject(uris[0]?.slice('URI:'.length) ?? '') : undefined;
   if (!certificate || !subject) return undefined;
   return {
     subject,

@@ -7,6 +7,9 @@ export type Subject =
   | { readonly kind: 'node'; readonly clusterId: ClusterId; readonly nodeId: NodeId }
   | { readonly kind: 'user'; readonly clusterId: ClusterId; readonly name: string };
 
+/** The name every head's certificate has, wherever it runs: what names it is the URI beside. */
+export const serverName = 'labrun';
+
 /** The subject as the one URI among a certificate's alternative names: `labrun://<cluster>/user/ada`. */
 export function subjectUri(subject: Subject): string {
   const base = `labrun://${subject.clusterId}`;

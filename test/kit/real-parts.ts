@@ -66,6 +66,11 @@ const probes = {
     output(['/usr/sbin/sshd', '-t', '-f', '/dev/null', '-h', key], '');
     return output(['ssh', '-V'], 'OpenSSH');
   },
+  // Debian's own Python: others on PATH do not see its modules.
+  grpcio: () => {
+    output(['protoc', '--version'], 'libprotoc');
+    return output(['/usr/bin/python3', '-c', 'import grpc, google.protobuf; print(42)'], '42');
+  },
   rsync: () => output(['rsync', '--version'], 'rsync'),
   perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
 } as const;
