@@ -16,7 +16,7 @@ import { attemptFolders, makeAttemptFolders } from './attempt-folders.ts';
 import { buildEnvironment, standardPath } from './environment.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
 import { removeTree } from './remove-tree.ts';
-import { walk } from './walk.ts';
+import { cannotKeep, walk } from './walk.ts';
 import { neededCapabilities } from './workspace.ts';
 
 /** What build folders are made with. */
@@ -152,6 +152,8 @@ async function commandOf(
 async function finish(home: string, order: BuildOrder): Promise<BuildView> {
   const folder = join(home, 'work');
   const entries = await walk(folder);
+  const unread = entries.find((entry) => entry.unread);
+  if (unread) throw cannotKeep(unread.path, unread.problem ?? '');
   // Leaves first: nothing can be changed below a folder that has become read-only.
   for (const { kind, source, facts, problem } of [...entries].reverse()) {
     if (kind !== 'link' && problem === undefined) chmodSync(source, facts.mode & 0o555);

@@ -25,13 +25,16 @@ export interface SweepOrder {
 /**
  * What an attempt keeps: all of `$LABRUN_ARCHIVE` and what the patterns choose, with their hashes. All its processes
  * must be dead. One socket must not cost the results of a night: what cannot be kept is left out and named, and the rest
- * is kept. Throws `Fault` (`archive-failed`) when the archive folder itself cannot be read.
+ * is kept. Throws `Fault` (`archive-failed`) when the archive folder is no folder any more.
  */
 export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Collected> {
-  const archived = isEmptyFolder(order.archive) ? [] : await walk(order.archive);
+  const unreadable: string[] = [];
+  const archived = isEmptyFolder(order.archive) ? [] : await readable(unreadable, () => walk(order.archive));
   const before = order.patterns.length === 0 ? new Map<string, string>() : await readSnapshot(order.snapshot);
-  const chosen = order.patterns.length === 0 ? [] : await selectNews(order.work, order.patterns, before);
+  const news = () => selectNews(order.work, order.patterns, before);
+  const chosen = order.patterns.length === 0 ? [] : await readable(unreadable, news);
   const { kept, problems } = merge(archived, chosen);
+  problems.unshift(...unreadable);
   const files = kept.filter(({ kind }) => kind === 'file');
   const found = files.length === 0 ? [] : await hashes.of(files.map(({ source }) => source));
   const byPath = new Map<string, ContentHash>();
@@ -42,13 +45,24 @@ export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Co
   }
   const missing: string[] = [];
   for (const path of order.expect) if (await isMissing(order, path)) missing.push(path);
-  const readable = kept.filter(({ kind, path }) => kind !== 'file' || byPath.has(path));
-  const all = await Promise.all(readable.map((entry) => collected(entry, byPath.get(entry.path))));
+  const whole = kept.filter(({ kind, path }) => kind !== 'file' || byPath.has(path));
+  const all = await Promise.all(whole.map((entry) => collected(entry, byPath.get(entry.path))));
   return { files: all, missing, problems };
 }
 
 interface KeptEntry extends WalkEntry {
   readonly kind: 'file' | 'folder' | 'link';
+}
+
+/** What is found, or nothing when the job took even us the right to read where it starts: then that is a problem. */
+async function readable(problems: string[], find: () => Promise<readonly WalkEntry[]>): Promise<readonly WalkEntry[]> {
+  try {
+    return await find();
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'archive-failed') throw error;
+    problems.push(error.message);
+    return [];
+  }
 }
 
 /**
@@ -61,7 +75,7 @@ function isEmptyFolder(archive: string): boolean {
   try {
     return facts === undefined || readdirSync(archive).length === 0;
   } catch (error) {
-    if (isSystemError(error, 'EACCES')) throw cannotKeep('.', 'its mode forbids to read the archive folder');
+    if (isSystemError(error, 'EACCES')) return false; // the walk meets the same, and names it
     throw error;
   }
 }
@@ -124,7 +138,8 @@ async function isEmpty(path: string): Promise<boolean> {
     const facts = await lstat(path);
     return facts.isDirectory() ? (await readdir(path)).length === 0 : facts.size === 0;
   } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return true;
+    // What may not be read is not there for anyone.
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return true;
     throw error;
   }
 }

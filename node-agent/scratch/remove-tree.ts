@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { chmod, lstat, opendir, rm } from 'node:fs/promises';
+import { chmod, lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 
@@ -20,7 +20,7 @@ export async function removeTree(path: string): Promise<void> {
     await rm(path, { recursive: true, force: true });
   } catch (error) {
     if (!isSystemError(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error;
-    await makeWritable(path);
+    await makeWritable(Buffer.from(path));
     await rm(path, { recursive: true, force: true });
   }
 }
@@ -58,8 +58,17 @@ function removeEmpty(folder: string): boolean {
   }
 }
 
-async function makeWritable(path: string): Promise<void> {
-  if (!(await lstat(path)).isDirectory()) return;
-  await chmod(path, 0o700);
-  for await (const entry of await opendir(path)) if (entry.isDirectory()) await makeWritable(join(path, entry.name));
+const slash = Buffer.from('/');
+
+/** What is gone by now is fine: `rm` goes on with the other folders after it has failed in one. */
+async function makeWritable(path: Buffer): Promise<void> {
+  try {
+    if (!(await lstat(path)).isDirectory()) return;
+    await chmod(path, 0o700);
+    for (const entry of await readdir(path, { withFileTypes: true, encoding: 'buffer' })) {
+      if (entry.isDirectory()) await makeWritable(Buffer.concat([path, slash, entry.name]));
+    }
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+  }
 }

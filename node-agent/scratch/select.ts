@@ -1,7 +1,7 @@
 import picomatch from 'picomatch';
 import { isSystemError } from '../../base/errors.ts';
 import { isNews, type Snapshot } from './snapshot.ts';
-import { look, type WalkEntry, walk } from './walk.ts';
+import { look, type WalkEntry, walk, walkFrom } from './walk.ts';
 
 /**
  * What the patterns of `archive` choose below a working directory: files, folders and links that are new or changed
@@ -15,7 +15,7 @@ export async function selectNews(
   const chosen = new Map<string, WalkEntry>();
   for (const pattern of patterns) {
     for (const entry of await matches(work, pattern.replace(/\/+$/, ''))) {
-      if (isNews(entry, before)) chosen.set(entry.path, entry);
+      if (entry.unread || isNews(entry, before)) chosen.set(entry.path, entry);
     }
   }
   return [...chosen.values()];
@@ -27,11 +27,11 @@ async function matches(work: string, pattern: string): Promise<readonly WalkEntr
   const start = from === '' || from === '.' ? undefined : await lookIfThere(work, from);
   if (from !== '' && from !== '.' && start === undefined) return [];
   // Only what lies below the part without wildcards is looked at: the rest of a view may be large.
-  const inside = start && start.kind !== 'folder' ? [] : await walk(work, start?.path ?? '');
-  const all = start ? [start, ...inside] : inside;
+  const all = start === undefined ? await walk(work) : start.kind === 'folder' ? await walkFrom(work, start) : [start];
   if (!isGlob) return all;
   const isMatch = picomatch([pattern, `${pattern}/**`], { dot: true });
-  return all.filter(({ path }) => isMatch(path));
+  // Nobody knows what a folder that may not be read would have had for us: it is named.
+  return all.filter(({ path, unread }) => unread || isMatch(path));
 }
 
 async function lookIfThere(work: string, path: string): Promise<WalkEntry | undefined> {

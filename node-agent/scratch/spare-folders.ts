@@ -53,8 +53,9 @@ export class SpareFolders {
 
   /** Folders as they were made: real ones, empty, of the mode that new ones have. */
   #isUntouched(home: string): boolean {
-    if (!lstatSync(home, { throwIfNoEntry: false })?.isDirectory()) return false;
     const { mode, uid } = lstatSync(this.#attempts);
+    // The mode comes first: a job may have forbidden us to list its home.
+    if (lstatSync(home, { throwIfNoEntry: false })?.mode !== mode) return false;
     const entries = readdirSync(home, { withFileTypes: true });
     const folders = entries.filter((entry) => !entry.isFile() || !fileNames.includes(entry.name));
     if (folders.length !== folderNames.length) return false;

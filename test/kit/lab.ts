@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { processesNaming } from './proc.ts';
-import { type Captured, capture, Running, tail } from './processes.ts';
+import { type Captured, capture, Running, tail, type User } from './processes.ts';
 import { program } from './program.ts';
 import { until } from './until.ts';
 
@@ -20,6 +20,8 @@ export interface LabOptions {
   /** Agents to start, by name. Default: one, "n1", with two cores. */
   readonly agents?: Readonly<Record<string, AgentOptions>>;
   readonly dataFolder?: string;
+  /** Who runs everything of the lab. Default: whoever runs the tests. */
+  readonly user?: User | undefined;
 }
 
 /** A head, agents and a home folder of their own, all real processes, reached through Unix sockets. */
@@ -29,7 +31,14 @@ export class Lab {
   readonly agents = new Map<string, Running>();
   readonly #agentOptions = new Map<string, AgentOptions>();
   readonly #others: Running[] = [];
+  readonly #user: User | undefined;
   #head: Running | undefined;
+
+  constructor(user?: User) {
+    this.#user = user;
+    mkdirSync(this.path('home'));
+    if (user) for (const folder of [this.folder, this.path('home')]) chownSync(folder, user.uid, user.gid);
+  }
 
   get head(): Running {
     if (this.#head === undefined) throw new Error('The head of this lab was not started');
@@ -59,7 +68,6 @@ export class Lab {
   }
 
   async startHead(...options: string[]): Promise<void> {
-    mkdirSync(this.path('home'), { recursive: true });
     if (!existsSync(this.path('head'))) this.must(await this.labrun('head', 'init', '--data', this.path('head')));
     this.#head = this.#start(
       ['head', 'start', '--data', this.path('head'), '--grpc', this.address, ...options],
@@ -90,7 +98,7 @@ export class Lab {
 
   /** Runs the CLI to its end, with this lab's head and home. */
   labrun(...args: string[]): Promise<Captured> {
-    return capture([process.execPath, program, ...args], { env: this.env, cwd: this.folder });
+    return capture([process.execPath, program, ...args], { env: this.env, cwd: this.folder, user: this.#user });
   }
 
   /** Runs the CLI, which must succeed, and reads the JSON it prints. */
@@ -106,14 +114,18 @@ export class Lab {
 
   /** Starts a command of the CLI that goes on; ended with the lab. */
   follow(...args: string[]): Running {
-    const running = new Running([process.execPath, program, ...args], { env: this.env, cwd: this.folder });
+    const running = new Running([process.execPath, program, ...args], {
+      env: this.env,
+      cwd: this.folder,
+      user: this.#user,
+    });
     this.#others.push(running);
     return running;
   }
 
   /** Starts any other program; ended with the lab. */
   run(argv: readonly string[], env: Readonly<Record<string, string>> = this.env): Running {
-    const running = new Running(argv, { env, cwd: this.folder, logFile: this.path('others.log') });
+    const running = new Running(argv, { env, cwd: this.folder, user: this.#user, logFile: this.path('others.log') });
     this.#others.push(running);
     return running;
   }
@@ -183,14 +195,14 @@ export class Lab {
   }
 
   #start(args: readonly string[], name: string): Running {
-    const options = { env: this.env, cwd: this.folder, logFile: this.path(`${name}.log`) };
+    const options = { env: this.env, cwd: this.folder, user: this.#user, logFile: this.path(`${name}.log`) };
     return new Running([process.execPath, program, ...args], options);
   }
 }
 
 /** A lab for one test, closed at its end; on failure its logs are shown. Call it inside the test. */
 export async function ownLab(options: LabOptions = {}): Promise<Lab> {
-  const lab = new Lab();
+  const lab = new Lab(options.user);
   onTestFinished(async ({ task }) => {
     if (task.result?.state === 'fail') process.stderr.write(`${lab.logs()}\n`);
     await lab.close();
@@ -203,7 +215,7 @@ export async function ownLab(options: LabOptions = {}): Promise<Lab> {
 export function sharedLab(options: LabOptions = {}): () => Lab {
   let lab: Lab | undefined;
   beforeAll(async () => {
-    lab = new Lab();
+    lab = new Lab(options.user);
     await open(lab, options).catch((error) => {
       process.stderr.write(`${lab?.logs()}\n`);
       throw error;

@@ -2,6 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
+/** A user of the system, by number. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** What a finished command left. */
 export interface Captured {
   readonly code: number | null;
@@ -11,6 +17,8 @@ export interface Captured {
 }
 
 export interface StartOptions {
+  /** Who runs it. Default: whoever runs the tests. */
+  readonly user?: User | undefined;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** A file that gets a copy of everything the process prints. */
@@ -33,6 +41,7 @@ export class Running {
     this.#child = spawn(command, args, {
       cwd: options.cwd,
       env: options.env ?? process.env,
+      ...options.user,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -114,7 +123,8 @@ export function capture(
 ): Promise<Captured> {
   const [command = '', ...args] = argv;
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: options.cwd, env: options.env ?? process.env, stdio: 'pipe' });
+    const { cwd, env = process.env, user } = options;
+    const child = spawn(command, args, { cwd, env, ...user, stdio: 'pipe' });
     const timeoutMs = options.timeoutMs ?? 60_000;
     const timer = setTimeout(() => {
       child.kill('SIGKILL');

@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it, type TestContext } from 'vitest';
+import type { User } from './processes.ts';
+import { program } from './program.ts';
 import { apptainerRunOptions, buildTinyImage } from './tiny-image.ts';
 
 /** Programs that are not labrun's and that some tests use for real. */
@@ -48,6 +50,11 @@ export function itWith(...names: readonly PartName[]) {
   };
 }
 
+/** Someone whom modes of files hold back: nobody where the tests run as root, else whoever runs them. */
+export function plainUser(): User | undefined {
+  return process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
+}
+
 const probes = {
   python3: () => output(['python3', '-c', 'print(6 * 7)'], '42'),
   cc: (folder: string) => compiled(folder, 'cc', 'probe.c', '#include <stdio.h>\nint main(void){puts("42");}\n'),
@@ -72,6 +79,8 @@ const probes = {
     return output(['/usr/bin/python3', '-c', 'import grpc, google.protobuf; print(42)'], '42');
   },
   rsync: () => output(['rsync', '--version'], 'rsync'),
+  // Where the repository lies in a folder that others may not enter, no other user can run the program.
+  'plain user': () => output([process.execPath, program, '--help'], 'labrun', {}, plainUser()),
   perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
 } as const;
 
@@ -87,9 +96,10 @@ function probe(name: PartName): RealPart {
 }
 
 /** The first line a program prints; throws when it fails or does not print what it must. */
-function output(argv: readonly string[], mustHold: string, env: Record<string, string> = {}): string {
+function output(argv: readonly string[], mustHold: string, env: Record<string, string> = {}, user?: User): string {
   const [command = '', ...args] = argv;
-  const result = spawnSync(command, args, { encoding: 'utf8', timeout: 30_000, env: { ...process.env, ...env } });
+  const options = { timeout: 30_000, env: { ...process.env, ...env }, ...user };
+  const result = spawnSync(command, args, { encoding: 'utf8', ...options });
   const said = `${result.stdout ?? ''}${result.stderr ?? ''}`.trim();
   if (result.error) throw new Error(result.error.message);
   if (result.status !== 0 || !said.includes(mustHold)) {
