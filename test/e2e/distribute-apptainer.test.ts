@@ -37,28 +37,6 @@ itWith('apptainer')(
 );
 
 itWith('apptainer')(
-  'sends an image to a node once for ten batches',
-  async () => {
-    const image = () => {
-      const blobs = join(lab().agentFolder('n1'), 'blobs');
-      const files = readdirSync(blobs, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => statSync(join(entry.parentPath, entry.name)))
-        .filter(({ size }) => size > 500_000);
-      return files.map(({ ino, birthtimeMs }) => `${ino} ${birthtimeMs}`);
-    };
-    let first: string[] | undefined;
-    for (let at = 0; at < 10; at++) {
-      await lab().ok('submit', imageBatch(lab(), `ten-${at}`, { only: String(at) }), '--wait');
-      first ??= image();
-      expect(first).toHaveLength(1);
-      expect(image()).toEqual(first);
-    }
-  },
-  60_000,
-);
-
-itWith('apptainer')(
   'leaves no process of a cancelled image, not the one that serves its file system either',
   async () => {
     const before = imageProcesses().length;
