@@ -1,20 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../../base/clock.ts';
+import { type Clock, systemClock } from '../../base/clock.ts';
 import { Engine } from '../../head/engine.ts';
 import { emptyCluster } from '../../head/scheduler/draft.ts';
 import type { Actor, LogRecord } from '../../head/scheduler/event.ts';
-import { aSubmit, theCluster } from '../kit/state.ts';
+import { leaseMs } from '../../head/scheduler/limits.ts';
+import { ManualClock } from '../kit/manual-clock.ts';
+import { aConnect, aSubmit, nodeNumber, theCluster } from '../kit/state.ts';
 
 const ada: Actor = { kind: 'user', name: 'ada' };
 
 /** An engine on a log that finishes a write only when told to. */
-function anEngine(over: { diskIsFull?: () => boolean } = {}) {
+function anEngine(over: { diskIsFull?: () => boolean; clock?: Clock } = {}) {
   const written: LogRecord[] = [];
   const fatal: unknown[] = [];
   const writes: { finish: () => void; fail: (error: Error) => void }[] = [];
   let manual = false;
   const engine = new Engine({
-    clock: systemClock,
+    clock: over.clock ?? systemClock,
     draft: emptyCluster(),
     diskIsFull: over.diskIsFull ?? (() => false),
     onFatal: (error) => fatal.push(error),
@@ -83,4 +85,48 @@ describe('the engine', () => {
     expect(written.filter((record) => record.event.kind === 'batch-submitted')).toHaveLength(50);
     expect(new Set(written.map((record) => record.atMs)).size).toBeLessThanOrEqual(2);
   });
+
+  it('wakes by itself when the next deadline has come, and for nothing else', async () => {
+    const clock = new ManualClock();
+    const { engine, written } = anEngine({ clock });
+    const kinds = () => written.map((record) => record.event.kind);
+    const node: Actor = { kind: 'node', name: 'ws1' };
+    await engine.submit(node, aConnect(1));
+    await engine.submit(ada, aSubmit(1));
+    await idle();
+    expect(clock.waits).toEqual([]);
+    await engine.submit(node, { kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    await idle();
+    expect(clock.waits).toEqual([leaseMs]);
+    clock.advance(leaseMs - 1);
+    await idle();
+    expect(kinds()).not.toContain('attempt-lapsed');
+    // Whatever else is asked in between moves no deadline and leaves one timer.
+    await engine.submit(ada, aSubmit(2));
+    await idle();
+    expect(clock.waits).toEqual([1]);
+    clock.advance(1);
+    await idle();
+    expect(kinds().filter((kind) => kind === 'attempt-lapsed')).toHaveLength(1);
+    expect(written.at(-1)?.atMs).toBe(clock.nowMs());
+    expect(clock.waits).toEqual([]);
+    await engine.close();
+  });
+
+  it('asks its clock for nothing any more once it is closed', async () => {
+    const clock = new ManualClock();
+    const { engine } = anEngine({ clock });
+    await engine.submit(ada, aConnect(1));
+    await engine.submit(ada, aSubmit(1));
+    await engine.submit(ada, { kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    await idle();
+    expect(clock.waits).toHaveLength(1);
+    await engine.close();
+    expect(clock.waits).toEqual([]);
+  });
 });
+
+/** The log of these tests answers at once, so a turn has ended when the loop has gone round. */
+function idle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
