@@ -25,6 +25,12 @@ export async function* chunksOf(
   }
 }
 
+/** Like `chunksOf`, of bytes at hand. */
+export function* chunksOfBytes(bytes: Buffer, offset: number): Generator<Chunk> {
+  for (let at = offset; at < bytes.length; at += chunkBytes)
+    yield { offset: at, data: bytes.subarray(at, at + chunkBytes) };
+}
+
 /** Like `chunksOf`, of an open file. */
 export async function* chunksIn(file: FileHandle, offset: number, endOffset: number): AsyncGenerator<Chunk> {
   for (let at = offset; at < endOffset; ) {

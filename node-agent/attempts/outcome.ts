@@ -10,6 +10,8 @@ export interface Remains {
   readonly timeLimitMs: number;
   /** Why what it left cannot be kept; empty when it can. */
   readonly archiveProblem: string;
+  /** The disk of its working folder had no room left at its end; then its log may say less than it should. */
+  readonly diskIsFull: boolean;
 }
 
 /** Names shown in a sentence, at most. */
@@ -64,9 +66,10 @@ function failed(reason: FailureReason, message: string, ranMs: number): Outcome 
   return { ...blank, state: 'failed', reason, message, ranMs };
 }
 
-function withLine(what: string, { lastLine, archiveProblem }: Remains): string {
+function withLine(what: string, { lastLine, archiveProblem, diskIsFull }: Remains): string {
   const said = lastLine === '' ? what : `${what}: ${lastLine}`;
-  return archiveProblem === '' ? said : `${said} (${archiveProblem})`;
+  const causes = [archiveProblem, diskIsFull ? 'the disk of the node was full' : ''].filter((cause) => cause !== '');
+  return causes.length === 0 ? said : `${said} (${causes.join('; ')})`;
 }
 
 function seconds(ms: number): string {

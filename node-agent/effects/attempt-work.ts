@@ -255,7 +255,7 @@ export class AttemptWork {
 /** The end of an attempt of which nothing can be kept, not even its log. Bugs are not outcomes. */
 function unkept(ending: Ending, error: unknown): Finish {
   if (error instanceof AssertionError) throw error;
-  const remains = { missing: [], lastLine: '', timeLimitMs: 0, archiveProblem: messageOf(error) };
+  const remains = { missing: [], lastLine: '', timeLimitMs: 0, archiveProblem: messageOf(error), diskIsFull: false };
   const manifest = new Uint8Array(0);
   return { outcome: outcomeOf(ending, remains), manifestHash: hashBytes(manifest), inline: { manifest, files: [] } };
 }

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, isSystemError, messageOf, RefusedError } from '../../base/errors.ts';
 import { type ContentHash, hashBytes, hashFile } from '../../base/transfer/hash.ts';
@@ -63,17 +63,25 @@ async function bringHome(
     lastLine: wantsLine ? await lastLineOf(join(home, 'log')) : '',
     timeLimitMs: job.timeLimitMs,
     archiveProblem,
+    diskIsFull: job.started && (await isFull(home)),
   });
   const inline = await inlineOf(files, manifest);
   if (!inline) {
-    // On disk, so that a restarted agent can send it again.
-    const source = join(home, 'manifest');
-    await writeFile(source, manifest, { mode: 0o600 });
     const toSend = files.flatMap((file) => (file.hash === undefined ? [] : [{ ...sendable(file), hash: file.hash }]));
     await job.sender.send(toSend, signal);
-    await job.sender.sendOne({ path: 'manifest', source, sizeBytes: manifest.length, hash: manifestHash }, signal);
+    // From memory: a job that has filled the disk must not keep its own archive from leaving it.
+    const facts = { source: manifest, sizeBytes: manifest.length, hash: manifestHash };
+    await job.sender.sendOne({ path: 'manifest', ...facts }, signal);
   }
   return { outcome, manifestHash, inline };
+}
+
+/** Less free space than this is none: what a program or its log wanted to write is likely lost. */
+const fullBelowBytes = 2 ** 20;
+
+async function isFull(home: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(home);
+  return bavail * bsize < fullBelowBytes;
 }
 
 /** The log as a file of the archive. */

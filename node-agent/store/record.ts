@@ -5,7 +5,8 @@ import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
 import { type AttemptId, asClusterId, asNodeId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Attempt } from '../attempts/attempt.ts';
 import { readAttempt, writeAttempt } from './attempt-text.ts';
-import { GroupWriter } from './group-writer.ts';
+import { type Change, GroupWriter } from './group-writer.ts';
+import { openReserve, type Reserve } from './reserve.ts';
 
 /** What the agent must still know after it was killed. One writer; opening it a second time is refused. */
 export interface AgentRecord {
@@ -39,14 +40,26 @@ const attemptPrefix = 'attempt!';
 const orderDigits = 14;
 
 /**
- * Opens the record, making it (and the node id) at the first start. Rejects with `Fault` "locked" while another agent
+ * Opens the record, making it (and the node id) at the first start. It keeps a reserve on its disk, `<folder>.reserve`, so
+ * that a job that fills the disk neither ends the agent nor keeps it from starting again. Rejects with `Fault` "locked" while another agent
  * has it open.
  */
 export async function openRecord(folder: string, newNodeId: () => NodeId, clock: Clock): Promise<AgentRecord> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const database = new Level<string, string>(folder);
-  await open(database, folder);
-  const writer = new GroupWriter((changes, sync) => database.batch([...changes], { sync }), clock);
+  const reserve = await openReserve(`${folder}.reserve`);
+  await withRoom(reserve, () => open(database, folder));
+  const write = async (changes: readonly Change[], sync: boolean) => {
+    const batch = () => database.batch([...changes], { sync });
+    await withRoom(reserve, batch, async () => {
+      // LevelDB does not trust its log any more after a write that failed; opening it anew begins another.
+      await database.close();
+      await open(database, folder);
+      await batch();
+    });
+    if (changes.some(({ type }) => type === 'del')) await reserve.refill();
+  };
+  const writer = new GroupWriter(write, clock);
   const keys = new Map<AttemptId, string>();
   const attempts: Attempt[] = [];
   let order = 0;
@@ -99,6 +112,22 @@ export async function openRecord(folder: string, newNodeId: () => NodeId, clock:
       await database.close();
     },
   };
+}
+
+/** Does what a full disk may forbid; then the reserve makes room for one more try. */
+async function withRoom(reserve: Reserve, act: () => Promise<void>, again = act): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!isFull(error) || !(await reserve.release())) throw error;
+    await again();
+  }
+}
+
+/** LevelDB hands the system's complaint on as text, and its wrappers put it into causes. */
+function isFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return /no space left|quota exceeded/i.test(error.message) || isFull(error.cause);
 }
 
 async function open(database: Level<string, string>, folder: string): Promise<void> {

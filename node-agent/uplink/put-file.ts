@@ -1,5 +1,5 @@
 import { Fault, RefusedError, refused } from '../../base/errors.ts';
-import { chunksOf } from '../../base/transfer/chunk.ts';
+import { chunksOf, chunksOfBytes } from '../../base/transfer/chunk.ts';
 import type { ArchiveAck } from '../../proto/gen/labrun/v1/archive.ts';
 import type { PutStream, PutTarget } from './put-stream.ts';
 
@@ -8,8 +8,8 @@ export interface FileToPut {
   readonly target: PutTarget;
   /** On the wire: `archive/…`, `log`, `manifest`; empty for a build's log. */
   readonly path: string;
-  /** Where its bytes are. */
-  readonly source: string;
+  /** Where its bytes are, or they themselves. */
+  readonly source: string | Buffer;
   readonly sizeBytes: number;
   readonly hash: string;
 }
@@ -89,7 +89,9 @@ function listenForEnd(stream: PutStream, file: FileToPut, offset: number, signal
 async function sendFrom(stream: PutStream, file: FileToPut, offset: number, answer: EndOfFile): Promise<void> {
   let at = offset;
   if (at === file.sizeBytes) await stream.write(chunkOf(file, at, Buffer.alloc(0), true));
-  for await (const chunk of chunksOf(file.source, offset, file.sizeBytes)) {
+  const { source } = file;
+  const chunks = typeof source === 'string' ? chunksOf(source, offset, file.sizeBytes) : chunksOfBytes(source, offset);
+  for await (const chunk of chunks) {
     if (answer.over()) return;
     const next = at + chunk.data.length;
     await stream.write(chunkOf(file, at, chunk.data, next === file.sizeBytes));

@@ -12,7 +12,8 @@ import type { PutStream } from './put-stream.ts';
 export interface FileToSend {
   /** On the wire: `archive/…`, `log` or `manifest`. */
   readonly path: string;
-  readonly source: string;
+  /** Where its bytes are, or they themselves. */
+  readonly source: string | Buffer;
   readonly sizeBytes: number;
   readonly hash: string;
 }

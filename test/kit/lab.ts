@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { processesNaming } from './proc.ts';
 import { type Captured, capture, Running, tail, type User } from './processes.ts';
 import { program } from './program.ts';
+import { mountSmallDisk, unmountSmallDisk } from './small-disk.ts';
 import { until } from './until.ts';
 
 /** What an agent of a test is given; everything has a default fit for a small machine. */
@@ -20,6 +21,8 @@ export interface LabOptions {
   /** Agents to start, by name. Default: one, "n1", with two cores. */
   readonly agents?: Readonly<Record<string, AgentOptions>>;
   readonly dataFolder?: string;
+  /** Whether to start the head and the agents. Default: yes. */
+  readonly start?: boolean;
   /** Who runs everything of the lab. Default: whoever runs the tests. */
   readonly user?: User | undefined;
 }
@@ -32,6 +35,7 @@ export class Lab {
   readonly #agentOptions = new Map<string, AgentOptions>();
   readonly #others: Running[] = [];
   readonly #user: User | undefined;
+  readonly #disks: string[] = [];
   #head: Running | undefined;
 
   constructor(user?: User) {
@@ -68,12 +72,19 @@ export class Lab {
   }
 
   async startHead(...options: string[]): Promise<void> {
-    if (!existsSync(this.path('head'))) this.must(await this.labrun('head', 'init', '--data', this.path('head')));
+    if (!existsSync(this.path('head', 'head.yaml')))
+      this.must(await this.labrun('head', 'init', '--data', this.path('head')));
     this.#head = this.#start(
       ['head', 'start', '--data', this.path('head'), '--grpc', this.address, ...options],
       'head',
     );
     await this.#head.line(/listening on/);
+  }
+
+  /** Gives an agent's data, or the head's, a small disk of its own. Call it before that is started. */
+  smallDisk(folder: string, sizeBytes: number): void {
+    mountSmallDisk(folder, sizeBytes);
+    this.#disks.push(folder);
   }
 
   /** Starts an agent, or starts it again with what it had; resolves when it is connected. */
@@ -191,6 +202,7 @@ export class Lab {
       }
     }
     await until('the processes of the lab end', () => processesNaming(this.folder).length === 0);
+    for (const disk of this.#disks) unmountSmallDisk(disk);
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -234,6 +246,7 @@ export function sharedLab(options: LabOptions = {}): () => Lab {
 }
 
 async function open(lab: Lab, options: LabOptions): Promise<void> {
+  if (options.start === false) return;
   await lab.startHead();
   const agents = Object.entries(options.agents ?? { n1: {} });
   await Promise.all(agents.map(([name, settings]) => lab.startAgent(name, settings)));

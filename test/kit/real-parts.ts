@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { it, type TestContext } from 'vitest';
 import type { User } from './processes.ts';
 import { program } from './program.ts';
+import { trySmallDisk } from './small-disk.ts';
 import { apptainerRunOptions, buildTinyImage } from './tiny-image.ts';
 
 /** Programs that are not labrun's and that some tests use for real. */
@@ -81,6 +82,7 @@ const probes = {
   rsync: () => output(['rsync', '--version'], 'rsync'),
   // Where the repository lies in a folder that others may not enter, no other user can run the program.
   'plain user': () => output([process.execPath, program, '--help'], 'labrun', {}, plainUser()),
+  'small disk': () => trySmallDisk(),
   perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
 } as const;
 

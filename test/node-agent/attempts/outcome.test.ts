@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { outcomeOf } from '../../../node-agent/attempts/outcome.ts';
 
-const clean = { missing: [], lastLine: '', timeLimitMs: 1_500, archiveProblem: '' };
+const clean = { missing: [], lastLine: '', timeLimitMs: 1_500, archiveProblem: '', diskIsFull: false };
 
 describe('outcomes', () => {
   it('tells a failed exit with the last line of the log', () => {
@@ -32,6 +32,17 @@ describe('outcomes', () => {
     });
     const outcome = outcomeOf({ kind: 'exited', exitCode: 0, ranMs: 1 }, { ...clean, archiveProblem: 'unreadable' });
     expect(outcome).toMatchObject({ state: 'failed', reason: 'archive-failed', message: 'unreadable' });
+  });
+
+  it('says that the disk was full, which may be why it failed and why its log says less than it should', () => {
+    const full = { ...clean, diskIsFull: true };
+    expect(outcomeOf({ kind: 'exited', exitCode: 7, ranMs: 1 }, full).message).toBe(
+      'exit code 7 (the disk of the node was full)',
+    );
+    expect(outcomeOf({ kind: 'exited', exitCode: 0, ranMs: 1 }, full)).toMatchObject({
+      state: 'succeeded',
+      message: '',
+    });
   });
 
   it('does not call a cancelled job failed', () => {

@@ -1,19 +1,25 @@
+import { appendFileSync, rmSync, statfsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
 import { asNodeId, type NodeId, ulid } from '../../../base/ids.ts';
 import { hashBytes } from '../../../base/transfer/hash.ts';
-import type { Phase } from '../../../node-agent/attempts/attempt.ts';
+import type { Attempt, Phase } from '../../../node-agent/attempts/attempt.ts';
 import { openRecord } from '../../../node-agent/store/record.ts';
 import { aFence, anAttempt } from '../../kit/attempts.ts';
+import { itWith } from '../../kit/real-parts.ts';
+import { scratchFolder } from '../../kit/scratch-folder.ts';
+import { mountSmallDisk, unmountSmallDisk } from '../../kit/small-disk.ts';
 
+let top: string;
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'labrun-record-'));
+  top = await mkdtemp(join(tmpdir(), 'labrun-record-'));
+  folder = join(top, 'record');
 });
-afterEach(() => rm(folder, { recursive: true }));
+afterEach(() => rm(top, { recursive: true }));
 
 function nodeId(seed: number): NodeId {
   const id = asNodeId(ulid(seed, Buffer.alloc(10, seed)));
@@ -79,4 +85,44 @@ describe("the agent's record", () => {
     await expect(openRecord(folder, () => nodeId(8), systemClock)).rejects.toThrow('another agent is running on it');
     await record.close();
   });
+
+  itWith('small disk')('can be written, and opened again, on a disk that a job has filled', async () => {
+    const disk = scratchFolder();
+    mountSmallDisk(disk, 24 * 2 ** 20);
+    onTestFinished(() => unmountSmallDisk(disk));
+    const place = join(disk, 'record');
+    let record = await openRecord(place, () => nodeId(7), systemClock);
+    const fill = () => {
+      const { bavail, bsize } = statfsSync(disk);
+      appendFileSync(join(disk, 'ballast'), Buffer.alloc(bavail * bsize));
+    };
+    fill();
+    const ended = (index: number): Attempt => ({ ...anAttempt(index), phase: { ...bigEnd, endedAtMs: index } });
+    for (const index of [0, 1, 2]) {
+      record.save(ended(index));
+      await record.durable();
+    }
+    await record.close();
+    record = await openRecord(place, () => nodeId(8), systemClock);
+    expect(record.attempts).toEqual([0, 1, 2].map(ended));
+    expect(record.nodeId).toBe(nodeId(7));
+    // What the jobs left is gone, and so are they: the reserve is filled for the next time.
+    rmSync(join(disk, 'ballast'));
+    for (const index of [0, 1, 2]) record.remove(ended(index).id);
+    await record.durable();
+    await record.close();
+    fill();
+    record = await openRecord(place, () => nodeId(8), systemClock);
+    record.save(ended(3));
+    await record.durable();
+    await record.close();
+  });
 });
+
+const bigEnd = {
+  kind: 'ended' as const,
+  startedAtMs: 1,
+  outcome: { state: 'succeeded' as const, reason: '' as const, message: '', exitCode: 0, signal: undefined, ranMs: 1 },
+  manifestHash: hashBytes('m'),
+  inline: { manifest: new Uint8Array(0), files: [{ path: 'log', data: new Uint8Array(300_000).fill(7) }] },
+};
