@@ -68,7 +68,9 @@ describe('an agent that is stopped', () => {
   it('starts nothing again after the machine went down: what was not over is lost', async () => {
     await world.startAgent(1);
     const witness = world.at('witness');
-    const assign = world.aBatch(`echo started >> ${witness}; until [ -e ${world.at('go')} ]; do sleep 0.05; done`);
+    const assign = world.aBatch(
+      `echo started >> ${witness}; until [ -e ${world.at('go')} ]; do sleep 0.05; done; touch ${world.at('gone')}`,
+    );
     await world.head.until(() => world.head.connected);
     world.head.say(assign({ index: 0 }), assign({ index: 1 }));
     await world.head.untilPhase(RUNNING, 0);
@@ -77,6 +79,7 @@ describe('an agent that is stopped', () => {
     await world.startAgent(1, 'another boot');
     for (const index of [0, 1]) await world.head.untilPhase(LOST, index);
     await writeFile(world.at('go'), '');
+    await until('the job has gone', () => existsSync(world.at('gone')));
     expect(readFileSync(witness, 'utf8')).toBe('started\n');
   });
 
