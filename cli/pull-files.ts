@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, lstat, mkdir, open, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, type FileHandle, lstat, mkdir, open, readlink, rename, rm, symlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
 import { nameProblem, relativePathProblem } from '../base/names.ts';
 import { hashFile, type RunningHash, startHash } from '../base/transfer/hash.ts';
-import { type ArchivedFile, ArchivedFileKind } from '../proto/gen/labrun/v1/archive.ts';
+import { type ArchivedFile, ArchivedFileKind, type FileWanted } from '../proto/gen/labrun/v1/archive.ts';
 import type { Head } from './connect.ts';
 import type { Progress } from './progress.ts';
 import { readFiles } from './read-files.ts';
@@ -52,30 +52,42 @@ export async function planPull(root: string, files: readonly ArchivedFile[]): Pr
   return { root, wanted, folders, links, unchanged, bytes };
 }
 
-/** Fetches what is missing; folders get their modes and links their targets last, so that nothing is written through them. */
+/**
+ * Fetches what is missing; folders get their modes and links their targets last, so that nothing is written through
+ * them. A part that turns out to be of something else is dropped, and its file fetched once more from the beginning.
+ */
 export async function fetchFiles(head: Head, batchId: string, plan: PullPlan, progress: Progress): Promise<void> {
   await mkdir(plan.root, { recursive: true });
   for (const { path } of plan.folders) await makeFolder(plan.root, path);
   let done = 0;
-  const requests = plan.wanted.map(({ file, have }) => ({ job: file.job, path: file.path, offset: BigInt(have) }));
-  let current: Arriving | undefined;
-  try {
-    for await (const chunk of requests.length === 0 ? [] : readFiles(head, batchId, requests)) {
-      const wanted = plan.wanted[chunk.file];
-      if (!wanted) throw new Fault('protocol', 'Cannot pull: the head sent a file that was not asked for');
-      current ??= await Arriving.begin(plan.root, wanted);
-      await current.take(chunk.data, Number(chunk.offset));
-      done += chunk.data.length;
-      progress.update(done, plan.bytes, wanted.file.job);
-      if (!chunk.last) continue;
-      await current.finish();
-      current = undefined;
+  const fetch = async (files: readonly Wanted[]): Promise<Wanted[]> => {
+    const stale: Wanted[] = [];
+    let current: Arriving | undefined;
+    try {
+      for await (const chunk of files.length === 0 ? [] : readFiles(head, batchId, files.map(requestFor))) {
+        const wanted = files[chunk.file];
+        if (!wanted) throw new Fault('protocol', 'Cannot pull: the head sent a file that was not asked for');
+        current ??= await Arriving.begin(plan.root, wanted);
+        await current.take(chunk.data, Number(chunk.offset));
+        done += chunk.data.length;
+        progress.update(done, Math.max(done, plan.bytes), wanted.file.job);
+        if (!chunk.last) continue;
+        const arrived = current;
+        current = undefined;
+        if ((await arrived.finish()) === 'stale') stale.push({ ...wanted, have: 0 });
+      }
+    } finally {
+      await current?.pause();
     }
-  } finally {
-    await current?.pause();
-  }
+    return stale;
+  };
+  await fetch(await fetch(plan.wanted));
   for (const placed of plan.links) await makeLink(plan.root, placed);
   for (const { path, file } of plan.folders.toReversed()) await chmod(path, file.mode | 0o700);
+}
+
+function requestFor({ file, have }: Wanted): FileWanted {
+  return { job: file.job, path: file.path, offset: BigInt(have) };
 }
 
 /** One file on its way in. Its part stays when the pull is interrupted. */
@@ -117,16 +129,19 @@ class Arriving {
     this.#offset += data.length;
   }
 
-  /** Checks the whole and gives the file its name. */
-  async finish(): Promise<void> {
-    const { path, file } = this.#wanted;
+  /** Checks the whole and gives the file its name; `stale` when what an earlier pull left was of something else. */
+  async finish(): Promise<'done' | 'stale'> {
+    const { path, file, have } = this.#wanted;
     await this.#file.close();
     if (file.hash !== '' && this.#hash.digest() !== file.hash) {
       await rm(path + partSuffix, { force: true });
+      if (have > 0) return 'stale';
       throw new Fault('damaged', `Cannot pull "${path}": what arrived is not what was archived; pull again`);
     }
     await chmod(path + partSuffix, (file.mode & 0o777) | 0o600);
+    if (file.hash === '') await utimes(path + partSuffix, new Date(), new Date(Number(file.modifiedAtMs)));
     await rename(path + partSuffix, path);
+    return 'done';
   }
 
   async pause(): Promise<void> {
@@ -154,10 +169,12 @@ function placeOf(root: string, file: ArchivedFile): string {
   return join(root, file.job, file.path);
 }
 
+/** By its hash; a file that has none by its size and the time of its last change, which a pull gives it. */
 async function isHere({ file, path }: Placed): Promise<boolean> {
   try {
     const found = await lstat(path);
-    if (!found.isFile() || found.size !== Number(file.size) || file.hash === '') return false;
+    if (!found.isFile() || found.size !== Number(file.size)) return false;
+    if (file.hash === '') return file.modifiedAtMs > 0n && Math.round(found.mtimeMs) === Number(file.modifiedAtMs);
     return (await hashFile(path)) === file.hash;
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
@@ -165,7 +182,9 @@ async function isHere({ file, path }: Placed): Promise<boolean> {
   }
 }
 
+/** Nothing for a file without a hash: whether its part is of what is there now, nobody could say afterwards. */
 async function partSize({ file, path }: Placed): Promise<number> {
+  if (file.hash === '') return 0;
   try {
     const part = await lstat(path + partSuffix);
     return part.isFile() && part.size <= Number(file.size) ? part.size : 0;

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { delay, systemClock } from '../base/clock.ts';
 import { RefusedError, refused } from '../base/errors.ts';
@@ -7,7 +7,7 @@ import { readBatchName } from '../config/batch-name.ts';
 import { formatBytes } from '../config/units.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { callerName, chooseSelector, type Head, type HeadOptions, withHead } from './connect.ts';
-import { exitCodeOf, exitCodes } from './exit.ts';
+import { exitCodeOf, exitCodes, usageError } from './exit.ts';
 import { findJobFile } from './job-file.ts';
 import { writeJobsTable } from './jobs-csv.ts';
 import { counted, type Printer } from './print.ts';
@@ -41,6 +41,7 @@ export async function pull([what]: readonly string[], options: PullOptions, prin
       try {
         return await pullOnce(head, selector, options, print);
       } catch (error) {
+        if (exitCodeOf(error) === exitCodes.notFound && isFolder(what)) throw folderError(what);
         if (exitCodeOf(error) !== exitCodes.unreachable || tries >= triesMax) throw error;
         await delay(systemClock, pauseMs * tries);
       }
@@ -87,12 +88,27 @@ async function pullOnce(head: Head, selector: Selector, options: PullOptions, pr
   return exitCodes.done;
 }
 
-/** A file that is there names its batch; anything else is a selector. */
+/** A file that is there names its batch; anything else is a selector, also a folder: an earlier pull left one. */
 async function choicesFor(what: string | undefined, options: PullOptions): Promise<readonly [Selector, ...Selector[]]> {
-  if (what !== undefined && !existsSync(what)) return readSelector(what, options);
+  if (isFolder(what) && !selectorLike.test(what)) throw folderError(what);
+  if (what !== undefined && (isFolder(what) || !statSync(what, { throwIfNoEntry: false })))
+    return readSelector(what, options);
   const [narrow] = readSelector('', options);
   const { namespace, name } = await readBatchName(findJobFile(what), callerName());
   return [{ ...narrow, namespace, batch: name }];
+}
+
+/** What can be a selector at all, and no path such as `.`, `../heat` or `/tmp/heat`. */
+const selectorLike = /^[^./]/;
+
+function isFolder(what: string | undefined): what is string {
+  return what !== undefined && statSync(what, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+function folderError(what: string): RefusedError {
+  return usageError(
+    `Cannot pull "${what}": it is a folder, and there is no batch of that name; name a batch, or a job file such as "${join(what, 'labrun.yaml')}"`,
+  );
 }
 
 /** Directories that labrun did not write have no batch, but can be pulled: the only reading is left as it is. */

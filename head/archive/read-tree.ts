@@ -16,6 +16,8 @@ export interface TreeEntry {
   /** Empty where none is known. */
   readonly hash: string;
   readonly linkTarget: string;
+  /** When a file's content was last changed. */
+  readonly modifiedAtMs: number;
 }
 
 /** Deepest folder that is looked into. */
@@ -83,13 +85,15 @@ async function* walk(folder: string, below: string, depth: number): AsyncGenerat
       throw error;
     });
     if (!facts) continue;
-    const entry = { path, sizeBytes: 0, mode: facts.mode & 0o7777, hash: '', linkTarget: '' };
+    const entry = { path, sizeBytes: 0, mode: facts.mode & 0o7777, hash: '', linkTarget: '', modifiedAtMs: 0 };
     if (facts.isDirectory()) {
       yield { ...entry, kind: 'folder' };
       yield* walk(folder, path, depth + 1);
     } else if (facts.isSymbolicLink()) {
       yield { ...entry, kind: 'link', linkTarget: await readlink(join(folder, path)) };
-    } else if (facts.isFile()) yield { ...entry, kind: 'file', sizeBytes: facts.size };
+    } else if (facts.isFile()) {
+      yield { ...entry, kind: 'file', sizeBytes: facts.size, modifiedAtMs: Math.max(0, Math.round(facts.mtimeMs)) };
+    }
   }
 }
 

@@ -94,12 +94,21 @@ async function* pagesOf(
 ): AsyncGenerator<FilesPage> {
   let files: ArchivedFile[] = [];
   for await (const entry of treeEntries(folder)) {
-    const { path, mode, hash, linkTarget, sizeBytes } = entry;
+    const { path, mode, hash, linkTarget, sizeBytes, modifiedAtMs } = entry;
     if (!wanted([head.batch, job, path].filter((part) => part !== '').join('/'))) continue;
     const kind = { file: ArchivedFileKind.FILE, folder: ArchivedFileKind.FOLDER, link: ArchivedFileKind.LINK }[
       entry.kind
     ];
-    files.push({ job, path, kind, size: BigInt(sizeBytes), mode, hash, linkTarget });
+    files.push({
+      job,
+      path,
+      kind,
+      size: BigInt(sizeBytes),
+      mode,
+      hash,
+      linkTarget,
+      modifiedAtMs: BigInt(modifiedAtMs),
+    });
     if (files.length < pageMax) continue;
     yield { ...head, files };
     files = [];
