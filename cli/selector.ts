@@ -1,3 +1,4 @@
+import { jobStates } from '../config/job-states.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { usageError } from './exit.ts';
 
@@ -37,26 +38,9 @@ export function readWhere(text: string): { axis: string; value: string } {
   return { axis: text.slice(0, at), value: text.slice(at + 1) };
 }
 
-/** The states that people see, as `--state` takes them. */
-export const jobStates: readonly string[] = [
-  'queued',
-  'held',
-  'assigned',
-  'staging',
-  'building',
-  'running',
-  'paused',
-  'archiving',
-  'cancelling',
-  'lapsed',
-  'succeeded',
-  'failed',
-  'cancelled',
-];
-
 function readNarrowing(options: SelectorOptions): Pick<Selector, 'states' | 'reasons' | 'where'> {
   const states = (options.state ?? []).flatMap(listed);
-  const unknown = states.find((state) => !jobStates.includes(state));
+  const unknown = states.find((state) => !jobStates.some((one) => one === state));
   if (unknown !== undefined) {
     throw usageError(`Cannot read --state "${unknown}": a job's state is one of ${jobStates.join(', ')}`);
   }

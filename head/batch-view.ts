@@ -1,5 +1,6 @@
 import type { BatchId } from '../base/ids.ts';
-import { attemptState, type JobState, jobStates } from './job-view.ts';
+import { jobStates } from '../config/job-states.ts';
+import { attemptState, type JobState } from './job-view.ts';
 import type { Attempt } from './scheduler/attempt.ts';
 import type { EndState } from './scheduler/event.ts';
 import { type Batch, type ClusterState, failureReasons, rowStates } from './scheduler/state.ts';

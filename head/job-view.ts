@@ -7,23 +7,6 @@ import type { SpecPlace } from './specs.ts';
 /** What people see a job do. */
 export type JobState = Exclude<(typeof rowStates)[number], 'live'> | Attempt['phase']['kind'] | 'cancelling' | 'lapsed';
 
-/** Every state a job can be seen in, in the order of its life. */
-export const jobStates: readonly JobState[] = [
-  'queued',
-  'held',
-  'assigned',
-  'staging',
-  'building',
-  'running',
-  'paused',
-  'archiving',
-  'cancelling',
-  'lapsed',
-  'succeeded',
-  'failed',
-  'cancelled',
-];
-
 /** A job as people see it, but for its name and parameters, which only its spec knows. */
 export interface JobFacts extends SpecPlace {
   readonly index: number;
