@@ -51,7 +51,11 @@ export async function results(
         })),
       });
     } else if (options.csv) {
-      for (const row of [heads, ...rows]) print.line(csvLine(row).trimEnd());
+      // In a pipe values stay as they were written, byte for byte; only a terminal is spared their control characters.
+      for (const row of [heads, ...rows]) {
+        if (print.width === undefined) await print.bytes(Buffer.from(csvLine(row)));
+        else print.line(csvLine(row).slice(0, -1));
+      }
     } else {
       print.line(
         tableText(
