@@ -33,7 +33,8 @@ export function makeProgram(finish: Finish): Command {
 
 const selectorHelp = `
 SEL is [namespace/]batch[/job-or-glob]; a missing namespace is yours, and the beginning of a batch's name is enough.
-Exit status: 0 done, 1 the work failed, 2 bad usage or file, 3 not found, 4 no connection or not allowed.`;
+Exit status: 0 done, 1 the work failed, 2 bad usage or file, 3 not found, 4 no connection or not allowed,
+130 ended by Ctrl-C.`;
 
 function addBatches(program: Command, finish: Finish): void {
   for (const [name, description] of [
