@@ -1,4 +1,8 @@
 import { resolve } from 'node:path';
+import { formatToken } from '../base/pki/token.ts';
+import { exitCodes } from './exit.ts';
+import type { Printer } from './print.ts';
+import { givenToken } from './token-text.ts';
 
 /** Runs the agent in this process until it is told to stop. */
 export async function startAgent(
@@ -21,4 +25,30 @@ export async function startAgent(
     dedicated: options.dedicated ?? false,
     logLevel: options.logLevel,
   });
+}
+
+/** Gets this machine a certificate for a token; the agent then knows its head. */
+export async function joinAgent(
+  [head = '']: readonly string[],
+  options: {
+    readonly data: string;
+    readonly token?: string;
+    readonly name?: string;
+    readonly owner?: string;
+    readonly json?: boolean;
+  },
+  print: Printer,
+): Promise<number> {
+  const token = formatToken(await givenToken(options.token));
+  const { joinAgent: joinCluster } = await import('../node-agent/main.ts');
+  const dataFolder = resolve(options.data);
+  const { name, owner = '' } = options;
+  const { clusterId, nodeName, expiresAtMs } = await joinCluster({ dataFolder, head, token, name, owner });
+  if (options.json) {
+    print.json({ node: nodeName, cluster: clusterId, head, expiresAt: new Date(expiresAtMs).toISOString() });
+  } else {
+    print.line(`"${nodeName}" has joined ${head}`);
+    print.note(`Next: labrun agent start --data ${options.data}`);
+  }
+  return exitCodes.done;
 }

@@ -1,11 +1,6 @@
 import { Command, Option } from 'commander';
-import type { Printer } from './print.ts';
-
-/** Ends a command: called with the exit status. */
-export type Finish = (code: number) => void;
-
-/** What a command does, given its arguments, its options (the program's own, too) and a printer; answers the exit status. */
-type Action<Options> = (args: readonly string[], options: Options, print: Printer) => Promise<number>;
+import { addAccess } from './access-commands.ts';
+import { act, type Finish } from './act.ts';
 
 /**
  * Every command of the program. Only names and options are here: what a command does is loaded when it is called, so
@@ -24,6 +19,7 @@ export function makeProgram(finish: Finish): Command {
   addChanges(program, finish);
   addLocal(program, finish);
   addServices(program, finish);
+  addAccess(program, finish);
   program
     .command('completion <SHELL>')
     .description('print the completion script for bash, zsh or fish')
@@ -158,6 +154,18 @@ function addServices(program: Command, finish: Finish): void {
   const agent = program.command('agent').description('the service on a workstation');
   serving(agent.command('start').description('serve this machine to a head'), finish);
   serving(program.command('client', { hidden: true }), finish);
+  agent
+    .command('join <HEAD>')
+    .description('get this machine a certificate for a token, and remember the head')
+    .requiredOption('--data <folder>', "the agent's own folder")
+    .option(
+      '--token <token>',
+      'from "labrun token create --node"; "-" reads it from standard input (also: LABRUN_TOKEN)',
+    )
+    .option('--name <name>', "the node's name (default: the machine's)")
+    .option('--owner <user>', 'who sits at this machine')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./agent.ts')).joinAgent));
 }
 
 function serving(command: Command, finish: Finish): void {
@@ -193,19 +201,4 @@ function many(flags: string, description: string): Option {
     ...(before ?? []),
     value,
   ]);
-}
-
-/** Turns commander's way of calling into ours. The action is loaded now, and the exit status is what it answers. */
-function act<Options extends object>(
-  finish: Finish,
-  load: () => Promise<Action<Options>>,
-): (...given: unknown[]) => Promise<void> {
-  return async (...given) => {
-    const command = given.at(-1);
-    if (!(command instanceof Command)) throw new TypeError('commander calls actions with their command');
-    const options = command.optsWithGlobals<Options & { color: boolean }>();
-    const { makePrinter } = await import('./print.ts');
-    const action = await load();
-    finish(await action(command.args, options, makePrinter({ color: options.color })));
-  };
 }

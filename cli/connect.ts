@@ -1,10 +1,14 @@
 import { homedir, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { Metadata } from '@grpc/grpc-js';
-import { type Address, readAddress } from '../base/channel/address.ts';
+import { formatAddress, readAddress } from '../base/channel/address.ts';
 import { callerMetadata } from '../base/channel/caller.ts';
 import { call, openClient } from '../base/channel/client.ts';
-import { Fault, RefusedError } from '../base/errors.ts';
-import { readCliSettings } from '../config/cli.ts';
+import type { Endpoint } from '../base/channel/credentials.ts';
+import { Fault, messageOf, RefusedError } from '../base/errors.ts';
+import { type Credentials, certificateOf, clientCredentials } from '../base/pki/credential-file.ts';
+import { defaultHead, readCliSettings } from '../config/cli.ts';
+import { AccessClient } from '../proto/gen/labrun/v1/access.ts';
 import { ArchiveClient } from '../proto/gen/labrun/v1/archive.ts';
 import { BatchesClient } from '../proto/gen/labrun/v1/batches.ts';
 import { BlobsClient } from '../proto/gen/labrun/v1/blobs.ts';
@@ -12,12 +16,15 @@ import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { EventsClient } from '../proto/gen/labrun/v1/events.ts';
 import { NodesClient } from '../proto/gen/labrun/v1/nodes.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
+import { readLogin } from './login-folder.ts';
+import { renewLogin } from './renew-login.ts';
 
 /** The head, as commands use it. Transfers have a connection of their own. */
 export interface Head {
   readonly address: string;
   readonly user: string;
   readonly metadata: Metadata;
+  readonly access: AccessClient;
   readonly batches: BatchesClient;
   readonly events: EventsClient;
   readonly nodes: NodesClient;
@@ -25,28 +32,42 @@ export interface Head {
   readonly blobs: BlobsClient;
 }
 
-/** Where the head is: `--head`, else what the settings say. */
+/** Where the head is: `--data` or `--head`, else what the settings say, else where one has logged in. */
 export interface HeadOptions {
   readonly head?: string | undefined;
+  /** A head's data folder on this machine: its own socket is used. */
+  readonly data?: string | undefined;
 }
 
 /** Runs `task` with the head and closes the connections after it. When nobody answers, the error says where and what to do. */
 export async function withHead<T>(options: HeadOptions, task: (head: Head) => Promise<T>): Promise<T> {
-  const text = options.head ?? (await readCliSettings(process.env, homedir())).head;
-  const address = readAddress(text);
+  const login = await readLogin();
+  const text =
+    socketOf(options.data) ?? options.head ?? (await readCliSettings(process.env, homedir())).head ?? login?.head;
+  const address = readAddress(text ?? defaultHead);
   if (address.kind === 'refused') throw new RefusedError(address);
-  const head = open(address, text);
+  // Where nobody asks for a certificate, none is shown.
+  const shown = address.kind === 'unix' ? undefined : login;
+  const endpoint = shown ? { ...address, credentials: clientCredentials(shown) } : address;
+  const head = open(endpoint, formatAddress(address), shown ? nameOf(shown) : osName());
   try {
+    if (shown) await renew(shown, endpoint);
     return await task(head);
   } catch (error) {
-    throw error instanceof Fault && exitCodeOf(error) === exitCodes.unreachable ? noHead(text, error) : error;
+    throw error instanceof Fault && exitCodeOf(error) === exitCodes.unreachable ? noHead(head.address, error) : error;
   } finally {
-    for (const client of [head.batches, head.events, head.nodes, head.archive, head.blobs]) client.close();
+    for (const client of [head.access, head.batches, head.events, head.nodes, head.archive, head.blobs]) client.close();
   }
 }
 
-/** Who the head is told is calling: the name at this machine, with what no name may hold replaced by "-". */
-export function callerName(): string {
+/** Who one is for the head: the name of the login, else the name at this machine. */
+export async function callerName(): Promise<string> {
+  const login = await readLogin();
+  return login ? nameOf(login) : osName();
+}
+
+/** The name at this machine, with what no name may hold replaced by "-". */
+function osName(): string {
   const name = osUser()
     .replace(/[^A-Za-z0-9._+=,@-]/g, '-')
     .replace(/^[^A-Za-z0-9]+/, '');
@@ -77,18 +98,36 @@ export function wholeBatch(selector: Selector): Selector {
   return { ...selector, job: '', states: [], reasons: [], where: [] };
 }
 
-function open(address: Address, text: string): Head {
-  const user = callerName();
+function open(address: Endpoint, text: string, user: string): Head {
   return {
     address: text,
     user,
     metadata: callerMetadata({ kind: 'user', name: user }),
+    access: openClient<AccessClient>(AccessClient, address, 'control'),
     batches: openClient<BatchesClient>(BatchesClient, address, 'control'),
     events: openClient<EventsClient>(EventsClient, address, 'control'),
     nodes: openClient<NodesClient>(NodesClient, address, 'control'),
     archive: openClient<ArchiveClient>(ArchiveClient, address, 'bulk'),
     blobs: openClient<BlobsClient>(BlobsClient, address, 'bulk'),
   };
+}
+
+function socketOf(dataFolder: string | undefined): string | undefined {
+  return dataFolder === undefined ? undefined : `unix:${join(resolve(dataFolder), 'head.sock')}`;
+}
+
+function nameOf(login: Credentials): string {
+  const { subject } = certificateOf(login);
+  return subject.kind === 'user' ? subject.name : '';
+}
+
+/** A certificate that is not renewed today is renewed tomorrow; what was asked for goes on. */
+async function renew(login: Credentials, endpoint: Endpoint): Promise<void> {
+  try {
+    await renewLogin(login, endpoint);
+  } catch (error) {
+    process.stderr.write(`The certificate was not renewed: ${messageOf(error)}\n`);
+  }
 }
 
 function osUser(): string {

@@ -35,7 +35,7 @@ export async function loadJobFile(
   const progress = startProgress(print, 'bytes', 'reading');
   try {
     return await resolveJobFile(path, {
-      user: callerName(),
+      user: await callerName(),
       name: options.name,
       where: options.where?.map(readWhere),
       onHashed: ({ bytes, bytesTotal }) => progress.update(bytes, bytesTotal),

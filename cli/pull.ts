@@ -94,7 +94,7 @@ async function choicesFor(what: string | undefined, options: PullOptions): Promi
   if (what !== undefined && (isFolder(what) || !statSync(what, { throwIfNoEntry: false })))
     return readSelector(what, options);
   const [narrow] = readSelector('', options);
-  const { namespace, name } = await readBatchName(findJobFile(what), callerName());
+  const { namespace, name } = await readBatchName(findJobFile(what), await callerName());
   return [{ ...narrow, namespace, batch: name }];
 }
 

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The head that is spoken to when nobody says otherwise. */
+/** The head that is spoken to when nobody says otherwise and nobody has logged in. */
 export const defaultHead = '127.0.0.1:7420';
 
 /** What the command line needs to know about its person. */
 export interface CliSettings {
-  /** Where the head is, host:port or unix:PATH. */
-  readonly head: string;
+  /** Where the head is, host:port or unix:PATH; nothing when nobody said. */
+  readonly head: string | undefined;
   readonly token: string | undefined;
   readonly colour: 'auto' | 'always' | 'never';
 }
@@ -23,7 +23,7 @@ export async function readCliSettings(
   const path = cliSettingsFile(env, homeFolder);
   const file = env['LABRUN_CONFIG'] || existsSync(path) ? await readFile(path) : {};
   return {
-    head: env['LABRUN_HEAD'] || file.head || defaultHead,
+    head: env['LABRUN_HEAD'] || file.head,
     token: env['LABRUN_TOKEN'] || file.token,
     colour: env['NO_COLOR'] ? 'never' : (file.colour ?? 'auto'),
   };

@@ -2,17 +2,20 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { arch, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { background } from '../base/background.ts';
-import { plainProblem, readAddress } from '../base/channel/address.ts';
+import { type Address, plainProblem, readAddress } from '../base/channel/address.ts';
 import { systemClock } from '../base/clock.ts';
-import { Fault, messageOf, RefusedError } from '../base/errors.ts';
+import { Fault, messageOf, RefusedError, refused } from '../base/errors.ts';
 import { asNodeId, type NodeId, ulid } from '../base/ids.ts';
 import { type Log, openLog } from '../base/log.ts';
 import { nameMax, nameProblem } from '../base/names.ts';
+import { readCredentials } from '../base/pki/credential-file.ts';
+import { readToken } from '../base/pki/token.ts';
 import { systemRandom } from '../base/random.ts';
 import { version } from '../base/version.ts';
 import { type AgentSettings, readAgentSettings } from '../config/agent.ts';
 import { openExecutor } from './executor/executor.ts';
 import { readBootId } from './executor/process-table.ts';
+import { credentialFile, joinCluster } from './join.ts';
 import type { FoundCapabilities } from './machine/capability.ts';
 import { type Hardware, readHardware, readMachine } from './machine/inventory.ts';
 import { openAgent } from './open-agent.ts';
@@ -23,6 +26,7 @@ import { standardPath } from './scratch/environment.ts';
 import { FileHashes } from './scratch/file-hashes.ts';
 import { openWorkspace } from './scratch/workspace.ts';
 import { openRecord } from './store/record.ts';
+import { Identity } from './uplink/identity.ts';
 import { watchFile } from './watch-file.ts';
 
 /** How an agent is started. */
@@ -51,14 +55,16 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     process.once('SIGINT', () => stop());
   });
   const log = openLog('agent', options.logLevel);
-  const address = readAddress(options.head ?? defaultHead);
-  if (address.kind === 'refused') throw new RefusedError(address);
-  const inPlain = plainProblem(address);
-  if (inPlain) throw new RefusedError(inPlain);
   const root = resolve(options.dataFolder);
+  const credentials = await readCredentials(credentialFile(root));
+  const address = addressFrom(options.head ?? credentials?.head ?? defaultHead);
+  // A Unix socket needs no certificate, and knows none.
+  const shown = address.kind === 'unix' ? undefined : credentials;
+  const inPlain = shown ? undefined : plainProblem(address);
+  if (inPlain) throw new RefusedError(inPlain);
   const configFile = options.configFile ?? join(root, 'agent.yaml');
   const settings = await readAgentSettings(configFile, { required: options.configFile !== undefined });
-  const nodeName = nodeNameOf(options.name ?? settings.name ?? hostname());
+  const nodeName = nodeNameOf(options.name ?? settings.name ?? shown?.name ?? hostname());
   await makeRoot(root);
   // Its lock keeps a second agent from this data; everything else here comes after it.
   const record = await openRecord(join(root, 'record'), () => newNodeId(), systemClock);
@@ -73,11 +79,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     HOME: root,
     ...machine.capabilities['apptainer']?.env,
   }));
+  const ports = { clock: systemClock, random: systemRandom, log };
   const agent = await openAgent({
+    identity: new Identity({ ...ports, address, credentials: shown, file: credentialFile(root) }),
     clock: systemClock,
     random: systemRandom,
     log,
-    address,
     nodeName,
     version,
     bootId: readBootId(),
@@ -149,6 +156,37 @@ async function readAgain(configFile: string, log: Log): Promise<AgentSettings | 
     );
     return undefined;
   }
+}
+
+/**
+ * Has the agent of a data folder certified by a head; from then on it needs no address. Rejects with `RefusedError` or
+ * `Fault` that says why not.
+ */
+export async function joinAgent(options: {
+  readonly dataFolder: string;
+  readonly head: string;
+  readonly token: string;
+  readonly name: string | undefined;
+  readonly owner: string;
+}): Promise<{ readonly clusterId: string; readonly nodeName: string; readonly expiresAtMs: number }> {
+  const token = readToken(options.token);
+  if (!token)
+    throw new RefusedError(
+      refused('invalid', 'Cannot join: that is no token; copy all of it, it begins with "labrun1."'),
+    );
+  const root = resolve(options.dataFolder);
+  const nodeName = nodeNameOf(options.name ?? hostname());
+  await makeRoot(root);
+  const { owner } = options;
+  const address = addressFrom(options.head);
+  const joined = await joinCluster({ root, address, token, nodeName, owner, newNodeId, clock: systemClock });
+  return { ...joined, nodeName };
+}
+
+function addressFrom(text: string): Address {
+  const address = readAddress(text);
+  if (address.kind === 'refused') throw new RefusedError(address);
+  return address;
 }
 
 async function makeRoot(root: string): Promise<void> {

@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises';
-import type { Address } from '../base/channel/address.ts';
 import type { Clock } from '../base/clock.ts';
 import { RefusedError, refused } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -12,6 +11,7 @@ import type { BlobCache, BuildFolders, Executor, Workspace } from './ports.ts';
 import type { AgentRecord } from './store/record.ts';
 import { openBlobCache } from './uplink/blob-cache.ts';
 import { BulkLink } from './uplink/bulk-link.ts';
+import type { Identity } from './uplink/identity.ts';
 import { Uplink } from './uplink/uplink.ts';
 import { type NodeInventory, type Welcome, writeAttemptReport, writeBuildReport, writeInventory } from './wire.ts';
 
@@ -20,8 +20,8 @@ export interface AgentParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** The head's. */
-  readonly address: Address;
+  /** Whom it is for its head, and where that is. */
+  readonly identity: Identity;
   readonly nodeName: string;
   readonly version: string;
   readonly bootId: string;
@@ -51,12 +51,13 @@ const protocol = 1;
 
 /** Takes up what an earlier agent left, then dials the head. Resolves when the agent works, head or no head. */
 export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
-  const { clock, random, log, record, executor, address } = parts;
+  const { clock, random, log, record, executor, identity } = parts;
+  const endpoint = () => identity.endpoint;
   const { nodeId } = record;
   const closing = new AbortController();
   await mkdir(parts.cacheFolder, { recursive: true, mode: 0o700 });
   const uplink = new Uplink({
-    address,
+    endpoint,
     clock,
     random,
     log,
@@ -81,7 +82,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     written: () => record.written(),
     durable: () => record.durable(),
   });
-  const link = new BulkLink({ address, nodeId, connected: (signal) => uplink.connected(signal) });
+  const link = new BulkLink({ endpoint, nodeId, connected: (signal) => uplink.connected(signal) });
   const cachePorts = { folder: parts.cacheFolder, quotaBytes: parts.cacheQuotaBytes, link, clock, random, log };
   const blobs = await openBlobCache(cachePorts);
   const { workspace, buildFolders } = await parts.makeWorkspace(blobs);
@@ -121,10 +122,12 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
   );
   await agent.restore();
   uplink.start();
+  identity.start((signal) => uplink.connected(signal));
   return {
     setInventory: (inventory) => agent.setInventory(inventory),
     async close() {
       closing.abort(new Error('the agent is stopping'));
+      identity.close();
       await uplink.close();
       link.close();
       await agent.close();

@@ -1,6 +1,6 @@
-import type { Address } from '../../base/channel/address.ts';
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { openClient } from '../../base/channel/client.ts';
+import type { Endpoint } from '../../base/channel/credentials.ts';
 import { readStream } from '../../base/channel/streams.ts';
 import type { NodeId } from '../../base/ids.ts';
 import { ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
@@ -17,7 +17,8 @@ export interface StagedFile {
 
 /** What the bulk connection needs. */
 export interface BulkPorts {
-  readonly address: Address;
+  /** Where to dial now, and what to show there. */
+  endpoint(): Endpoint;
   readonly nodeId: NodeId;
   /** Resolves while a head of our cluster listens. */
   connected(signal: AbortSignal): Promise<void>;
@@ -26,27 +27,24 @@ export interface BulkPorts {
 /** The connection for transfers, apart from the control stream so that a long file delays no heartbeat. */
 export class BulkLink {
   readonly #ports: BulkPorts;
-  readonly #archive: ArchiveClient;
-  readonly #blobs: BlobsClient;
+  #clients: { readonly endpoint: Endpoint; readonly archive: ArchiveClient; readonly blobs: BlobsClient } | undefined;
   #put: PutStream | undefined;
 
   constructor(ports: BulkPorts) {
     this.#ports = ports;
-    this.#archive = openClient(ArchiveClient, ports.address, 'bulk');
-    this.#blobs = openClient(BlobsClient, ports.address, 'bulk');
   }
 
   /** The stream for files that is open now, or a new one as soon as the head is there. All attempts share it. */
   async open(signal: AbortSignal): Promise<PutStream> {
     await this.#ports.connected(signal);
-    if (!this.#put || this.#put.broken) this.#put = new PutStream(this.#archive.put(this.#metadata()));
+    if (!this.#put || this.#put.broken) this.#put = new PutStream(this.#open().archive.put(this.#metadata()));
     return this.#put;
   }
 
   /** What the head has staged of an attempt already, by path. */
   async staged(fence: Fence, signal: AbortSignal): Promise<Map<string, StagedFile>> {
     const staged = new Map<string, StagedFile>();
-    const pages = this.#archive.staged({ attempt: { ...fence } }, this.#metadata());
+    const pages = this.#open().archive.staged({ attempt: { ...fence } }, this.#metadata());
     for await (const page of readStream(pages, signal)) {
       for (const { path, size, hash } of page.files) staged.set(path, { sizeBytes: Number(size), hash });
     }
@@ -56,14 +54,29 @@ export class BulkLink {
   /** A blob's bytes from an offset. Rejects with the head's refusal, or a `Fault` when the connection fails. */
   async *blob(namespace: string, hash: string, offset: number, signal: AbortSignal): AsyncGenerator<Buffer> {
     await this.#ports.connected(signal);
-    const stream = this.#blobs.get({ namespace, hash, offset: BigInt(offset) }, this.#metadata());
+    const stream = this.#open().blobs.get({ namespace, hash, offset: BigInt(offset) }, this.#metadata());
     for await (const chunk of readStream(stream, signal)) yield chunk.data;
   }
 
   close(): void {
     this.#put?.close();
-    this.#archive.close();
-    this.#blobs.close();
+    this.#closeClients();
+  }
+
+  /** A renewed certificate is shown on a new connection; calls under way end on the old one. */
+  #open() {
+    const endpoint = this.#ports.endpoint();
+    if (this.#clients?.endpoint !== endpoint) {
+      this.#closeClients();
+      const archive = openClient(ArchiveClient, endpoint, 'bulk');
+      this.#clients = { endpoint, archive, blobs: openClient(BlobsClient, endpoint, 'bulk') };
+    }
+    return this.#clients;
+  }
+
+  #closeClients(): void {
+    this.#clients?.archive.close();
+    this.#clients?.blobs.close();
   }
 
   #metadata() {

@@ -1,6 +1,6 @@
-import type { Address } from '../../base/channel/address.ts';
 import { formatAddress } from '../../base/channel/address.ts';
 import { openClient } from '../../base/channel/client.ts';
+import type { Endpoint } from '../../base/channel/credentials.ts';
 import { delay, type Timer } from '../../base/clock.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
@@ -13,7 +13,8 @@ import { Session, type SessionPorts } from './session.ts';
 
 /** What the uplink needs. */
 export interface UplinkPorts extends Omit<SessionPorts, 'outbox'> {
-  readonly address: Address;
+  /** Where to dial now, and what to show there. */
+  endpoint(): Endpoint;
   readonly random: Random;
   readonly log: Log;
   /** A line for people: `connected to …`, `disconnected: …`. */
@@ -82,11 +83,12 @@ export class Uplink {
   }
 
   async #run(): Promise<void> {
-    const { clock, random, log, say, address } = this.#ports;
+    const { clock, random, log, say } = this.#ports;
     const backoff = makeBackoff(reconnectLimits, random);
     const signal = this.#stop.signal;
     let told = '';
     while (!signal.aborted) {
+      const address = this.#ports.endpoint();
       const client = openClient(AgentLinkClient, address, 'control');
       try {
         this.#session = new Session(client, {

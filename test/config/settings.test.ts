@@ -84,7 +84,7 @@ describe("the head's settings", () => {
 describe("the command line's settings", () => {
   it('come from variables first, then the file, then defaults', async () => {
     const home = scratchFolder();
-    expect(await readCliSettings({}, home)).toEqual({ head: '127.0.0.1:7420', token: undefined, colour: 'auto' });
+    expect(await readCliSettings({}, home)).toEqual({ head: undefined, token: undefined, colour: 'auto' });
     mkdirSync(join(home, '.config/labrun'), { recursive: true });
     writeFileSync(join(home, '.config/labrun/config.yaml'), 'head: unix:/run/labrun.sock\ntoken: t\ncolour: never\n');
     expect(await readCliSettings({}, home)).toEqual({ head: 'unix:/run/labrun.sock', token: 't', colour: 'never' });
@@ -97,7 +97,7 @@ describe("the command line's settings", () => {
     const path = join(home, 'mine.yaml');
     await expect(readCliSettings({ LABRUN_CONFIG: path }, home)).rejects.toThrow('Cannot read the settings');
     writeFileSync(path, '# only a comment\n');
-    expect(await readCliSettings({ LABRUN_CONFIG: path }, home)).toMatchObject({ head: '127.0.0.1:7420' });
+    expect(await readCliSettings({ LABRUN_CONFIG: path }, home)).toMatchObject({ head: undefined });
     writeFileSync(path, 'color: never\n');
     await expect(readCliSettings({ LABRUN_CONFIG: path }, home)).rejects.toThrow('did you mean "colour"?');
   });

@@ -7,9 +7,9 @@ import { program, repository } from '../kit/program.ts';
 import { itWith } from '../kit/real-parts.ts';
 import { startSshServer } from '../kit/ssh-server.ts';
 
-/** The fenced blocks of a language below a heading of the README, up to the next heading. */
-function blocks(heading: string, language: string): string[] {
-  const readme = readFileSync(join(repository, 'README.md'), 'utf8');
+/** The fenced blocks of a language below a heading of a page, up to the next heading. */
+function blocks(heading: string, language: string, page = 'README.md'): string[] {
+  const readme = readFileSync(join(repository, page), 'utf8');
   const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   return [...section.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
     ([, text]) => text ?? '',
@@ -58,12 +58,36 @@ it('tells a newcomer a path that works when typed as written', async () => {
   expect(readdirSync(join(desk.home, 'pulled/pi')).sort()).toEqual(readdirSync(join(desk.home, 'results/pi')).sort());
 }, 60_000);
 
+it('tells how several machines work together', async () => {
+  const lab = place();
+  const [start = '', tokens = '', workstation = '', laptop = ''] = blocks('Several machines', 'sh');
+  const storage = machine(lab, 'storage');
+  // A port of the test's own, on one machine.
+  const listening = await storage.start(`${start.trimEnd()} --grpc 127.0.0.1:0`).line(/listening on/);
+  const address = /127\.0\.0\.1:\d+/.exec(listening)?.[0] ?? '';
+  const [forNode = '', forUser = ''] = (await storage.type(tokens)).trim().split('\n');
+  const there = (text: string, token: string) => text.replaceAll('storage:7420', address).replaceAll('TOKEN', token);
+  await machine(lab, 'office')
+    .start(there(workstation, forNode))
+    .line(/connected to/);
+  const user = machine(lab, 'laptop');
+  expect(await user.type(there(laptop, forUser))).toMatch(/connected/);
+
+  const file = lab.jobFile('afar', {
+    name: 'afar',
+    jobs: [{ name: 'j', needs: { cpus: 1 }, run: 'head -c 5000000 /dev/zero > $LABRUN_ARCHIVE/data; echo done' }],
+  });
+  await user.type(`labrun submit ${file} --wait; labrun pull afar --to pulled`);
+  expect(readFileSync(join(user.home, 'pulled/afar/j/data')).length).toBe(5_000_000);
+  expect(await user.type('labrun status afar')).toContain('by ada');
+}, 60_000);
+
 itWith('ssh')(
   'tells how several machines work together through sockets that ssh forwards',
   async () => {
     const lab = await ownLab({ agents: {} });
     await startSshServer(lab.path('ssh'), 'storage', (argv) => lab.run(argv));
-    const [storage = '', workstation = '', laptop = ''] = blocks('Several machines', 'sh');
+    const [storage = '', workstation = '', laptop = ''] = blocks('Several machines', 'sh', 'docs/ssh.md');
     mkdirSync(lab.path('srv'));
 
     await machine(lab, 'storage')

@@ -7,6 +7,7 @@ import { systemRandom } from '../../base/random.ts';
 import { openExecutor } from '../../node-agent/executor/executor.ts';
 import { openAgent } from '../../node-agent/open-agent.ts';
 import { openRecord } from '../../node-agent/store/record.ts';
+import { Identity } from '../../node-agent/uplink/identity.ts';
 import { plainBuildFolders, plainWorkspace } from './plain-workspace.ts';
 
 /** A whole agent in this process, with real processes, over plain working folders. `close` leaves its jobs running. */
@@ -33,7 +34,14 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
     clock: systemClock,
     random: systemRandom,
     log: openLog('agent', 'silent'),
-    address: { kind: 'unix', path: socketPath },
+    identity: new Identity({
+      address: { kind: 'unix', path: socketPath },
+      credentials: undefined,
+      file: '',
+      clock: systemClock,
+      random: systemRandom,
+      log: openLog('agent', 'silent'),
+    }),
     nodeName: 'n1',
     version: '0',
     bootId,
