@@ -44,6 +44,15 @@ export const agentFile = section({
     /** Bytes of finished builds kept for the next batch, at least 64M. Default: 20G. */
     quota: amountFrom('64M').default(20 * 2 ** 30),
   }).prefault({}),
+  limits: section({
+    /** Processes and threads that one job may have at a time, 16 to 1000000. Default: 4096. */
+    processes: z.int().min(16).max(1_000_000).default(4_096),
+    /**
+     * Bytes that stay free on the disk of the data folder: below, the job that wrote most is ended. Default: 512M, or a
+     * fiftieth of a small disk.
+     */
+    diskReserve: amountFrom('0').optional(),
+  }).prefault({}),
   /** Between SIGTERM and SIGKILL when a job has run out of time, 0s to 1h. Default: 10s. */
   killGrace: time('0s', '1h').default(10_000),
 });
@@ -57,6 +66,9 @@ export interface AgentSettings {
   readonly capabilities: Readonly<Record<string, CapabilitySetting>>;
   readonly blobsQuotaBytes: number;
   readonly buildsQuotaBytes: number;
+  /** Processes and threads of one job at a time. */
+  readonly processesMax: number;
+  readonly diskReserveBytes: number | undefined;
   readonly killGraceMs: number;
 }
 
@@ -86,6 +98,8 @@ export async function readAgentSettings(path: string, options: { readonly requir
     capabilities: Object.fromEntries(capabilities),
     blobsQuotaBytes: file.blobs.quota,
     buildsQuotaBytes: file.builds.quota,
+    processesMax: file.limits.processes,
+    diskReserveBytes: file.limits.diskReserve,
     killGraceMs: file.killGrace,
   });
 }

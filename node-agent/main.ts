@@ -17,6 +17,7 @@ import { openExecutor } from './executor/executor.ts';
 import { readBootId } from './executor/process-table.ts';
 import { credentialFile, joinCluster } from './join.ts';
 import type { FoundCapabilities } from './machine/capability.ts';
+import { freeBytes } from './machine/disk-use.ts';
 import { type Hardware, readHardware, readMachine } from './machine/inventory.ts';
 import { openAgent } from './open-agent.ts';
 import { apptainerNode } from './runtimes/apptainer-node.ts';
@@ -71,6 +72,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const executor = await openExecutor({ folder: join(root, 'supervisors'), clock: systemClock, architecture: arch() });
   const hardware = await readHardware(root, standardPath);
   const facts = { tracking: executor.tracking, dedicated: options.dedicated };
+  let current = settings;
   let machine = await lookAt(hardware, settings);
   const capabilities = () => machine.capabilities;
   const hashes = new FileHashes();
@@ -93,6 +95,9 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     cacheFolder: join(root, 'blobs'),
     cacheQuotaBytes: settings.blobsQuotaBytes,
     buildsLimitBytes: settings.buildsQuotaBytes,
+    processesMax: () => current.processesMax,
+    diskReserveBytes: () => current.diskReserveBytes ?? Math.min(512 * 2 ** 20, hardware.diskBytes / 50),
+    freeBytes: () => freeBytes(root),
     killGraceMs: settings.killGraceMs,
     async makeWorkspace(cache) {
       const common = { root, cache, clock: systemClock, capabilities };
@@ -109,6 +114,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const readAndTell = async () => {
     const again = await readAgain(configFile, log);
     if (!again) return;
+    current = again;
     machine = await lookAt(hardware, again);
     agent.setInventory({ ...machine.inventory, ...facts });
     log.info({ capabilities: Object.keys(machine.capabilities) }, 'the configuration was read again');

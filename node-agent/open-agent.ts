@@ -6,6 +6,7 @@ import type { Random } from '../base/random.ts';
 import { specFeatures } from '../config/spec.ts';
 import { Agent } from './agent.ts';
 import { Builds } from './effects/builds.ts';
+import { DiskWatch } from './effects/disk-watch.ts';
 import { Specs } from './effects/specs.ts';
 import type { BlobCache, BuildFolders, Executor, Workspace } from './ports.ts';
 import type { AgentRecord } from './store/record.ts';
@@ -30,6 +31,11 @@ export interface AgentParts {
   readonly cacheFolder: string;
   readonly cacheQuotaBytes: number;
   readonly buildsLimitBytes: number;
+  /** Processes and threads of one job at a time, as the settings have it now. */
+  processesMax(): number;
+  /** What must stay free on the disk of the attempts, and what is, in bytes. */
+  diskReserveBytes(): number;
+  freeBytes(): Promise<number>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
   /** Working folders and build folders read inputs through the cache. */
@@ -98,6 +104,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     killGraceMs: parts.killGraceMs,
     report: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
   });
+  const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
   const agent: Agent = new Agent(
     {
       clock,
@@ -106,12 +113,13 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
       executor,
       blobs,
       link,
+      disk,
       workspace,
       builds,
       record,
       closing: closing.signal,
       killGraceMs: parts.killGraceMs,
-      specs: new Specs(blobs),
+      specs: new Specs(blobs, parts.processesMax),
       capabilities: () => agent.inventory.capabilities,
       bootId: parts.bootId,
       written: () => record.written(),
@@ -131,6 +139,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
       await uplink.close();
       link.close();
       await agent.close();
+      await disk.close();
       await executor.close();
       await record.close();
     },

@@ -18,12 +18,28 @@ export interface ProcessRequest {
   readonly cwd: string;
   /** The whole environment; nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;
+  readonly limits: ProcessLimits;
 }
 
-/** How a process tree ended. */
+/** What a process tree may use. */
+export interface ProcessLimits {
+  /** 0: no limit of its own. */
+  readonly memoryBytes: number;
+  /** Processes and threads at a time, at least 1. */
+  readonly processes: number;
+  /** What it may have written at a time below its home; 0: no limit of its own. */
+  readonly diskBytes: number;
+  /** Its weight when cores are short. */
+  readonly cpus: number;
+}
+
+/** The limits that end a tree which wants more. */
+export type LimitName = 'memory' | 'processes' | 'disk';
+
+/** How a process tree ended. `refused`: the kernel counted that it wanted more of this than its limit while it ran. */
 export type ProcessEnd =
-  | { readonly kind: 'exited'; readonly exitCode: number; readonly ranMs: number }
-  | { readonly kind: 'signalled'; readonly signal: number; readonly ranMs: number }
+  | { readonly kind: 'exited'; readonly exitCode: number; readonly ranMs: number; readonly refused?: LimitName }
+  | { readonly kind: 'signalled'; readonly signal: number; readonly ranMs: number; readonly refused?: LimitName }
   /** Its supervisor is gone without a word: killed, or the machine went down. */
   | { readonly kind: 'lost'; readonly message: string };
 
@@ -52,6 +68,11 @@ export interface Executor {
   kill(home: string, graceMs: number): Promise<void>;
   /** Ids of all living processes of it. */
   processes(home: string): Promise<readonly number[]>;
+  /**
+   * Tells once when a running tree has come to a limit: at once where the kernel has an event for it, else within
+   * seconds. Close it when the tree has ended.
+   */
+  watchLimits(home: string, limits: ProcessLimits, tell: (limit: LimitName) => void): { close(): void };
   close(): Promise<void>;
 }
 
@@ -70,6 +91,7 @@ export interface JobOrder {
   /** Granted cores. */
   readonly cpus: number;
   readonly memoryBytes: number;
+  readonly limits: ProcessLimits;
 }
 
 /** Input files by their content (`uplink/blob-cache.ts`). */
@@ -100,6 +122,7 @@ export interface BuildOrder {
   /** Cores it may use. */
   readonly cpus: number;
   readonly memoryBytes: number;
+  readonly limits: ProcessLimits;
 }
 
 /** A build folder that is there, finished or not. */

@@ -141,7 +141,8 @@ export type FailureReason =
   | 'missing-output'
   | 'staging-failed'
   | 'lost'
-  | 'archive-failed';
+  | 'archive-failed'
+  | 'processes';
 
 /** How an attempt ended. */
 export interface Outcome {

@@ -102,6 +102,7 @@ export const failureReasons = [
   'staging-failed',
   'lost',
   'archive-failed',
+  'processes',
 ] as const satisfies readonly FailureReason[];
 
 /** A machine. */

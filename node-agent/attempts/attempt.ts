@@ -24,8 +24,11 @@ export interface Assignment {
   readonly user: string;
 }
 
-/** Asked for by the head, asked for by the job's time limit, or no longer wanted at all (nothing is kept). */
-export type Stop = 'cancelled' | 'timeout' | 'discarded';
+/** Asked for by the head, by the job's time limit, by another limit it came to, or no longer wanted at all (nothing is kept). */
+export type Stop = 'cancelled' | 'timeout' | 'discarded' | LimitName;
+
+/** What a job may use so much of and no more; the same as the executor's. */
+export type LimitName = 'memory' | 'processes' | 'disk';
 
 /** Where an attempt is; each phase carries only what is true in it. */
 export type Phase =
@@ -61,6 +64,8 @@ export type Ending =
   | { readonly kind: 'exited'; readonly exitCode: number; readonly ranMs: number }
   | { readonly kind: 'signalled'; readonly signal: number; readonly ranMs: number }
   | { readonly kind: 'timeout'; readonly ranMs: number }
+  /** It wanted more than it may have, and was ended for it or did not get over being refused. */
+  | { readonly kind: 'limited'; readonly limit: LimitName; readonly ranMs: number }
   | { readonly kind: 'cancelled'; readonly ranMs: number }
   | { readonly kind: 'staging-failed'; readonly message: string };
 
@@ -83,7 +88,16 @@ export interface Outcome {
   readonly ranMs: number;
 }
 
-export type FailureReason = 'exit' | 'signal' | 'timeout' | 'missing-output' | 'staging-failed' | 'archive-failed';
+export type FailureReason =
+  | 'exit'
+  | 'signal'
+  | 'timeout'
+  | 'oom'
+  | 'disk-full'
+  | 'missing-output'
+  | 'staging-failed'
+  | 'archive-failed'
+  | 'processes';
 export type ReturnReason = 'recalled' | 'build-failed' | 'staging-failed' | 'capability-gone' | 'disk-full';
 
 /** An archive small enough to travel inside the report. Paths are `log` or `archive/…`. */

@@ -1,4 +1,4 @@
-import type { Finish, ReturnReason } from './attempt.ts';
+import type { Finish, LimitName, ReturnReason } from './attempt.ts';
 
 /** What happens to an attempt: words of the head, and news of its own work. Any may come twice or late. */
 export type AttemptEvent =
@@ -23,6 +23,8 @@ export type AttemptEvent =
   /** The machine was started anew since this was recorded. */
   | { readonly kind: 'rebooted' }
   | { readonly kind: 'time-over'; readonly graceMs: number }
+  /** It has come to a limit while it runs. */
+  | { readonly kind: 'limited'; readonly limit: LimitName }
   | { readonly kind: 'exited'; readonly end: ProcessEnd }
   /** Swept, staged on the head, ready to be reported. */
   | { readonly kind: 'archived'; readonly finish: Finish }
@@ -30,8 +32,8 @@ export type AttemptEvent =
 
 /** How a process tree ended; the shape of the executor's. */
 export type ProcessEnd =
-  | { readonly kind: 'exited'; readonly exitCode: number; readonly ranMs: number }
-  | { readonly kind: 'signalled'; readonly signal: number; readonly ranMs: number }
+  | { readonly kind: 'exited'; readonly exitCode: number; readonly ranMs: number; readonly refused?: LimitName }
+  | { readonly kind: 'signalled'; readonly signal: number; readonly ranMs: number; readonly refused?: LimitName }
   | { readonly kind: 'lost'; readonly message: string };
 
 /** What is to be done about it, in this order. */

@@ -1,5 +1,12 @@
 import { unreachable } from '../../base/assert.ts';
-import type { Ending, FailureReason, Outcome } from './attempt.ts';
+import type { Ending, FailureReason, LimitName, Outcome } from './attempt.ts';
+
+/** The limits of a job that are named in sentences. */
+export interface Allowed {
+  readonly memoryBytes: number;
+  readonly processes: number;
+  readonly diskBytes: number;
+}
 
 /** What is known besides how the processes ended. */
 export interface Remains {
@@ -8,6 +15,8 @@ export interface Remains {
   /** Of the log; empty when there is none. */
   readonly lastLine: string;
   readonly timeLimitMs: number;
+  /** What it was allowed; 0 for no limit of its own. */
+  readonly limits: Allowed;
   /** Why what it left cannot be kept; empty when it can. */
   readonly archiveProblem: string;
   /** The disk of its working folder had no room left at its end; then its log may say less than it should. */
@@ -30,6 +39,12 @@ export function outcomeOf(ending: Ending, remains: Remains): Outcome {
         withLine(`ran into its time limit of ${seconds(remains.timeLimitMs)}`, remains),
         ending.ranMs,
       );
+    case 'limited':
+      return failed(
+        limitReasons[ending.limit],
+        withLine(limitText(ending.limit, remains.limits), { ...remains, diskIsFull: false }),
+        ending.ranMs,
+      );
     case 'signalled': {
       const message = withLine(`was ended by signal ${ending.signal}`, remains);
       return { ...failed('signal', message, ending.ranMs), signal: ending.signal };
@@ -39,6 +54,29 @@ export function outcomeOf(ending: Ending, remains: Remains): Outcome {
     default:
       return unreachable(ending);
   }
+}
+
+const limitReasons = { memory: 'oom', processes: 'processes', disk: 'disk-full' } as const;
+
+function limitText(limit: LimitName, { memoryBytes, processes, diskBytes }: Allowed): string {
+  switch (limit) {
+    case 'memory':
+      if (memoryBytes === 0) return 'the machine ran out of memory while it ran';
+      return `wanted more than its ${amount(memoryBytes)} of memory`;
+    case 'processes':
+      return `wanted more than ${processes} processes at a time`;
+    case 'disk':
+      if (diskBytes === 0) return 'the disk of the node was full';
+      return `wrote more than its ${amount(diskBytes)} of disk`;
+    default:
+      return unreachable(limit);
+  }
+}
+
+/** As people write it: 1.5G, 64M. */
+function amount(bytes: number): string {
+  const [size, letter] = bytes >= 2 ** 30 ? [2 ** 30, 'G'] : [2 ** 20, 'M'];
+  return `${Math.round((bytes / size) * 100) / 100}${letter}`;
 }
 
 const blank: Outcome = {

@@ -1,4 +1,4 @@
-import { unreachable } from '../../base/assert.ts';
+import { assert, unreachable } from '../../base/assert.ts';
 import type { Attempt, Ending, Phase, Stop } from './attempt.ts';
 import type { AttemptEvent, Effect, ProcessEnd } from './event.ts';
 
@@ -29,6 +29,10 @@ export function step(attempt: Attempt, event: AttemptEvent, nowMs: number): Step
       return attempt.phase.kind === 'ended' ? same(attempt, { kind: 'resend', paths: event.paths }) : tell(attempt);
     case 'time-over':
       return timeOver(attempt, event.graceMs);
+    case 'limited':
+      if (attempt.phase.kind !== 'running' || attempt.stop) return same(attempt);
+      // No grace: what grows without end would use it to grow.
+      return stopping(attempt, event.limit, { kind: 'kill', graceMs: 0 });
     default:
       return progress(attempt, event, nowMs);
   }
@@ -36,7 +40,7 @@ export function step(attempt: Attempt, event: AttemptEvent, nowMs: number): Step
 
 type Progress = Exclude<
   AttemptEvent,
-  { kind: 'recall' | 'cancel' | 'discard' | 'settle' | 'forget' | 'resend' | 'time-over' }
+  { kind: 'recall' | 'cancel' | 'discard' | 'settle' | 'forget' | 'resend' | 'time-over' | 'limited' }
 >;
 
 const save: Effect = { kind: 'save' };
@@ -171,13 +175,18 @@ function exited(attempt: Attempt, end: ProcessEnd, nowMs: number): Step {
     return to(attempt, { kind: 'lost', message: end.message }, save, { kind: 'kill', graceMs: 0 }, report);
   }
   const ranMs = end.kind === 'lost' ? Math.max(0, nowMs - phase.startedAtMs) : end.ranMs;
-  const ending: Ending =
-    stop === 'cancelled'
-      ? { kind: 'cancelled', ranMs }
-      : stop === 'timeout' || end.kind === 'lost'
-        ? { kind: 'timeout', ranMs }
-        : end;
+  const ending = endingOf(end, stop, ranMs);
   return to(attempt, { kind: 'archiving', startedAtMs: phase.startedAtMs, endedAtMs: nowMs, ending }, report, archive);
+}
+
+/** Our own reason to end it comes first. A job that did well in spite of a limit did well. */
+function endingOf(end: ProcessEnd, stop: Exclude<Stop, 'discarded'> | undefined, ranMs: number): Ending {
+  if (stop === 'cancelled' || stop === 'timeout') return { kind: stop, ranMs };
+  if (stop !== undefined) return { kind: 'limited', limit: stop, ranMs };
+  assert(end.kind !== 'lost', 'what was lost unasked has no ending');
+  const { refused, ...plain } = end;
+  const failed = end.kind === 'signalled' || end.exitCode !== 0;
+  return refused !== undefined && failed ? { kind: 'limited', limit: refused, ranMs } : plain;
 }
 
 function finishUnstarted(attempt: Attempt, ending: Ending, nowMs: number): Step {

@@ -9,10 +9,12 @@ import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
 import { outcomeOf } from '../attempts/outcome.ts';
-import type { BlobCache, Executor, RunningProcess } from '../ports.ts';
+import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
 import type { BulkLink } from '../uplink/bulk-link.ts';
 import { ArchiveSender } from '../uplink/send-archive.ts';
+import type { DiskWatch } from './disk-watch.ts';
+import { KeepLimits } from './keep-limits.ts';
 import { LiveTravel } from './live-travel.ts';
 import type { LocatedOrder } from './specs.ts';
 import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
@@ -26,6 +28,7 @@ export interface WorkPorts extends StagePorts {
   readonly executor: Executor;
   readonly blobs: BlobCache;
   readonly link: BulkLink;
+  readonly disk: DiskWatch;
   /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
   written(): Promise<void>;
   /** Resolves when everything saved so far is on disk, which it will be in a moment. */
@@ -48,6 +51,9 @@ export class AttemptWork {
   #located: LocatedOrder | undefined;
   #live: LiveTravel | undefined;
   #timeLimit: Timer | undefined;
+  #limits: KeepLimits | undefined;
+  /** Nothing is watched any more. */
+  #hasEnded = false;
   /** Resolves when the attempt's own record is written; for a job that waited for a slot, long before it is started. */
   readonly #recorded: Promise<void>;
 
@@ -118,7 +124,7 @@ export class AttemptWork {
   archive(attempt: Attempt): void {
     const { phase } = attempt;
     if (phase.kind !== 'archiving') return;
-    this.#timeLimit?.cancel();
+    this.#unwatch();
     this.#then(async (signal) => {
       const { executor, workspace } = this.#ports;
       const started = phase.startedAtMs !== undefined;
@@ -173,7 +179,7 @@ export class AttemptWork {
   }
 
   wipe(attempt: Attempt): void {
-    this.#timeLimit?.cancel();
+    this.#unwatch();
     this.#then(async () => {
       // Else a restarted agent would take what is half wiped for what is to be sent. Nobody waits for the room.
       await this.#ports.durableSoon();
@@ -193,7 +199,7 @@ export class AttemptWork {
 
   /** Resolves when all that was begun has ended. */
   async close(): Promise<void> {
-    this.#timeLimit?.cancel();
+    this.#unwatch();
     this.abort();
     await this.#live?.close();
     await this.#tail;
@@ -205,32 +211,44 @@ export class AttemptWork {
   }
 
   #follow(attempt: Attempt, running: RunningProcess): void {
-    const { clock, workspace } = this.#ports;
+    const home = this.#ports.workspace.homeOf(attempt.id);
     this.#emit({ kind: 'started', startedAtMs: running.startedAtMs });
-    background(running.ended.then((end) => this.#emit({ kind: 'exited', end })));
-    this.#live = new LiveTravel(this.#ports, attempt, workspace.homeOf(attempt.id), this.#sender);
-    const limitMs = this.#located?.timeLimitMs ?? 0;
-    if (limitMs > 0) this.#setTimeLimit(running.startedAtMs + limitMs - clock.nowMs());
-    // After a restart the limit is in the spec, which is at hand unless the cache was lost.
-    else if (!this.#located) background(this.#restoreTimeLimit(attempt, running));
+    background(running.ended.then((end) => this.#ended(home, end)));
+    this.#live = new LiveTravel(this.#ports, attempt, home, this.#sender);
+    if (this.#located) this.#watch(home, this.#located, running);
+    // After a restart the limits are in the spec, which is at hand unless the cache was lost.
+    else background(this.#restoreLimits(attempt, running));
   }
 
-  async #restoreTimeLimit(attempt: Attempt, running: RunningProcess): Promise<void> {
+  async #ended(home: string, end: ProcessEnd): Promise<void> {
+    this.#unwatch();
+    const limitBytes = this.#located?.order.limits.diskBytes ?? 0;
+    this.#emit({ kind: 'exited', end: await this.#ports.disk.explain(home, limitBytes, end) });
+  }
+
+  #watch(home: string, { order, timeLimitMs }: LocatedOrder, running: RunningProcess): void {
+    const { clock, killGraceMs } = this.#ports;
+    if (this.#hasEnded) return;
+    this.#limits = new KeepLimits(this.#ports, home, order.limits, (limit) => this.#emit({ kind: 'limited', limit }));
+    if (timeLimitMs === 0) return;
+    const over = () => this.#emit({ kind: 'time-over', graceMs: killGraceMs });
+    this.#timeLimit = clock.setTimer(running.startedAtMs + timeLimitMs - clock.nowMs(), over);
+  }
+
+  #unwatch(): void {
+    this.#hasEnded = true;
+    this.#timeLimit?.cancel();
+    this.#limits?.close();
+  }
+
+  async #restoreLimits(attempt: Attempt, running: RunningProcess): Promise<void> {
     try {
-      const { timeLimitMs } = await this.#locate(attempt, this.#ports.closing);
-      if (timeLimitMs > 0) this.#setTimeLimit(running.startedAtMs + timeLimitMs - this.#ports.clock.nowMs());
+      const located = await this.#locate(attempt, this.#ports.closing);
+      this.#watch(this.#ports.workspace.homeOf(attempt.id), located, running);
     } catch (error) {
       if (this.#ports.closing.aborted) return;
-      this.#ports.log.error(
-        { error: String(error), attempt: attempt.id },
-        'cannot read the time limit of a running job',
-      );
+      this.#ports.log.error({ error: String(error), attempt: attempt.id }, 'cannot read the limits of a running job');
     }
-  }
-
-  #setTimeLimit(leftMs: number): void {
-    const over = () => this.#emit({ kind: 'time-over', graceMs: this.#ports.killGraceMs });
-    this.#timeLimit = this.#ports.clock.setTimer(leftMs, over);
   }
 
   async #locate(attempt: Attempt, signal: AbortSignal): Promise<LocatedOrder> {
@@ -255,7 +273,9 @@ export class AttemptWork {
 /** The end of an attempt of which nothing can be kept, not even its log. Bugs are not outcomes. */
 function unkept(ending: Ending, error: unknown): Finish {
   if (error instanceof AssertionError) throw error;
-  const remains = { missing: [], lastLine: '', timeLimitMs: 0, archiveProblem: messageOf(error), diskIsFull: false };
+  const limits = { memoryBytes: 0, processes: 0, diskBytes: 0 };
+  const known = { missing: [], lastLine: '', timeLimitMs: 0, limits, diskIsFull: false };
+  const remains = { ...known, archiveProblem: messageOf(error) };
   const manifest = new Uint8Array(0);
   return { outcome: outcomeOf(ending, remains), manifestHash: hashBytes(manifest), inline: { manifest, files: [] } };
 }

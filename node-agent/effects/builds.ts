@@ -115,7 +115,9 @@ export class Builds {
   #start(key: string, located: LocatedOrder, batchId: string): Run {
     const { order, buildDigest } = located;
     const { spec, namespace, batch, cpus, memoryBytes } = order;
-    const buildOrder: BuildOrder = { key, spec, namespace, batch, cpus, memoryBytes };
+    const { memoryBytes: asked = 0, diskBytes = 0 } = spec.build?.needs ?? {};
+    const limits = { ...order.limits, memoryBytes: asked, diskBytes };
+    const buildOrder: BuildOrder = { key, spec, namespace, batch, cpus, memoryBytes, limits };
     const stop = new AbortController();
     const run = {
       digest: buildDigest,

@@ -29,10 +29,13 @@ interface KnownSpec {
 /** Reads batches' specs, each once. */
 export class Specs {
   readonly #blobs: BlobCache;
+  readonly #processesMax: () => number;
   readonly #known = new Map<string, KnownSpec>();
 
-  constructor(blobs: BlobCache) {
+  /** `processesMax`: the limit of every job, as the agent's settings have it now. */
+  constructor(blobs: BlobCache, processesMax: () => number) {
     this.#blobs = blobs;
+    this.#processesMax = processesMax;
   }
 
   /**
@@ -62,6 +65,12 @@ export class Specs {
         params: job.params,
         cpus: assignment.cpus,
         memoryBytes: assignment.memoryBytes,
+        limits: {
+          memoryBytes: assignment.memoryBytes,
+          processes: this.#processesMax(),
+          diskBytes: job.group.needs.diskBytes,
+          cpus: assignment.cpus,
+        },
       },
       buildDigest: digest,
       timeLimitMs: job.group.timeLimitMs,

@@ -62,6 +62,7 @@ async function bringHome(
     missing: collected.missing,
     lastLine: wantsLine ? await lastLineOf(join(home, 'log')) : '',
     timeLimitMs: job.timeLimitMs,
+    limits: job.order.limits,
     archiveProblem,
     diskIsFull: job.started && (await isFull(home)),
   });

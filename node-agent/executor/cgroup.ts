@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 import { readSmallFile } from './small-file.ts';
 
@@ -8,13 +8,15 @@ export type CgroupVersion = 'v1' | 'v2';
 
 /**
  * The folder below this agent's own control group where the groups of its supervisors are made; nothing where that is
- * not possible: no such hierarchy, or none that this user may write.
+ * not possible: no such hierarchy, or none that this user may write. `controller` chooses among those of version 1.
  */
-export function makeGroupsFolder(version: CgroupVersion, name: string): string | undefined {
-  const mount = findMount(version, readFileSync('/proc/self/mountinfo', 'utf8'));
-  const own = ownGroup(version, readFileSync('/proc/self/cgroup', 'utf8'));
+export function makeGroupsFolder(version: CgroupVersion, name: string, controller = 'freezer'): string | undefined {
+  const mount = findMount(version, controller, readFileSync('/proc/self/mountinfo', 'utf8'));
+  const own = ownGroup(version, controller, readFileSync('/proc/self/cgroup', 'utf8'));
   if (mount === undefined || own === undefined) return undefined;
-  const folder = join(mount.folder, relativeTo(mount.root, own), name);
+  // A group that holds processes can't pass controllers on: a unit with DelegateSubgroup=agent leaves us the one above.
+  const above = version === 'v2' && basename(own) === 'agent' ? dirname(own) : own;
+  const folder = join(mount.folder, relativeTo(mount.root, above), name);
   try {
     mkdirSync(folder, { recursive: true });
     return folder;
@@ -78,11 +80,15 @@ function subgroups(group: string): readonly string[] {
 }
 
 /** Lines of mountinfo: id parent major:minor root folder options … - type source superoptions. */
-function findMount(version: CgroupVersion, mountinfo: string): { root: string; folder: string } | undefined {
+function findMount(
+  version: CgroupVersion,
+  controller: string,
+  mountinfo: string,
+): { root: string; folder: string } | undefined {
   for (const line of mountinfo.split('\n')) {
     const [before = '', after = ''] = line.split(' - ');
     const [type, , options = ''] = after.split(' ');
-    const fits = version === 'v2' ? type === 'cgroup2' : type === 'cgroup' && options.split(',').includes('freezer');
+    const fits = version === 'v2' ? type === 'cgroup2' : type === 'cgroup' && options.split(',').includes(controller);
     const [, , , root, folder] = before.split(' ');
     if (fits && root !== undefined && folder !== undefined) return { root: plain(root), folder: plain(folder) };
   }
@@ -90,10 +96,10 @@ function findMount(version: CgroupVersion, mountinfo: string): { root: string; f
 }
 
 /** Lines of /proc/self/cgroup: number:controllers:path; v2 is number 0 without controllers. */
-function ownGroup(version: CgroupVersion, text: string): string | undefined {
+function ownGroup(version: CgroupVersion, controller: string, text: string): string | undefined {
   for (const line of text.split('\n')) {
     const match = /^(\d+):([^:]*):(.*)$/.exec(line);
-    const fits = version === 'v2' ? match?.[1] === '0' : match?.[2]?.split(',').includes('freezer');
+    const fits = version === 'v2' ? match?.[1] === '0' : match?.[2]?.split(',').includes(controller);
     if (fits) return match?.[3];
   }
   return undefined;

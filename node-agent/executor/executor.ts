@@ -1,14 +1,17 @@
 import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
-import type { Executor, ProcessEnd, ProcessRequest, RunningProcess } from '../ports.ts';
+import type { Executor, LimitName, ProcessEnd, ProcessLimits, ProcessRequest, RunningProcess } from '../ports.ts';
 import { untilLetGo } from './alive-watch.ts';
 import { groupMembers, removeGroup } from './cgroup.ts';
+import { type Controls, controlsOf, findControls, GroupControls } from './controls.ts';
 import { type Identity, readEnd, readIdentity, type TrackingName } from './identity.ts';
 import { killTree } from './kill-tree.ts';
-import { groupsFolder, tidy, tidyAll } from './leftovers.ts';
+import { groupsFolder, groupsName, tidy, tidyAll } from './leftovers.ts';
+import { LimitWatch } from './limit-watch.ts';
 import { readBootId } from './process-table.ts';
 import { readSmallFile } from './small-file.ts';
 import { Supervisor } from './supervisor.ts';
@@ -23,6 +26,8 @@ export interface ExecutorOptions {
   readonly architecture: string;
   /** The kinds of tracking to try, best first; all of them when absent. */
   readonly trackings?: readonly TrackingName[];
+  /** Whether control groups may limit what jobs use; true when absent. */
+  readonly controls?: boolean;
 }
 
 /** Supervisors that wait for their next tree; more than these are let go. */
@@ -45,14 +50,19 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     const groups = groupsFolder(tracking, options.folder);
     const command = shellCommand(tracking, options.architecture);
     if (groups === undefined || command === undefined) continue;
-    tidyAll(options.folder, groups);
-    const executor = new ProcessExecutor(options, tracking, groups, command);
-    try {
-      await executor.tryOut();
-      return executor;
-    } catch (error) {
-      failure = error;
-      await executor.close();
+    const v2 = tracking === 'cgroup-v2' ? groups : '';
+    const found = findControls(v2, groupsName(options.folder), availableParallelism());
+    for (const controls of options.controls === false ? [{}] : [found, {}]) {
+      const parents = [...new Set([groups, ...Object.values(found).map(({ parent }) => parent)])].filter(Boolean);
+      tidyAll(options.folder, parents);
+      const executor = new ProcessExecutor(options, { tracking, groups, controls, parents }, command);
+      try {
+        await executor.tryOut();
+        return executor;
+      } catch (error) {
+        failure = error;
+        await executor.close();
+      }
     }
   }
   throw new Fault('supervisor-failed', 'Cannot start processes: no kind of tracking works here', { cause: failure });
@@ -64,10 +74,20 @@ interface Tree {
   readonly id: string;
 }
 
+/** How processes are held together. */
+interface Ways {
+  readonly tracking: TrackingName;
+  /** The folder of the groups that track; '' for none. */
+  readonly groups: string;
+  readonly controls: Controls;
+  /** All folders that hold groups. */
+  readonly parents: readonly string[];
+}
+
 class ProcessExecutor implements Executor {
   readonly tracking: TrackingName;
   readonly #options: ExecutorOptions;
-  readonly #groups: string;
+  readonly #ways: Ways;
   readonly #command: readonly string[];
   readonly #bootId = readBootId();
   /** Folders of this executor's living supervisors. */
@@ -78,10 +98,10 @@ class ProcessExecutor implements Executor {
   readonly #settled = new Set<string>();
   #made = 0;
 
-  constructor(options: ExecutorOptions, tracking: TrackingName, groups: string, command: readonly string[]) {
+  constructor(options: ExecutorOptions, ways: Ways, command: readonly string[]) {
     this.#options = options;
-    this.tracking = tracking;
-    this.#groups = groups;
+    this.tracking = ways.tracking;
+    this.#ways = ways;
     this.#command = command;
   }
 
@@ -89,14 +109,15 @@ class ProcessExecutor implements Executor {
   async tryOut(): Promise<void> {
     const supervisor = await this.#open();
     const { group, pid } = supervisor.identity;
-    if (group !== '' && !groupMembers(group).includes(pid)) {
-      throw new Fault('supervisor-failed', `Cannot track by ${this.tracking}: "${group}" does not hold process ${pid}`);
+    for (const folder of [group, ...supervisor.place.controls.folders]) {
+      if (folder === '' || groupMembers(folder).includes(pid)) continue;
+      throw new Fault('supervisor-failed', `Cannot use control groups: "${folder}" does not hold process ${pid}`);
     }
     this.#idle.push(supervisor);
   }
 
   async start(request: ProcessRequest): Promise<RunningProcess> {
-    const supervisor = this.#takeIdle() ?? (await this.#open());
+    const supervisor = await this.#takeFor(request.limits);
     const { home, id } = request;
     if (this.#trees.has(home)) {
       this.#idle.push(supervisor);
@@ -125,12 +146,24 @@ class ProcessExecutor implements Executor {
     if (identity === undefined) return;
     await killTree(identity, graceMs, this.#options.clock);
     if (this.#trees.has(home)) this.#settle(home);
-    else tidy(identity.folder);
+    else tidy(identity.folder, this.#ways.parents);
   }
 
   async processes(home: string): Promise<readonly number[]> {
     const identity = this.#identityOf(home);
     return identity === undefined ? [] : findProcesses(identity);
+  }
+
+  watchLimits(home: string, limits: ProcessLimits, tell: (limit: LimitName) => void): { close(): void } {
+    const identity = this.#identityOf(home);
+    // Of a tree that has ended already its supervisor has said everything.
+    if (identity === undefined) return { close: () => {} };
+    const controls = controlsOf(this.#ways.controls, identity.folder);
+    return new LimitWatch(
+      { clock: this.#options.clock, controls, processes: () => findProcesses(identity) },
+      limits,
+      tell,
+    );
   }
 
   /** Lets all supervisors go and waits for the idle ones. `ended` of trees that still run then never resolves. */
@@ -142,7 +175,19 @@ class ProcessExecutor implements Executor {
       if (busy.has(supervisor)) supervisor.abandon();
       else await supervisor.gone;
     }
-    removeGroup(this.#groups);
+    for (const parent of this.#ways.parents) removeGroup(parent);
+  }
+
+  /** A supervisor whose groups have these limits. */
+  async #takeFor(limits: ProcessLimits): Promise<Supervisor> {
+    const idle = this.#takeIdle();
+    if (idle?.place.controls.set(limits)) return idle;
+    // What an earlier tree left there (files in memory) does not go below the limit: only a new group has room.
+    idle?.letGo();
+    const fresh = await this.#open();
+    if (fresh.place.controls.set(limits)) return fresh;
+    fresh.letGo();
+    throw new Fault('start-failed', `Cannot limit a job to ${JSON.stringify(limits)}: the kernel refuses`);
   }
 
   #takeIdle(): Supervisor | undefined {
@@ -155,10 +200,12 @@ class ProcessExecutor implements Executor {
     // The clock keeps names apart from those of earlier agents, the count from each other.
     const name = `${this.#options.clock.nowMs().toString(36)}-${this.#made++}`;
     const folder = join(this.#options.folder, name);
-    const group = this.#groups === '' ? '' : join(this.#groups, name);
+    const group = this.#ways.groups === '' ? '' : join(this.#ways.groups, name);
+    const controls = new GroupControls(this.#ways.controls, name);
     mkdirSync(folder);
     if (group !== '') mkdirSync(group);
-    const place = { folder, group, tracking: this.tracking, command: this.#command };
+    controls.make();
+    const place = { folder, group, controls, tracking: this.tracking, command: this.#command };
     const supervisor = new Supervisor(place, this.#options.clock);
     this.#own.set(folder, supervisor);
     background(supervisor.gone.then(() => this.#forget(supervisor)));
@@ -170,7 +217,7 @@ class ProcessExecutor implements Executor {
   #forget(supervisor: Supervisor): void {
     this.#own.delete(supervisor.place.folder);
     const home = [...this.#trees].find(([, tree]) => tree.supervisor === supervisor)?.[0];
-    if (home === undefined) tidy(supervisor.place.folder, supervisor.place.group);
+    if (home === undefined) tidy(supervisor.place.folder, this.#ways.parents);
     else this.#settle(home);
   }
 
@@ -185,8 +232,8 @@ class ProcessExecutor implements Executor {
     const supervisor = this.#trees.get(home)?.supervisor;
     if (!identity || !supervisor || supervisor.isBusy || findProcesses(identity).length > 0) return;
     this.#trees.delete(home);
-    if (supervisor.isGone) tidy(supervisor.place.folder, supervisor.place.group);
-    else if (this.#idle.length < idleMax) this.#idle.push(supervisor);
+    if (supervisor.isGone) tidy(supervisor.place.folder, this.#ways.parents);
+    else if (this.#idle.length < idleMax && !supervisor.isSpent) this.#idle.push(supervisor);
     else supervisor.letGo();
   }
 

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ProcessEnd } from '../ports.ts';
+import type { LimitName, ProcessEnd } from '../ports.ts';
 import { readSmallFile } from './small-file.ts';
 
 /**
@@ -42,18 +42,25 @@ export function readIdentity(folder: string): Identity | undefined {
 
 /** How the tree of this home ended; `lost` when nobody wrote it. Call it when the supervisor has let go. */
 export function readEnd(home: string, identity: Identity): ProcessEnd {
-  const match = /^(\d+) (\d+\.\d+) \.$/.exec(readSmallFile(join(home, 'exit'))?.trim() ?? '');
+  const match = /^(\d+) (\d+\.\d+) (?:(memory|processes) )?\.$/.exec(readSmallFile(join(home, 'exit'))?.trim() ?? '');
   if (!match) return { kind: 'lost', message: 'its supervisor was killed before the job ended' };
-  return endOf(Number(match[1]), Math.max(0, Math.round((Number(match[2]) - identity.uptimeS) * 1000)));
+  const ranMs = Math.max(0, Math.round((Number(match[2]) - identity.uptimeS) * 1000));
+  return endOf(Number(match[1]), ranMs, readLimit(match[3]));
 }
 
 /**
  * What a shell's exit status means. 129 to 192 are reported as signals; a program that chooses such a status itself
  * cannot be told apart, and shells do choose it to pass a child's signal on.
  */
-export function endOf(status: number, ranMs: number): ProcessEnd {
-  if (status > 128 && status <= 192) return { kind: 'signalled', signal: status - 128, ranMs };
-  return { kind: 'exited', exitCode: status, ranMs };
+export function endOf(status: number, ranMs: number, refused: LimitName | undefined): ProcessEnd {
+  const more = refused === undefined ? {} : { refused };
+  if (status > 128 && status <= 192) return { kind: 'signalled', signal: status - 128, ranMs, ...more };
+  return { kind: 'exited', exitCode: status, ranMs, ...more };
+}
+
+/** The limit that a supervisor names in its words about an end. */
+export function readLimit(word: string | undefined): LimitName | undefined {
+  return word === 'memory' || word === 'processes' ? word : undefined;
 }
 
 function isTrackingName(text: string): text is TrackingName {

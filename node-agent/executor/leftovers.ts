@@ -7,29 +7,34 @@ import { readIdentity, type TrackingName } from './identity.ts';
 import { readSmallFile } from './small-file.ts';
 import { findProcesses, isSupervisorAlive } from './tracking.ts';
 
+/** The name of an executor's folder of control groups, in every hierarchy. */
+export function groupsName(folder: string): string {
+  // Several agents share one machine (the demo), so the name tells them apart and stays the same over restarts.
+  return `labrun-${hashBytes(folder).slice('blake3:'.length).slice(0, 12)}`;
+}
+
 /** Where the control groups of an executor's supervisors are made: '' when it needs none, nothing when it can't have any. */
 export function groupsFolder(tracking: TrackingName, folder: string): string | undefined {
   if (tracking !== 'cgroup-v1' && tracking !== 'cgroup-v2') return '';
-  // Several agents share one machine (the demo), so the name tells them apart and stays the same over restarts.
-  const name = `labrun-${hashBytes(folder).slice('blake3:'.length).slice(0, 12)}`;
-  return makeGroupsFolder(tracking === 'cgroup-v2' ? 'v2' : 'v1', name);
+  return makeGroupsFolder(tracking === 'cgroup-v2' ? 'v2' : 'v1', groupsName(folder));
 }
 
 /** Removes what the dead supervisors of earlier agents left. Those that live, or whose trees do, keep their folders. */
-export function tidyAll(folder: string, groups: string): void {
+export function tidyAll(folder: string, parents: readonly string[]): void {
   const names = readdirSync(folder);
-  for (const name of names) tidy(join(folder, name), groups === '' ? '' : join(groups, name));
-  if (groups === '') return;
-  for (const entry of readdirSync(groups, { withFileTypes: true })) {
-    if (entry.isDirectory() && !names.includes(entry.name)) removeGroup(join(groups, entry.name));
+  for (const name of names) tidy(join(folder, name), parents);
+  for (const parent of parents) {
+    for (const entry of readdirSync(parent, { withFileTypes: true })) {
+      if (entry.isDirectory() && !names.includes(entry.name)) removeGroup(join(parent, entry.name));
+    }
   }
 }
 
 /**
- * Removes a supervisor's folder and group when it is dead and nothing is left of its last tree; tells one that only
- * stayed for its orphans that they are gone. `group` is for one that died before it could write its identity.
+ * Removes a supervisor's folder and groups when it is dead and nothing is left of its last tree; tells one that only
+ * stayed for its orphans that they are gone. `parents` are the folders of control groups; its own have its name there.
  */
-export function tidy(folder: string, group = ''): void {
+export function tidy(folder: string, parents: readonly string[]): void {
   const identity = readIdentity(folder);
   if (identity) {
     const home = readSmallFile(join(folder, 'home'))?.slice(0, -1);
@@ -40,5 +45,7 @@ export function tidy(folder: string, group = ''): void {
       return;
     }
   }
-  if (removeGroup(identity?.group || group)) rmSync(folder, { recursive: true, force: true });
+  const groups = new Set([identity?.group ?? '', ...parents.map((parent) => join(parent, basename(folder)))]);
+  const left = [...groups].filter((group) => !removeGroup(group));
+  if (left.length === 0) rmSync(folder, { recursive: true, force: true });
 }

@@ -1,5 +1,6 @@
 import { Fault } from '../../base/errors.ts';
-import type { ProcessRequest } from '../ports.ts';
+import type { ProcessLimits, ProcessRequest } from '../ports.ts';
+import type { ControlName } from './controls.ts';
 
 /**
  * The supervisor: a POSIX shell that reads this script, and then one job after another, from its standard input.
@@ -7,20 +8,24 @@ import type { ProcessRequest } from '../ports.ts';
  * It is the parent of what it starts, so a start costs one small fork and the job's own exec. When the agent dies its
  * input ends: it finishes the job it has, writes how that ended, and is gone. Only as a subreaper it stays while it has
  * orphans, until told through `again` (open before `alive` is let go, so that no word is missed). Arguments: its folder, the name of the
- * tracking, the folder of its control group (or nothing).
+ * tracking, the folder of its control group, the files that count kills for memory and refused starts (each '' for none), and the
+ * folders of more groups to enter.
  *
- * It says on standard output: `r` ready, `s` the identity is written, `x` it could not be, `e N` ended with status N.
- * Any other line is the shell's own complaint.
+ * It says on standard output: `r` ready, `s` the identity is written, `x` it could not be, `e N` ended with status N, `e N LIMIT` when
+ * the kernel has counted something at that limit meanwhile. Any other line is the shell's own complaint.
  *
  * Signals are caught, not ignored, because what is ignored stays ignored in the job, and a job's `kill 0` reaches its
  * supervisor. Identity and exit status are written under `set -C` (O_EXCL): whoever comes second is told.
  */
 export const supervisorScript = `
 exec 2>&1
-folder=$1 tracking=$2 group=$3
+folder=$1 tracking=$2 group=$3 kills=$4 refusals=$5
+shift 5
 set -C
 trap : HUP INT QUIT TERM PIPE USR1 USR2 ALRM
-[ -z "$group" ] || echo 0 >|"$group/cgroup.procs" || exit 71
+for enter in \${group:+"$group"} "$@"; do
+  echo 0 >|"$enter/cgroup.procs" || exit 71
+done
 read -r boot </proc/sys/kernel/random/boot_id
 read -r stat </proc/$$/stat
 set -- \${stat##*) }
@@ -38,10 +43,25 @@ begin() {
   echo x
   return 1
 }
+count() {
+  while read -r key number; do
+    [ "$key" != "$1" ] || return 0
+  done
+  number=0
+}
 finish() {
   read -r up _ </proc/uptime
-  echo "$1 $up ." >"$home/exit"
-  echo "e $1"
+  limit=
+  if [ -n "$refusals" ]; then
+    count max <"$refusals"
+    [ "$number" = 0 ] || limit=processes
+  fi
+  if [ -n "$kills" ]; then
+    count oom_kill <"$kills"
+    [ "$number" = 0 ] || limit=memory
+  fi
+  echo "$1 $up \${limit:+$limit }." >"$home/exit"
+  echo "e $1\${limit:+ $limit}"
 }
 linger() {
   [ "$tracking" = subreaper ] || exit 0
@@ -52,23 +72,42 @@ linger() {
   [ -z "$kids" ] || read -r _ <&8
 }
 trap linger EXIT
+# What differs between machines and shells is found out once: some allow no adjustment; dash says -p, bash -u.
+adjust=/proc/self/oom_score_adj nproc=-p
+(echo 500 >|$adjust) 2>/dev/null || adjust=/dev/null
+(ulimit -p 64) 2>/dev/null || nproc=-u
 echo r
 `;
 
 /**
  * The text that starts one process tree. It is one compound command, so that a half of it, left by an agent that died
- * while writing, is a syntax error and starts nothing. Throws `Fault` (`invalid-request`) for what no program can be given.
+ * while writing, is a syntax error and starts nothing. `controlled` is what its control groups limit already. Throws
+ * `Fault` (`invalid-request`) for what no program can be given.
  */
-export function startText(request: ProcessRequest): string {
+export function startText(request: ProcessRequest, controlled: readonly ControlName[]): string {
   const entries = Object.entries({ ...request.env, [markName]: request.id });
   const exported = entries.filter(([name]) => isShellName(name)).map(([name, value]) => `${name}=${quote(value)}`);
   // A name the shell cannot hold is handed over by env(1), which costs a second exec.
   const others = entries.filter(([name]) => !isShellName(name)).map(([name, value]) => quote(`${name}=${value}`));
   const argv = request.argv.map(quote);
   const command = others.length === 0 ? argv : ['/usr/bin/env', ...others, ...argv];
-  const setup = `cd ${quote(request.cwd)} && unset OLDPWD && export ${exported.join(' ')} && exec ${command.join(' ')}`;
+  const setup = `${rlimits(request.limits, controlled)}cd ${quote(request.cwd)} && unset OLDPWD && export ${exported.join(' ')} && exec ${command.join(' ')}`;
   const files = `</dev/null >>${quote(`${request.home}/log`)} 2>&1 9>&-`;
   return `if begin ${quote(request.home)} ${quote(request.id)}; then\n(${setup}) ${files}\nfinish $?\nfi\n`;
+}
+
+/**
+ * Limits that a process and its children keep by themselves. When the whole machine runs out of memory, the kernel ends
+ * jobs before anything else (and never their supervisor). Processes are limited here for the whole account, memory for each process: a
+ * stop for what grows faster than it is looked at, where no control group does better.
+ */
+function rlimits({ memoryBytes, processes, diskBytes }: ProcessLimits, controlled: readonly ControlName[]): string {
+  const words = ['echo 500 >|$adjust'];
+  // Blocks of 512 bytes; a file never grows past it, and who tries gets SIGXFSZ.
+  if (diskBytes > 0) words.push(`ulimit -f ${Math.ceil(diskBytes / 512)}`);
+  if (!controlled.includes('processes')) words.push(`ulimit $nproc ${processes}`);
+  if (memoryBytes > 0 && !controlled.includes('memory')) words.push(`ulimit -d ${Math.ceil(memoryBytes / 1024)}`);
+  return words.map((word) => `${word}; `).join('');
 }
 
 /** The variable that marks every process of a tree with its id, for the search by environment. */

@@ -5,7 +5,8 @@ import type { Clock } from '../../base/clock.ts';
 import { type Deferred, deferred } from '../../base/deferred.ts';
 import { Fault } from '../../base/errors.ts';
 import type { ProcessEnd, ProcessRequest, RunningProcess } from '../ports.ts';
-import { endOf, type Identity, readEnd, readIdentity, type TrackingName } from './identity.ts';
+import type { GroupControls } from './controls.ts';
+import { endOf, type Identity, readEnd, readIdentity, readLimit, type TrackingName } from './identity.ts';
 import { startText, supervisorScript } from './supervisor-script.ts';
 
 /** What a new supervisor is made of. */
@@ -15,6 +16,7 @@ export interface SupervisorPlace {
   readonly tracking: TrackingName;
   /** Its control group's folder, made already; empty for none. */
   readonly group: string;
+  readonly controls: GroupControls;
   /** The command that becomes its shell. */
   readonly command: readonly string[];
 }
@@ -41,6 +43,7 @@ export class Supervisor {
   #identity: Identity | undefined;
   #current: Current | undefined;
   #isGone = false;
+  #isSpent = false;
   #unread = '';
   #complaint = '';
 
@@ -49,8 +52,11 @@ export class Supervisor {
     this.place = place;
     this.#clock = clock;
     const [program = '', ...options] = place.command;
+    const { killsFile, refusalsFile, folders } = place.controls;
+    const more = folders.filter((folder) => folder !== place.group);
+    const words = [place.folder, place.tracking, place.group, killsFile, refusalsFile, ...more];
     // A session of its own: no terminal, and no signal that is meant for the agent's process group.
-    this.#child = spawn(program, [...options, '-s', place.folder, place.tracking, place.group], {
+    this.#child = spawn(program, [...options, '-s', ...words], {
       cwd: '/',
       env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
       detached: true,
@@ -84,6 +90,11 @@ export class Supervisor {
     return this.#current !== undefined;
   }
 
+  /** Whether its groups have counted something at a limit, so that those of another tree could not be told from it. */
+  get isSpent(): boolean {
+    return this.#isSpent;
+  }
+
   /** As it wrote it itself. Known once `ready` has resolved. */
   get identity(): Identity {
     assert(this.#identity, 'a supervisor is ready before anyone asks who it is');
@@ -97,7 +108,7 @@ export class Supervisor {
   async run(request: ProcessRequest): Promise<RunningProcess> {
     assert(this.#current === undefined && !this.#isGone, 'a supervisor that gets a tree has none and lives');
     const current: Current = { home: request.home, started: deferred(), ended: deferred(), startedMs: undefined };
-    const text = startText(request);
+    const text = startText(request, this.place.controls.names);
     this.#current = current;
     this.#complaint = '';
     this.#child.stdin.write(text);
@@ -134,10 +145,12 @@ export class Supervisor {
     } else if (line === 'x' && current) {
       this.#current = undefined;
       current.started.reject(this.#startFault(current.home));
-    } else if (/^e \d+$/.test(line) && current) {
+    } else if (/^e \d+( \w+)?$/.test(line) && current) {
       this.#current = undefined;
       const ranMs = Math.round(this.#clock.monotonicMs() - (current.startedMs ?? 0));
-      current.ended.resolve(endOf(Number(line.slice(2)), ranMs));
+      const [, status, limit] = line.split(' ');
+      if (limit !== undefined) this.#isSpent = true;
+      current.ended.resolve(endOf(Number(status), ranMs, readLimit(limit)));
     } else {
       this.#complaint = `${this.#complaint} ${line}`.slice(-complaintMax).trim();
     }

@@ -137,7 +137,7 @@ async function prepare(
     capabilities,
     build: folders.work,
   });
-  return { home, id: `build-${order.key}`, argv, cwd: folders.work, env };
+  return { home, id: `build-${order.key}`, argv, cwd: folders.work, env, limits: order.limits };
 }
 
 async function commandOf(

@@ -114,7 +114,8 @@ async function prepare(
     build: build?.folder,
     job: { ...order, name: order.jobName, archive: folders.archive, input },
   });
-  return { home: folders.home, id: order.id, argv: launch.argv, cwd: folders.work, env: environment };
+  const { id, limits } = order;
+  return { home: folders.home, id, argv: launch.argv, cwd: folders.work, env: environment, limits };
 }
 
 async function sweep(options: WorkspaceOptions, folders: AttemptFolders, order: JobOrder): Promise<Collected> {

@@ -17,6 +17,8 @@ describe("the agent's settings", () => {
       capabilities: {},
       blobsQuotaBytes: 20 * 2 ** 30,
       buildsQuotaBytes: 20 * 2 ** 30,
+      processesMax: 4_096,
+      diskReserveBytes: undefined,
       killGraceMs: 10_000,
     });
     await expect(readAgentSettings(path, { required: true })).rejects.toThrow('Cannot read the settings: ENOENT');

@@ -22,7 +22,7 @@ for (const [where, folder] of [
       const fills = `head -c 400M /dev/zero >${folder}/big || { echo cannot write; exit 7; }`;
       expect((await lab.labrun('submit', batch(lab, 'fills', fills), '--wait')).code).toBe(1);
       const [job] = (await lab.json('status', 't/fills')).jobs;
-      expect(job).toMatchObject({ state: 'failed', reason: 'exit', attempt: 1 });
+      expect(job).toMatchObject({ state: 'failed', reason: 'disk-full', attempt: 1 });
       expect(job.message).toContain('the disk of the node was full');
       if (folder !== '.') expect(statSync(join(lab.archive, 't/fills/j/big')).size).toBeGreaterThan(100 * mb);
       await lab.ok('submit', batch(lab, 'next', 'echo fine >$LABRUN_ARCHIVE/answer'), '--wait');

@@ -2,6 +2,7 @@ import { asBatchId, attemptId } from '../../base/ids.ts';
 import { locateJob } from '../../config/matrix.ts';
 import type { BatchSpec, JobGroup, Needs } from '../../config/spec.ts';
 import type { JobOrder } from '../../node-agent/ports.ts';
+import { aLimit } from './an-executor.ts';
 
 /** What a job that asks for nothing needs. */
 export const noNeeds: Needs = {
@@ -37,7 +38,7 @@ export function aJobOrder(spec: BatchSpec, facts: Partial<JobOrder> = {}): JobOr
   const attempt = orders++;
   const id = attemptId({ batchId, index: specIndex }, attempt);
   const where = { namespace: spec.namespace, batch: spec.name, jobName: name, index: specIndex };
-  return { id, spec, specIndex, attempt, params, cpus: 2, memoryBytes: 2 ** 30, ...where, ...facts };
+  return { id, spec, specIndex, attempt, params, cpus: 2, memoryBytes: 2 ** 30, limits: aLimit(), ...where, ...facts };
 }
 
 let orders = 1;

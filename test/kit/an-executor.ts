@@ -5,14 +5,15 @@ import { onTestFinished } from 'vitest';
 import { systemClock } from '../../base/clock.ts';
 import { openExecutor } from '../../node-agent/executor/executor.ts';
 import type { TrackingName } from '../../node-agent/executor/identity.ts';
-import type { Executor, ProcessRequest } from '../../node-agent/ports.ts';
+import type { Executor, ProcessLimits, ProcessRequest } from '../../node-agent/ports.ts';
 
 /** An executor with one kind of tracking (or the best one here) below `root`, closed when the test has finished. */
-export async function anExecutor(root: string, tracking?: TrackingName): Promise<Executor> {
+export async function anExecutor(root: string, tracking?: TrackingName, controls = true): Promise<Executor> {
   const executor = await openExecutor({
     folder: join(root, 'supervisors'),
     clock: systemClock,
     architecture: arch(),
+    controls,
     ...(tracking ? { trackings: [tracking] } : {}),
   });
   onTestFinished(() => executor.close());
@@ -25,7 +26,12 @@ export function aRequest(root: string, script: string, facts: Partial<ProcessReq
   const home = join(root, id);
   mkdirSync(home, { recursive: true });
   const env = { PATH: '/usr/local/bin:/usr/bin:/bin' };
-  return { home, id, argv: ['/bin/sh', '-c', script], cwd: home, env, ...facts };
+  return { home, id, argv: ['/bin/sh', '-c', script], cwd: home, env, limits: aLimit(), ...facts };
+}
+
+/** Limits that nothing in a test comes to, unless it says so. */
+export function aLimit(facts: Partial<ProcessLimits> = {}): ProcessLimits {
+  return { memoryBytes: 0, processes: 4096, diskBytes: 0, cpus: 1, ...facts };
 }
 
 let requests = 1;

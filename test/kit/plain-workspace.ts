@@ -6,6 +6,7 @@ import { hashFile } from '../../base/transfer/hash.ts';
 import { locateJob } from '../../config/matrix.ts';
 import type { RunSpec } from '../../config/spec.ts';
 import type { BuildFolders, CollectedFile, ProcessRequest, Workspace } from '../../node-agent/ports.ts';
+import { aLimit } from './an-executor.ts';
 
 /** The least a working folder must be: runs `run` texts, keeps what lies in the archive folder. For tests of the agent. */
 export function plainWorkspace(folder: string, events: string[] = []): Workspace {
@@ -73,5 +74,12 @@ export function plainBuildFolders(folder: string, builds: string[] = []): BuildF
 
 function requestFor(home: string, id: string, run: RunSpec, params: Record<string, string>): ProcessRequest {
   const env = { PATH: process.env['PATH'] ?? '', HOME: home, LABRUN_ARCHIVE: join(home, 'archive'), ...params };
-  return { home, id, argv: run.kind === 'argv' ? run.argv : ['bash', '-c', run.text], cwd: home, env };
+  return {
+    home,
+    id,
+    argv: run.kind === 'argv' ? run.argv : ['bash', '-c', run.text],
+    cwd: home,
+    env,
+    limits: aLimit(),
+  };
 }

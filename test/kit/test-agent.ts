@@ -50,6 +50,9 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
     cacheFolder: join(folder, 'blobs'),
     cacheQuotaBytes: 2 ** 30,
     buildsLimitBytes: 2 ** 30,
+    processesMax: () => 256,
+    diskReserveBytes: () => 0,
+    freeBytes: async () => 2 ** 40,
     killGraceMs: 1_000,
     makeWorkspace: async () => ({
       workspace: plainWorkspace(join(folder, 'attempts'), events),

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import type { LimitName } from '../../../node-agent/attempts/attempt.ts';
 import { outcomeOf } from '../../../node-agent/attempts/outcome.ts';
 
-const clean = { missing: [], lastLine: '', timeLimitMs: 1_500, archiveProblem: '', diskIsFull: false };
+const clean = {
+  missing: [],
+  lastLine: '',
+  timeLimitMs: 1_500,
+  limits: { memoryBytes: 2 ** 28, processes: 64, diskBytes: 1.5 * 2 ** 30 },
+  archiveProblem: '',
+  diskIsFull: false,
+};
 
 describe('outcomes', () => {
   it('tells a failed exit with the last line of the log', () => {
@@ -22,6 +30,19 @@ describe('outcomes', () => {
       reason: 'missing-output',
       message: '"a", "b", "c" and 2 more missing or empty at the end',
     });
+  });
+
+  it('names the limit that a job came to', () => {
+    const said = (limit: LimitName, limits = clean.limits) => {
+      const { reason, message } = outcomeOf({ kind: 'limited', limit, ranMs: 1 }, { ...clean, limits });
+      return `${reason}: ${message}`;
+    };
+    expect(said('memory')).toBe('oom: wanted more than its 256M of memory');
+    expect(said('processes')).toBe('processes: wanted more than 64 processes at a time');
+    expect(said('disk')).toBe('disk-full: wrote more than its 1.5G of disk');
+    const none = { memoryBytes: 0, processes: 64, diskBytes: 0 };
+    expect(said('memory', none)).toBe('oom: the machine ran out of memory while it ran');
+    expect(said('disk', none)).toBe('disk-full: the disk of the node was full');
   });
 
   it('names the time limit, the signal, and what could not be archived', () => {

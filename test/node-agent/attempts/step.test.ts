@@ -30,6 +30,28 @@ const exit: AttemptEvent = { kind: 'exited', end: { kind: 'exited', exitCode: 0,
 const archived: AttemptEvent = { kind: 'archived', finish };
 
 describe('the life of an attempt', () => {
+  it('is ended at once when it comes to a limit, which is then the reason', () => {
+    const { phase, effects } = live(
+      ...toRunning,
+      { kind: 'limited', limit: 'processes' },
+      {
+        kind: 'exited',
+        end: { kind: 'signalled', signal: 9, ranMs: 7 },
+      },
+    );
+    expect(effects).toContain('kill');
+    expect(phase).toMatchObject({ kind: 'archiving', ending: { kind: 'limited', limit: 'processes', ranMs: 7 } });
+  });
+
+  it('fails by a limit that the kernel enforced, unless it did well or was cancelled', () => {
+    const failed: AttemptEvent = { kind: 'exited', end: { kind: 'exited', exitCode: 1, ranMs: 7, refused: 'memory' } };
+    expect(live(...toRunning, failed).phase).toMatchObject({ ending: { kind: 'limited', limit: 'memory' } });
+    const well: AttemptEvent = { kind: 'exited', end: { kind: 'exited', exitCode: 0, ranMs: 7, refused: 'memory' } };
+    expect(live(...toRunning, well).phase).toMatchObject({ ending: { kind: 'exited', exitCode: 0 } });
+    const cancelled = live(...toRunning, { kind: 'cancel', graceMs: 0 }, failed);
+    expect(cancelled.phase).toMatchObject({ ending: { kind: 'cancelled' } });
+  });
+
   it('goes from assignment to tombstone, and is wiped only after the head has settled it', () => {
     const { phase, effects } = live(...toRunning, exit, archived, { kind: 'settle' }, { kind: 'wiped' });
     expect(phase).toEqual({ kind: 'wiped' });

@@ -1,0 +1,119 @@
+import { background } from '../../base/background.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { diskUse } from '../machine/disk-use.ts';
+import type { ProcessEnd } from '../ports.ts';
+
+/** What the watch of the disk needs. */
+export interface DiskWatchPorts {
+  readonly clock: Clock;
+  /** What may still be written to the disk of all attempts. */
+  freeBytes(): Promise<number>;
+  /** What must stay free, as the settings have it now. */
+  reserveBytes(): number;
+}
+
+/** One attempt whose use of the disk is watched. */
+interface Watched {
+  readonly home: string;
+  /** 0: only the reserve counts. */
+  readonly limitBytes: number;
+  readonly tell: () => void;
+  /** When it is measured again, on the monotonic clock. */
+  dueMs: number;
+}
+
+/** Time between two looks at the disk, in milliseconds; a look is one call unless something is to be measured. */
+const lookEveryMs = 5_000;
+/** A tree is measured again when this many times what it took has passed, so that measuring takes 2 % of a core at most. */
+const restFactor = 50;
+/** Entries of a tree that are measured, at most: what has more files than this, and above them its limit, is found late. */
+const entriesMax = 200_000;
+/** Below this a disk counts as full, in bytes. */
+const fullBytes = 2 ** 20;
+/** What a process gets that writes past its limit into one file. */
+const SIGXFSZ = 25;
+
+/**
+ * Tells attempts that wrote more than they asked for, and the one that wrote most when the disk of the node is nearly
+ * full. Disks have no events for either (quotas of projects would, where an admin sets them up).
+ */
+export class DiskWatch {
+  readonly #ports: DiskWatchPorts;
+  readonly #watched = new Set<Watched>();
+  #timer: Timer | undefined;
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(ports: DiskWatchPorts) {
+    this.#ports = ports;
+  }
+
+  /** Calls `tell` at most once, when the attempt in `home` is to end for what it wrote. */
+  watch(home: string, limitBytes: number, tell: () => void): { close(): void } {
+    const watched: Watched = { home, limitBytes, tell, dueMs: 0 };
+    this.#watched.add(watched);
+    this.#next();
+    return { close: () => this.#watched.delete(watched) };
+  }
+
+  /** How a tree ended, with the disk as the reason where it was. Costs nothing for one that did well. */
+  async explain(home: string, limitBytes: number, end: ProcessEnd): Promise<ProcessEnd> {
+    if (end.kind === 'lost' || end.refused !== undefined || (end.kind === 'exited' && end.exitCode === 0)) return end;
+    const isStopped = limitBytes > 0 && end.kind === 'signalled' && end.signal === SIGXFSZ;
+    if (isStopped || (await this.#isOut(home, limitBytes))) return { ...end, refused: 'disk' };
+    return end;
+  }
+
+  /** Resolves when no look is under way any more. */
+  async close(): Promise<void> {
+    this.#watched.clear();
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  async #isOut(home: string, limitBytes: number): Promise<boolean> {
+    if ((await this.#ports.freeBytes()) < fullBytes) return true;
+    return limitBytes > 0 && (await diskUse(home, { entriesMax, enoughBytes: limitBytes })) >= limitBytes;
+  }
+
+  #next(): void {
+    if (this.#timer || this.#watched.size === 0) return;
+    this.#timer = this.#ports.clock.setTimer(lookEveryMs, () => {
+      this.#looking = this.#look().finally(() => {
+        this.#timer = undefined;
+        this.#next();
+      });
+      background(this.#looking);
+    });
+  }
+
+  async #look(): Promise<void> {
+    if ((await this.#ports.freeBytes()) < this.#ports.reserveBytes()) await this.#endLargest();
+    for (const watched of [...this.#watched]) {
+      const { limitBytes, dueMs } = watched;
+      if (limitBytes === 0 || dueMs > this.#ports.clock.monotonicMs()) continue;
+      if ((await this.#measure(watched, limitBytes)) > limitBytes) this.#end(watched);
+    }
+  }
+
+  /** One at a time: when it is gone there may be room for the others. */
+  async #endLargest(): Promise<void> {
+    let largest: { watched: Watched; bytes: number } | undefined;
+    for (const watched of [...this.#watched]) {
+      const bytes = await this.#measure(watched, Number.MAX_SAFE_INTEGER);
+      if (largest === undefined || bytes > largest.bytes) largest = { watched, bytes };
+    }
+    if (largest) this.#end(largest.watched);
+  }
+
+  async #measure(watched: Watched, enoughBytes: number): Promise<number> {
+    const { clock } = this.#ports;
+    const sinceMs = clock.monotonicMs();
+    const bytes = await diskUse(watched.home, { entriesMax, enoughBytes });
+    watched.dueMs = clock.monotonicMs() + (clock.monotonicMs() - sinceMs) * restFactor;
+    return bytes;
+  }
+
+  #end(watched: Watched): void {
+    if (this.#watched.delete(watched)) watched.tell();
+  }
+}
