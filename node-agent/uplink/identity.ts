@@ -77,8 +77,8 @@ export class Identity {
     });
     background(
       renewing.then(() => {
-        if (!this.#stop.signal.aborted)
-          this.#timer = clock.setTimer(this.#credentials === credentials ? lookMs : 1, again);
+        // Also after a success: a clock that is far ahead would ask for one certificate after the other.
+        if (!this.#stop.signal.aborted) this.#timer = clock.setTimer(lookMs, again);
       }),
     );
   }
