@@ -1,4 +1,6 @@
+import { homedir } from 'node:os';
 import { Command } from 'commander';
+import { readCliSettings } from '../config/cli.ts';
 import type { Printer } from './print.ts';
 
 /** Ends a command: called with the exit status. */
@@ -15,9 +17,11 @@ export function act<Options extends object>(
   return async (...given) => {
     const command = given.at(-1);
     if (!(command instanceof Command)) throw new TypeError('commander calls actions with their command');
-    const options = command.optsWithGlobals<Options & { color: boolean }>();
+    const options = command.optsWithGlobals<Options & { color: boolean; colour: boolean }>();
     const { makePrinter } = await import('./print.ts');
     const action = await load();
-    finish(await action(command.args, options, makePrinter({ color: options.color })));
+    const { colour } = await readCliSettings(process.env, homedir());
+    const wanted = options.color && options.colour ? colour : 'never';
+    finish(await action(command.args, options, makePrinter(wanted)));
   };
 }

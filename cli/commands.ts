@@ -6,11 +6,13 @@ import { act, type Finish } from './act.ts';
  * Every command of the program. Only names and options are here: what a command does is loaded when it is called, so
  * that help and completion stay fast.
  */
-export function makeProgram(finish: Finish): Command {
+export function makeProgram(finish: Finish, complain: (text: string) => void): Command {
   const program = new Command('labrun')
+    .configureOutput({ writeErr: complain })
     .description('Runs batches of simulation jobs on the workstations a lab already owns.')
     .option('--head <address>', 'where the head is: host:port or unix:PATH (default: LABRUN_HEAD, else this machine)')
     .option('--no-color', 'no colours (also: NO_COLOR=1)')
+    .addOption(new Option('--no-colour').hideHelp())
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .addHelpText('after', selectorHelp)
     .exitOverride();
@@ -77,6 +79,7 @@ function addLocal(program: Command, finish: Finish): void {
     .option('--to <dir>', "the folder under which the batch's folder is made (default: this one)")
     .option('--config <file>', 'capabilities and limits of this machine, as for an agent')
     .addOption(many('--where <axis=value>', 'only jobs with this parameter; repeat for more'))
+    .option('--json', 'one JSON object at the end')
     .action(act(finish, async () => (await import('./run.ts')).run));
   program
     .command('template <KIND>')
@@ -88,6 +91,7 @@ function addLocal(program: Command, finish: Finish): void {
     .description('a head, two agents and a sweep on this machine; keeps only the results')
     .option('--gfortran', 'with a solver in Fortran')
     .option('--openfoam', 'with the cavity of OpenFOAM')
+    .option('--json', 'one JSON object at the end')
     .action(act(finish, async () => (await import('./demo.ts')).demo));
 }
 

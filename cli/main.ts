@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { messageOf } from '../base/errors.ts';
+import { Fault, messageOf, RefusedError } from '../base/errors.ts';
 import { makeProgram } from './commands.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import { harmless } from './harmless.ts';
@@ -13,15 +13,31 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const forScripts = process.argv.includes('--json');
+const complain = (text: string) => void process.stderr.write(text);
+
 try {
-  await makeProgram((code) => {
-    process.exitCode = code;
-  }).parseAsync(process.argv);
+  await makeProgram(
+    (code) => {
+      process.exitCode = code;
+    },
+    // What commander says of a usage error comes below, as an object.
+    forScripts ? () => {} : complain,
+  ).parseAsync(process.argv);
 } catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-  } else {
-    process.stderr.write(`${harmless(messageOf(error))}\n`);
-    process.exitCode = exitCodeOf(error);
-  }
+  const isUsage = error instanceof CommanderError;
+  if (isUsage) process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  else process.exitCode = exitCodeOf(error);
+  const message = messageOf(error).replace(/^error: /, '');
+  if (forScripts && process.exitCode !== exitCodes.done)
+    complain(`${JSON.stringify({ error: { code: codeOf(error), message } })}\n`);
+  else if (!isUsage) complain(`${harmless(message)}\n`);
+}
+
+/** A word for scripts: a refusal's or fault's own code, `usage`, `config`, or `failed`. */
+function codeOf(error: unknown): string {
+  if (error instanceof CommanderError) return 'usage';
+  if (error instanceof RefusedError) return error.refusal.code;
+  if (error instanceof Fault) return error.code;
+  return error instanceof Error && error.name === 'ConfigError' ? 'config' : 'failed';
 }

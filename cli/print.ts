@@ -17,11 +17,11 @@ export interface Printer {
   readonly colour: ReturnType<typeof createColors>;
 }
 
-/** The printer of this process. `--no-color` and NO_COLOR switch colours off, as a pipe does. */
-export function makePrinter(options: { readonly color?: boolean | undefined }): Printer {
+/** The printer of this process; by itself it has colours in a terminal that can show them. */
+export function makePrinter(colour: 'auto' | 'always' | 'never'): Printer {
   const { stdout, stderr, env } = process;
   const dumb = env['TERM'] === 'dumb';
-  const colours = options.color !== false && !env['NO_COLOR'] && stdout.isTTY === true && !dumb;
+  const colours = colour === 'always' || (colour === 'auto' && stdout.isTTY === true && !dumb);
   return {
     line: (text) => void stdout.write(`${harmless(text)}${text.includes(esc) ? reset : ''}\n`),
     bytes: (data) => writeOut(data),

@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { batchOf, silenced } from './answer.ts';
 import { exitCodes } from './exit.ts';
 import { loadJobFile } from './job-file.ts';
 import { onlyJob } from './only-job.ts';
@@ -15,16 +16,20 @@ export async function run(
     readonly to?: string;
     readonly config?: string;
     readonly where?: readonly string[];
+    readonly json?: boolean;
   },
   print: Printer,
 ): Promise<number> {
   const whole = await loadJobFile(file, options, print);
   const resolved = options.job === undefined ? whole : onlyJob(whole, options.job);
   const configFile = options.config === undefined ? undefined : resolve(options.config);
+  const { namespace, name } = resolved.spec;
+  const to = options.to ?? '.';
+  const shown = options.json ? silenced(print) : print;
   return withPrivateCluster({ agents: ['here'], configFile }, async ({ head, stop }) => {
-    const code = await submitResolved(resolved, { head, wait: true }, print, stop);
-    const { namespace, name } = resolved.spec;
-    const pulled = await pull([`${namespace}/${name}`], { head, to: options.to ?? '.' }, print);
+    const code = await submitResolved(resolved, { head, wait: true }, shown, { stop, logsBelow: join(to, name) });
+    const pulled = await pull([`${namespace}/${name}`], { head, to }, shown);
+    if (options.json) print.json({ ...(await batchOf(head, namespace, name)), folder: resolve(to, name) });
     return pulled === exitCodes.done ? code : pulled;
   });
 }

@@ -1,6 +1,6 @@
 import { call } from '../base/channel/client.ts';
 import { readStream } from '../base/channel/streams.ts';
-import type { BatchSummary, JobView } from '../proto/gen/labrun/v1/batches.ts';
+import type { BatchSummary, JobsPage, JobView } from '../proto/gen/labrun/v1/batches.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { chooseSelector, type Head, type HeadOptions, wholeBatch, withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
@@ -23,12 +23,27 @@ export async function status(
     const selector = await chooseSelector(head, choices);
     const about = { metadata: head.metadata };
     const batch = await call(head.batches, head.batches.get, { selector: wholeBatch(selector) }, about);
-    const jobs: JobView[] = [];
-    for await (const page of readStream(head.batches.jobs({ selector }, head.metadata))) jobs.push(...page.jobs);
-    if (options.json) print.json({ ...batchJson(batch), jobs: jobs.map(jobJson) });
-    else showBatch(batch, jobs, print);
+    const pages = readStream(head.batches.jobs({ selector }, head.metadata));
+    if (options.json) await writeJson(batch, pages, print);
+    else {
+      const jobs: JobView[] = [];
+      for await (const page of pages) jobs.push(...page.jobs);
+      showBatch(batch, jobs, print);
+    }
     return exitCodes.done;
   });
+}
+
+/** One object, written as its jobs come: a million of them fit into no string. */
+async function writeJson(batch: BatchSummary, pages: AsyncIterable<JobsPage>, print: Printer): Promise<void> {
+  await print.bytes(Buffer.from(`${JSON.stringify(batchJson(batch)).slice(0, -1)},"jobs":[`));
+  let separator = '';
+  for await (const { jobs } of pages) {
+    if (jobs.length === 0) continue;
+    await print.bytes(Buffer.from(separator + jobs.map((job) => JSON.stringify(jobJson(job))).join(',')));
+    separator = ',';
+  }
+  await print.bytes(Buffer.from(']}\n'));
 }
 
 async function listBatches(

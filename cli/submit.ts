@@ -14,7 +14,7 @@ import { batchJson } from './json.ts';
 import { counted, type Printer } from './print.ts';
 import { startProgress } from './progress.ts';
 import { type Content, upload } from './upload.ts';
-import { watchBatch } from './watch.ts';
+import { type WatchOptions, watchBatch } from './watch.ts';
 
 /** What `submit` can be told. */
 export interface SubmitOptions extends HeadOptions {
@@ -40,12 +40,12 @@ export async function submit([file]: readonly string[], options: SubmitOptions, 
   return submitResolved(await loadJobFile(file, options, print), options, print);
 }
 
-/** Submits what has been read. `stop` ends `--wait` with its reason. */
+/** Submits what has been read. `watching` says how `--wait` differs. */
 export async function submitResolved(
   { spec, specBytes, sourceBytes, files }: ResolvedJobFile,
   options: SubmitOptions,
   print: Printer,
-  stop?: AbortSignal,
+  watching: WatchOptions = {},
 ): Promise<number> {
   const mode = modeOf(options);
   const specHash = hashBytes(specBytes);
@@ -82,7 +82,7 @@ export async function submitResolved(
       reasons: [],
       where: [],
     };
-    const watched = await watchBatch(head, selector, print, stop);
+    const watched = await watchBatch(head, selector, print, watching);
     if (options.json && watched.batch) print.json(batchJson(watched.batch));
     return watched.code;
   });

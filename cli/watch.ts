@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { readStream } from '../base/channel/streams.ts';
 import { Fault } from '../base/errors.ts';
 import type { BatchSummary, FailureGroup } from '../proto/gen/labrun/v1/batches.ts';
@@ -14,11 +15,24 @@ export interface Watched {
   readonly code: number;
 }
 
+/** How a wait may differ. */
+export interface WatchOptions {
+  /** Ends it with its reason, in silence: for a caller with signals of its own. */
+  readonly stop?: AbortSignal | undefined;
+  /** The folder where logs will lie, for who has no head to ask afterwards. */
+  readonly logsBelow?: string | undefined;
+}
+
 /**
  * Shows a batch's progress until it has ended. A head that goes away is waited for: it may only be restarted. Ctrl-C
- * leaves the batch alone and says how to come back; so does `stop`, for a caller with signals of its own, in silence.
+ * leaves the batch alone and says how to come back.
  */
-export async function watchBatch(head: Head, selector: Selector, print: Printer, stop?: AbortSignal): Promise<Watched> {
+export async function watchBatch(
+  head: Head,
+  selector: Selector,
+  print: Printer,
+  { stop, logsBelow }: WatchOptions = {},
+): Promise<Watched> {
   stop?.throwIfAborted();
   const leave = new AbortController();
   const onSignal = () => leave.abort();
@@ -39,7 +53,7 @@ export async function watchBatch(head: Head, selector: Selector, print: Printer,
     const batch = await again(print, () => last !== undefined, watch, leave.signal);
     progress.stop();
     print.note(`${batch.namespace}/${batch.name} ${batch.state}: ${sentence(batch)}`);
-    for (const group of batch.failures) print.note(failureText(batch, group));
+    for (const group of batch.failures) print.note(failureText(batch, group, logsBelow));
     return { batch, code: batch.state === 'succeeded' ? exitCodes.done : exitCodes.failed };
   } catch (error) {
     if (!leave.signal.aborted) throw error;
@@ -56,9 +70,12 @@ export async function watchBatch(head: Head, selector: Selector, print: Printer,
 }
 
 /** A group of failures in one line, with a job to look at. */
-export function failureText(batch: BatchSummary, group: FailureGroup): string {
-  const example = `${batch.namespace}/${batch.name}/${group.exampleJob}`;
-  return `${counted(group.jobs, 'job')} failed (${group.reason}): ${group.message}  see: labrun logs ${example}`;
+export function failureText(batch: BatchSummary, group: FailureGroup, logsBelow?: string): string {
+  const see =
+    logsBelow === undefined
+      ? `labrun logs ${batch.namespace}/${batch.name}/${group.exampleJob}`
+      : join(logsBelow, group.exampleJob, '.labrun', 'log');
+  return `${counted(group.jobs, 'job')} failed (${group.reason}): ${group.message}  see: ${see}`;
 }
 
 function ended({ counts }: BatchSummary): number {

@@ -71,3 +71,16 @@ it('refuses options of submit that make no sense together, before it looks for a
     expect(said.stderr).toMatch(says);
   }
 });
+
+it('tells scripts that ask for JSON what went wrong, as one object', async () => {
+  for (const [args, error] of [
+    [['status', '--json', '--no-such-option'], { code: 'usage', message: "unknown option '--no-such-option'" }],
+    [['nodes', '--json', '--head', 'unix:/nowhere/head.sock'], { code: 'no-head' }],
+    [['nodes', '--json', '--head', 'nonsense'], { code: 'invalid' }],
+    [['validate', '--json', '/nowhere/labrun.yaml'], { code: 'config' }],
+  ] as const) {
+    const said = await labrun(...args);
+    expect(said.stdout).toBe('');
+    expect(JSON.parse(said.stderr), said.stderr).toMatchObject({ error });
+  }
+});

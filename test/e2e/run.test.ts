@@ -46,6 +46,22 @@ it('runs a job file with no head, leaves its results where asked, and nothing el
   expect(processesNaming(lab.folder)).toEqual([]);
 });
 
+it('answers scripts with one object: how it went, and where the results are', async () => {
+  const lab = place();
+  const jobs = [{ name: 'j', matrix: { i: ['1', '2'] }, needs: { cpus: 1 }, run: 'test {{i}} = 1' }];
+  const ran = await run(lab, lab.jobFile('told', { name: 'told', jobs }), '--to', 'out', '--json');
+  expect(ran, ran.stderr).toMatchObject({ code: 1 });
+  expect(JSON.parse(ran.stdout)).toMatchObject({
+    name: 'told',
+    state: 'failed',
+    counts: { succeeded: 1, failed: 1 },
+    folder: lab.path('out/told'),
+  });
+  // Its head is gone by then: the log is where the results are.
+  expect(ran.stderr).toContain('see: out/told/j-i-2/.labrun/log');
+  expect(existsSync(lab.path('out/told/j-i-2/.labrun/log'))).toBe(true);
+});
+
 it('runs only the job that was asked for, and exits 1 when it failed', async () => {
   const lab = place();
   const witness = lab.path('witness');
