@@ -44,6 +44,10 @@ export const agentFile = section({
     /** Bytes of finished builds kept for the next batch, at least 64M. Default: 20G. */
     quota: amountFrom('64M').default(20 * 2 ** 30),
   }).prefault({}),
+  isolation: section({
+    /** Folders of software that jobs with `isolation: strict` may read besides the system's. Default: /opt. */
+    readable: z.array(z.string().regex(/^\/./, { error: 'expected a path that starts with /' })).default(['/opt']),
+  }).prefault({}),
   limits: section({
     /** Processes and threads that one job may have at a time, 16 to 1000000. Default: 4096. */
     processes: z.int().min(16).max(1_000_000).default(4_096),
@@ -66,6 +70,8 @@ export interface AgentSettings {
   readonly capabilities: Readonly<Record<string, CapabilitySetting>>;
   readonly blobsQuotaBytes: number;
   readonly buildsQuotaBytes: number;
+  /** Folders that isolated jobs may read besides the system's. */
+  readonly readable: readonly string[];
   /** Processes and threads of one job at a time. */
   readonly processesMax: number;
   readonly diskReserveBytes: number | undefined;
@@ -98,6 +104,7 @@ export async function readAgentSettings(path: string, options: { readonly requir
     capabilities: Object.fromEntries(capabilities),
     blobsQuotaBytes: file.blobs.quota,
     buildsQuotaBytes: file.builds.quota,
+    readable: file.isolation.readable,
     processesMax: file.limits.processes,
     diskReserveBytes: file.limits.diskReserve,
     killGraceMs: file.killGrace,

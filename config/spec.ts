@@ -14,7 +14,12 @@ export const specMaxBytes = 64 * 2 ** 20;
 export const jobsMax = 1_000_000;
 
 /** What this version of labrun can read in a spec and run on a node. */
-export const specFeatures: readonly string[] = ['runtime.command', 'runtime.python', 'runtime.apptainer'];
+export const specFeatures: readonly string[] = [
+  'runtime.command',
+  'runtime.python',
+  'runtime.apptainer',
+  'isolation.strict',
+];
 
 const count = z.int().nonnegative();
 const taggedHash = z.string().regex(/^blake3:[0-9a-f]{64}$/);
@@ -58,6 +63,9 @@ const runtime = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('apptainer'), image: input, mounts: z.array(z.string()) }),
 ]);
 
+/** Absent: none. Its spec names the feature `isolation.strict`, and its needs the capability `bubblewrap`. */
+const isolation = z.literal('strict').optional();
+
 const build = z.object({
   runtime: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('command'), run }),
@@ -66,6 +74,7 @@ const build = z.object({
   inputs: z.array(input),
   needs,
   timeLimitMs: count,
+  isolation,
 });
 
 /** What one path of the job file stands for: a file (one entry with the path ''), or a folder's files and folders. */
@@ -103,6 +112,7 @@ const group = z.object({
   /** 0: none. */
   timeLimitMs: count,
   retries: count,
+  isolation,
 });
 
 export const batchSpec = z.object({

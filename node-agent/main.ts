@@ -100,7 +100,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     freeBytes: () => freeBytes(root),
     killGraceMs: settings.killGraceMs,
     async makeWorkspace(cache) {
-      const common = { root, cache, clock: systemClock, capabilities };
+      const common = { root, cache, clock: systemClock, capabilities, readable: () => current.readable };
       const { os, architecture } = machine.inventory;
       return {
         workspace: await openWorkspace({ ...common, hashes, runtimes: allRuntimes(apptainer) }),

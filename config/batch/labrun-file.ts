@@ -90,6 +90,9 @@ const matrix = z
   })
   .catchall(z.array(asWritten('the value of an axis'), { error: 'expected the values of an axis, as a list' }));
 
+/** `strict` hides homes, other jobs and the agent's files, and asks for a node that has bubblewrap. */
+const isolation = z.enum(['strict', 'none'], { error: 'expected "strict" or "none"' });
+
 const jobKeys = {
   run,
   needs: needs.optional(),
@@ -107,7 +110,7 @@ const jobKeys = {
   retries: countFrom(0, 100).optional(),
   after: notYet('waiting for other jobs (after)'),
   slurm: notYet('settings for Slurm (slurm)'),
-  isolation: notYet('isolation'),
+  isolation: isolation.optional(),
   priority: notYet('priority'),
 };
 
@@ -129,7 +132,8 @@ export const labrunFile = section({
   notify: notYet('telling people when a batch has ended (notify)'),
   priority: notYet('priority'),
   maxFailures: notYet('holding a batch after failures (maxFailures)'),
-  isolation: notYet('isolation'),
+  /** Of the build and of every job that states none. Default: none. */
+  isolation: isolation.optional(),
   slurm: notYet('settings for Slurm (slurm)'),
 });
 

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { relativePathProblem } from '../../base/names.ts';
 import type { Path } from '../reading/problems.ts';
 import type { Written } from '../reading/written.ts';
-import type { BuildSpec, JobGroup, Matrix, RunSpec } from '../spec.ts';
+import type { BuildSpec, JobGroup, Matrix, Needs, RunSpec } from '../spec.ts';
 import { placeholdersIn } from '../template.ts';
 import { checkPlaceholders } from './axis.ts';
 import { type Draft, type DraftGroup, type DraftInput, plainInput } from './draft.ts';
@@ -13,17 +13,19 @@ import { resolveNeeds, wholeNode } from './resolve-needs.ts';
 
 /** Gives a checked `labrun.yaml` its meaning; everything that makes no sense is noted. */
 export function resolveLabrun(written: Written, file: LabrunFile, folder: string, where: Where, user: string): Draft {
-  const groups = entriesOf(written, file).flatMap(({ entry, at, matrixAt }): DraftGroup[] => {
+  const groups = entriesOf(written, file).flatMap(({ entry: stated, at, matrixAt }): DraftGroup[] => {
+    const entry = { ...stated, isolation: stated.isolation ?? file.isolation };
     const group = resolveGroup(written, entry, at, matrixAt, folder, where);
     return group === undefined ? [] : [group];
   });
   checkEnv(written, file.env, ['env'], undefined);
   const buildInputs = resolveFiles(written, file.build?.files, ['build', 'files']);
   const build = resolveBuild(written, file, groups, buildInputs);
+  const isStrict = [build, ...groups.map(({ group }) => group)].some((part) => part?.isolation === 'strict');
   return {
     spec: {
       format: 1,
-      features: ['runtime.command'],
+      features: ['runtime.command', ...(isStrict ? ['isolation.strict'] : [])],
       origin: 'labrun',
       namespace: file.namespace ?? user,
       name: file.name,
@@ -75,7 +77,7 @@ function resolveGroup(
   const known = written.problems.length;
   const { matrix, count } = resolveMatrix(written, entry.matrix, matrixAt, folder, where);
   const inputs = resolveFiles(written, entry.files, [...at, 'files']);
-  const needs = resolveNeeds(written, entry.needs, [...at, 'needs']);
+  const needs = isolated(resolveNeeds(written, entry.needs, [...at, 'needs']), entry.isolation);
   const lists = (['archive', 'expect', 'templates'] as const).map((key) => paths(written, entry[key], [...at, key]));
   if (count === 0) return undefined; // left out by --where, or told already
   const [archive = [], expect = [], templates = []] = lists;
@@ -105,6 +107,7 @@ function resolveGroup(
     expect,
     timeLimitMs: entry.timeLimit ?? 0,
     retries: entry.retries ?? 0,
+    ...(entry.isolation === 'strict' ? { isolation: 'strict' as const } : {}),
   };
   return { group, at, nameAt: [...at, 'name'], inputs };
 }
@@ -129,12 +132,20 @@ function resolveBuild(
     written.problem(['build'], `names {{${axis}}}, but a build serves every job of the batch; use it in the jobs only`);
   }
   const stated = file.build.needs;
+  const needs = stated === undefined ? sharedNeeds(groups) : resolveNeeds(written, stated, ['build', 'needs']);
   return {
     runtime: { kind: 'command', run: runOf(file.build.run) },
     inputs: inputs.map(plainInput),
-    needs: stated === undefined ? sharedNeeds(groups) : resolveNeeds(written, stated, ['build', 'needs']),
+    needs: isolated(needs, file.isolation),
     timeLimitMs: file.build.timeLimit ?? buildTimeLimitMs,
+    ...(file.isolation === 'strict' ? { isolation: 'strict' as const } : {}),
   };
+}
+
+/** Isolation is done by bubblewrap: a node without it never gets the job. */
+function isolated(needs: Needs, isolation: JobEntry['isolation']): Needs {
+  if (isolation !== 'strict' || needs.capabilities.some(({ name }) => name === 'bubblewrap')) return needs;
+  return { ...needs, capabilities: [...needs.capabilities, { name: 'bubblewrap' }] };
 }
 
 /** What every job needs: where any job can run, so can the build. */

@@ -36,6 +36,12 @@ const known: Readonly<Record<string, KnownCapability>> = {
   python3: { probe: 'python3 --version', version: /Python (\d[\w.]*)/, candidates: plain },
   gfortran: { probe: 'gfortran -dumpfullversion', version: /(\d[\d.]*)/, candidates: plain },
   apptainer: { probe: 'apptainer --version', version: /version (\d[\w.]*)/, candidates: plain },
+  // Only a try tells whether the kernel lets this user make namespaces.
+  bubblewrap: {
+    probe: 'bwrap --ro-bind / / --unshare-pid --proc /proc --dev /dev --tmpfs /tmp --cap-drop ALL bwrap --version',
+    version: /bubblewrap (\d[\d.]*)/,
+    candidates: plain,
+  },
   // OpenFOAM's programs name their release at the end of their help: "Using: OpenFOAM-v2312 (2312)", "OpenFOAM- (1912)" in
   // Debian's package (the number in parentheses is the API, which is the release), or "OpenFOAM-11" of the Foundation.
   openfoam: {

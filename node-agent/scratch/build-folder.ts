@@ -14,6 +14,7 @@ import { preparePythonBuild } from '../runtimes/python.ts';
 import type { JobSite } from '../runtimes/runtime.ts';
 import { attemptFolders, makeAttemptFolders } from './attempt-folders.ts';
 import { buildEnvironment, standardPath } from './environment.ts';
+import { isolate } from './isolate.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
 import { removeTree } from './remove-tree.ts';
 import { cannotKeep, walk } from './walk.ts';
@@ -29,6 +30,8 @@ export interface BuildFolderOptions {
   readonly architecture: string;
   /** As the machine offers them now. */
   capabilities(): FoundCapabilities;
+  /** Folders of software that isolated builds see besides the system's. */
+  readable(): readonly string[];
 }
 
 /** What is written beside a build: `facts` when it is laid out, `finished` (the marker) when it may be used. */
@@ -137,7 +140,10 @@ async function prepare(
     capabilities,
     build: folders.work,
   });
-  return { home, id: `build-${order.key}`, argv, cwd: folders.work, env, limits: order.limits };
+  const request = { home, id: `build-${order.key}`, argv, cwd: folders.work, env, limits: order.limits };
+  if (build.isolation === undefined) return request;
+  const hasGpus = build.needs.gpus > 0;
+  return isolate(request, { ...options, readable: options.readable(), folders, build: undefined, hasGpus });
 }
 
 async function commandOf(

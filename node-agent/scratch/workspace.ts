@@ -16,6 +16,7 @@ import { collect } from './collect.ts';
 import { copyTree } from './copy-tree.ts';
 import { buildEnvironment } from './environment.ts';
 import type { FileHashes } from './file-hashes.ts';
+import { isolate } from './isolate.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
 import { removeTree } from './remove-tree.ts';
 import { renderTemplates } from './render-templates.ts';
@@ -32,6 +33,8 @@ export interface WorkspaceOptions {
   readonly clock: Clock;
   /** As the machine offers them now. */
   capabilities(): FoundCapabilities;
+  /** Folders of software that isolated jobs see besides the system's. */
+  readable(): readonly string[];
 }
 
 /** Working folders below `<root>/attempts`. */
@@ -115,7 +118,10 @@ async function prepare(
     job: { ...order, name: order.jobName, archive: folders.archive, input },
   });
   const { id, limits } = order;
-  return { home: folders.home, id, argv: launch.argv, cwd: folders.work, env: environment, limits };
+  const request = { home: folders.home, id, argv: launch.argv, cwd: folders.work, env: environment, limits };
+  if (group.isolation === undefined) return request;
+  const hasGpus = group.needs.gpus > 0;
+  return isolate(request, { ...options, readable: options.readable(), folders, build: build?.folder, hasGpus });
 }
 
 async function sweep(options: WorkspaceOptions, folders: AttemptFolders, order: JobOrder): Promise<Collected> {

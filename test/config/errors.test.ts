@@ -38,7 +38,7 @@ const cases: Readonly<Record<string, Case>> = {
   'an empty file': labrun(''),
   'a list instead of a mapping': labrun('- a\n- b\n'),
   'keys of later releases': labrun(
-    'name: a\npriority: 3\nnotify: ["mailto:a@b.c"]\nmaxFailures: 5\njobs:\n  - name: run\n    run: x\n    after: build\n    slurm: {time: 1h}\n    isolation: strict\n',
+    'name: a\npriority: 3\nnotify: ["mailto:a@b.c"]\nmaxFailures: 5\njobs:\n  - name: run\n    run: x\n    after: build\n    slurm: {time: 1h}\n',
   ),
   'files that are not there': sweep(
     'matrix: {mesh: [coarse, fine]}\nfiles: [case/, "{{mesh}}.msh", "*.dat", coarse.msh/]',

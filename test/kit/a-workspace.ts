@@ -30,7 +30,7 @@ export async function aWorkspace(root: string, capabilities: FoundCapabilities =
   const hashes = new FileHashes();
   onTestFinished(() => hashes.close());
   const runtimes = allRuntimes(apptainerNode(() => ({ PATH: standardPath, HOME: root })));
-  const shared = { root, cache: blobs, clock: systemClock, capabilities: () => capabilities };
+  const shared = { root, cache: blobs, clock: systemClock, capabilities: () => capabilities, readable: () => [] };
   const workspace = await openWorkspace({ ...shared, runtimes, hashes });
   const builds = await openBuildFolders({ ...shared, os: 'linux', architecture: arch() });
   const executor = await anExecutor(root);

@@ -83,6 +83,8 @@ const probes = {
   // Where the repository lies in a folder that others may not enter, no other user can run the program.
   'plain user': () => output([process.execPath, program, '--help'], 'labrun', {}, plainUser()),
   'small disk': () => trySmallDisk(),
+  bubblewrap: () =>
+    output(['bwrap', '--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'echo', '42'], '42'),
   perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
 } as const;
 
