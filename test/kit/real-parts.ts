@@ -79,6 +79,12 @@ const probes = {
     output(['protoc', '--version'], 'libprotoc');
     return output(['/usr/bin/python3', '-c', 'import grpc, google.protobuf; print(42)'], '42');
   },
+  netns: () => {
+    const space = `labrun-probe-${process.pid}`;
+    output(['ip', 'netns', 'add', space], '');
+    output(['ip', 'netns', 'del', space], '');
+    return output(['tcpdump', '--version'], 'tcpdump');
+  },
   rsync: () => output(['rsync', '--version'], 'rsync'),
   // Where the repository lies in a folder that others may not enter, no other user can run the program.
   'plain user': () => output([process.execPath, program, '--help'], 'labrun', {}, plainUser()),
