@@ -44,6 +44,11 @@ export const agentFile = section({
     /** Bytes of finished builds kept for the next batch, at least 64M. Default: 20G. */
     quota: amountFrom('64M').default(20 * 2 ** 30),
   }).prefault({}),
+  /** The local account that jobs run as; the agent must be root for it. Default: the agent's own. */
+  runAs: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, { error: 'expected the name of a local account' })
+    .optional(),
   isolation: section({
     /** Folders of software that jobs with `isolation: strict` may read besides the system's. Default: /opt. */
     readable: z.array(z.string().regex(/^\/./, { error: 'expected a path that starts with /' })).default(['/opt']),
@@ -70,6 +75,8 @@ export interface AgentSettings {
   readonly capabilities: Readonly<Record<string, CapabilitySetting>>;
   readonly blobsQuotaBytes: number;
   readonly buildsQuotaBytes: number;
+  /** The account that jobs run as. */
+  readonly runAs: string | undefined;
   /** Folders that isolated jobs may read besides the system's. */
   readonly readable: readonly string[];
   /** Processes and threads of one job at a time. */
@@ -104,6 +111,7 @@ export async function readAgentSettings(path: string, options: { readonly requir
     capabilities: Object.fromEntries(capabilities),
     blobsQuotaBytes: file.blobs.quota,
     buildsQuotaBytes: file.builds.quota,
+    runAs: file.runAs,
     readable: file.isolation.readable,
     processesMax: file.limits.processes,
     diskReserveBytes: file.limits.diskReserve,

@@ -25,6 +25,7 @@ import { allRuntimes } from './runtimes/by-kind.ts';
 import { openBuildFolders } from './scratch/build-folder.ts';
 import { standardPath } from './scratch/environment.ts';
 import { FileHashes } from './scratch/file-hashes.ts';
+import { closeFolders, findAccount } from './scratch/run-as.ts';
 import { openWorkspace } from './scratch/workspace.ts';
 import { openRecord } from './store/record.ts';
 import { Identity } from './uplink/identity.ts';
@@ -66,7 +67,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const configFile = options.configFile ?? join(root, 'agent.yaml');
   const settings = await readAgentSettings(configFile, { required: options.configFile !== undefined });
   const nodeName = nodeNameOf(options.name ?? settings.name ?? shown?.name ?? hostname());
-  await makeRoot(root);
+  const ownUid = process.getuid?.() ?? -1;
+  const account = settings.runAs === undefined ? undefined : await findAccount(settings.runAs, ownUid);
+  await makeRoot(root, account ? openMode : closedMode);
+  if (account) await closeFolders(root);
+  else if (ownUid === 0)
+    log.warn({}, 'jobs run as root; name an account without rights as runAs in the settings of the agent');
   // Its lock keeps a second agent from this data; everything else here comes after it.
   const record = await openRecord(join(root, 'record'), () => newNodeId(), systemClock);
   const executor = await openExecutor({ folder: join(root, 'supervisors'), clock: systemClock, architecture: arch() });
@@ -100,7 +106,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     freeBytes: () => freeBytes(root),
     killGraceMs: settings.killGraceMs,
     async makeWorkspace(cache) {
-      const common = { root, cache, clock: systemClock, capabilities, readable: () => current.readable };
+      const common = { root, cache, clock: systemClock, capabilities, readable: () => current.readable, account };
       const { os, architecture } = machine.inventory;
       return {
         workspace: await openWorkspace({ ...common, hashes, runtimes: allRuntimes(apptainer) }),
@@ -135,7 +141,9 @@ export async function runAgent(options: AgentOptions): Promise<number> {
 /** The machine as the settings want it shown. */
 async function lookAt(hardware: Hardware, settings: AgentSettings) {
   const { inventory, capabilities } = await readMachine(hardware, settings, standardPath);
-  const declared = Object.entries(capabilities).map(([name, found]) => {
+  // Its images lie among the blobs, which are closed to another account.
+  const usable = Object.entries(capabilities).filter(([name]) => name !== 'apptainer' || settings.runAs === undefined);
+  const declared = usable.map(([name, found]) => {
     const wanted = settings.capabilities[name]?.version;
     return [name, wanted === undefined ? found : { ...found, version: wanted }] as const;
   });
@@ -182,7 +190,7 @@ export async function joinAgent(options: {
     );
   const root = resolve(options.dataFolder);
   const nodeName = nodeNameOf(options.name ?? hostname());
-  await makeRoot(root);
+  await makeRoot(root, closedMode);
   const { owner } = options;
   const address = addressFrom(options.head);
   const joined = await joinCluster({ root, address, token, nodeName, owner, newNodeId, clock: systemClock });
@@ -195,10 +203,14 @@ function addressFrom(text: string): Address {
   return address;
 }
 
-async function makeRoot(root: string): Promise<void> {
+/** Jobs of another account come through to their own folders; what else is there is closed by itself. */
+const openMode = 0o711;
+const closedMode = 0o700;
+
+async function makeRoot(root: string, mode: number): Promise<void> {
   try {
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    await chmod(root, 0o700);
+    await mkdir(root, { recursive: true, mode });
+    await chmod(root, mode);
   } catch (error) {
     throw new Fault('data-folder', `Cannot use the data directory "${root}": ${messageOf(error)}`, { cause: error });
   }

@@ -14,24 +14,21 @@ import { preparePythonBuild } from '../runtimes/python.ts';
 import type { JobSite } from '../runtimes/runtime.ts';
 import { attemptFolders, makeAttemptFolders } from './attempt-folders.ts';
 import { buildEnvironment, standardPath } from './environment.ts';
-import { isolate } from './isolate.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
 import { removeTree } from './remove-tree.ts';
+import { giveFolders } from './run-as.ts';
 import { cannotKeep, walk } from './walk.ts';
+import { type Walls, wall } from './wall.ts';
 import { neededCapabilities } from './workspace.ts';
 
 /** What build folders are made with. */
-export interface BuildFolderOptions {
-  /** The agent's data folder. */
-  readonly root: string;
+export interface BuildFolderOptions extends Walls {
   readonly cache: BlobCache;
   readonly clock: Clock;
   readonly os: string;
   readonly architecture: string;
   /** As the machine offers them now. */
   capabilities(): FoundCapabilities;
-  /** Folders of software that isolated builds see besides the system's. */
-  readable(): readonly string[];
 }
 
 /** What is written beside a build: `facts` when it is laid out, `finished` (the marker) when it may be used. */
@@ -141,9 +138,9 @@ async function prepare(
     build: folders.work,
   });
   const request = { home, id: `build-${order.key}`, argv, cwd: folders.work, env, limits: order.limits };
-  if (build.isolation === undefined) return request;
-  const hasGpus = build.needs.gpus > 0;
-  return isolate(request, { ...options, readable: options.readable(), folders, build: undefined, hasGpus });
+  if (options.account) await giveFolders(folders, options.account);
+  const isStrict = build.isolation === 'strict';
+  return wall(options, request, { folders, build: undefined, hasGpus: build.needs.gpus > 0, isStrict });
 }
 
 async function commandOf(

@@ -1,9 +1,10 @@
-import { existsSync, lstatSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault } from '../../base/errors.ts';
 import type { ProcessRequest } from '../ports.ts';
 import type { AttemptFolders } from './attempt-folders.ts';
 import { standardPath } from './environment.ts';
+import { lateEnvironment, type Owner } from './late-environment.ts';
 
 /** What an isolated job (or build) is put behind. */
 export interface Isolation {
@@ -14,6 +15,8 @@ export interface Isolation {
   readonly build: string | undefined;
   /** Whether it was granted GPUs, whose devices it then needs. */
   readonly hasGpus: boolean;
+  /** Who runs it, when that is not the agent itself. */
+  readonly owner: Owner | undefined;
   /** Folders of software besides the system's, as the agent's settings name them. */
   readonly readable: readonly string[];
 }
@@ -38,8 +41,6 @@ const secrets = [
  */
 export function isolate(request: ProcessRequest, isolation: Isolation): ProcessRequest {
   const { folders } = isolation;
-  const environment = join(folders.home, 'environment.sh');
-  writeFileSync(environment, exportText(request.env), { mode: 0o600 });
   const argv = [
     bubblewrap(),
     ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--cap-drop', 'ALL'],
@@ -54,8 +55,7 @@ export function isolate(request: ProcessRequest, isolation: Isolation): ProcessR
     ...(isolation.build === undefined ? [] : ['--ro-bind', isolation.build, isolation.build]),
     ...writable(folders).flatMap((folder) => ['--bind', folder, folder]),
     ...['--remount-ro', isolation.root, '--chdir', request.cwd],
-    // What the job declares takes effect behind the wall only: LD_PRELOAD and PATH are words to us, too.
-    ...['/bin/sh', '-c', `. "$0" && exec "$@"`, environment, ...request.argv],
+    ...lateEnvironment(join(folders.home, 'environment.sh'), request.env, request.argv, isolation.owner),
   ];
   return { ...request, argv, env: { PATH: standardPath } };
 }
@@ -88,11 +88,3 @@ function gpuDevices(): readonly string[] {
   const names = readdirSync('/dev').filter((name) => name.startsWith('nvidia') || name === 'dri' || name === 'kfd');
   return names.flatMap((name) => ['--dev-bind', join('/dev', name), join('/dev', name)]);
 }
-
-/** Shells refuse to set a few names (`UID`), which is no reason not to run. */
-function exportText(env: Readonly<Record<string, string>>): string {
-  const settable = Object.entries(env).filter(([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !fixed.has(name));
-  return settable.map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`).join('');
-}
-
-const fixed = new Set(['UID', 'EUID', 'PPID', 'SHELLOPTS', 'BASHOPTS', 'BASH_VERSINFO']);

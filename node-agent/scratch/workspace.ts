@@ -16,25 +16,22 @@ import { collect } from './collect.ts';
 import { copyTree } from './copy-tree.ts';
 import { buildEnvironment } from './environment.ts';
 import type { FileHashes } from './file-hashes.ts';
-import { isolate } from './isolate.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
 import { removeTree } from './remove-tree.ts';
 import { renderTemplates } from './render-templates.ts';
+import { giveFolders } from './run-as.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { SpareFolders } from './spare-folders.ts';
+import { type Walls, wall } from './wall.ts';
 
 /** What working folders are made with. */
-export interface WorkspaceOptions {
-  /** The agent's data folder. */
-  readonly root: string;
+export interface WorkspaceOptions extends Walls {
   readonly cache: BlobCache;
   readonly runtimes: Runtimes;
   readonly hashes: FileHashes;
   readonly clock: Clock;
   /** As the machine offers them now. */
   capabilities(): FoundCapabilities;
-  /** Folders of software that isolated jobs see besides the system's. */
-  readable(): readonly string[];
 }
 
 /** Working folders below `<root>/attempts`. */
@@ -106,6 +103,7 @@ async function prepare(
   const launch = await runtime.prepare(site);
   const input = runtime.inputsFolder(folders);
   const rendered = await renderTemplates(input, group.templates, params);
+  if (options.account) await giveFolders(folders, options.account);
   if (group.archive.length > 0) await takeSnapshot(folders.work, folders.snapshot, rendered);
   const environment = buildEnvironment({
     ...order,
@@ -119,9 +117,8 @@ async function prepare(
   });
   const { id, limits } = order;
   const request = { home: folders.home, id, argv: launch.argv, cwd: folders.work, env: environment, limits };
-  if (group.isolation === undefined) return request;
-  const hasGpus = group.needs.gpus > 0;
-  return isolate(request, { ...options, readable: options.readable(), folders, build: build?.folder, hasGpus });
+  const isStrict = group.isolation === 'strict';
+  return wall(options, request, { folders, build: build?.folder, hasGpus: group.needs.gpus > 0, isStrict });
 }
 
 async function sweep(options: WorkspaceOptions, folders: AttemptFolders, order: JobOrder): Promise<Collected> {

@@ -17,6 +17,7 @@ describe("the agent's settings", () => {
       capabilities: {},
       blobsQuotaBytes: 20 * 2 ** 30,
       buildsQuotaBytes: 20 * 2 ** 30,
+      runAs: undefined,
       readable: ['/opt'],
       processesMax: 4_096,
       diskReserveBytes: undefined,

@@ -10,6 +10,7 @@ import { allRuntimes } from '../../node-agent/runtimes/by-kind.ts';
 import { openBuildFolders } from '../../node-agent/scratch/build-folder.ts';
 import { standardPath } from '../../node-agent/scratch/environment.ts';
 import { FileHashes } from '../../node-agent/scratch/file-hashes.ts';
+import type { Account } from '../../node-agent/scratch/run-as.ts';
 import { openWorkspace } from '../../node-agent/scratch/workspace.ts';
 import { anExecutor } from './an-executor.ts';
 import { type SomeBlobs, someBlobs } from './some-blobs.ts';
@@ -25,12 +26,23 @@ export interface WorkspaceKit {
 }
 
 /** A real workspace, its builds and an executor below `root`. */
-export async function aWorkspace(root: string, capabilities: FoundCapabilities = {}): Promise<WorkspaceKit> {
+export async function aWorkspace(
+  root: string,
+  capabilities: FoundCapabilities = {},
+  account?: Account,
+): Promise<WorkspaceKit> {
   const blobs = someBlobs(root);
   const hashes = new FileHashes();
   onTestFinished(() => hashes.close());
   const runtimes = allRuntimes(apptainerNode(() => ({ PATH: standardPath, HOME: root })));
-  const shared = { root, cache: blobs, clock: systemClock, capabilities: () => capabilities, readable: () => [] };
+  const shared = {
+    root,
+    cache: blobs,
+    clock: systemClock,
+    capabilities: () => capabilities,
+    readable: () => [],
+    account,
+  };
   const workspace = await openWorkspace({ ...shared, runtimes, hashes });
   const builds = await openBuildFolders({ ...shared, os: 'linux', architecture: arch() });
   const executor = await anExecutor(root);
