@@ -107,7 +107,8 @@ async function problemOf(end: ProcessEnd | 'timeout', order: BuildOrder, log: st
   }
   if (end.kind === 'lost') return end.message;
   if (end.kind === 'exited' && end.exitCode === 0) return undefined;
-  const how = end.kind === 'exited' ? `exit code ${end.exitCode}` : `signal ${end.signal}`;
+  const plain = end.kind === 'exited' ? `exit code ${end.exitCode}` : `signal ${end.signal}`;
+  const how = end.refused === undefined ? plain : `${plain}, having wanted more than its limit of ${end.refused}`;
   const line = await lastLineOf(log);
   return line === '' ? `the build ended with ${how}` : `the build ended with ${how}: ${line}`;
 }

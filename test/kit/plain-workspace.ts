@@ -51,12 +51,13 @@ export function plainBuildFolders(folder: string, builds: string[] = []): BuildF
     keyOf: (spec) => (spec.build ? spec.name : undefined),
     find: async (key) => (done(key) ? { folder: homeOf(key) } : undefined),
     homeOf,
-    async prepare({ key, spec }) {
+    async prepare({ key, spec, limits }) {
       builds.push(key);
       rmSync(homeOf(key), { recursive: true, force: true });
       mkdirSync(homeOf(key));
       const run = spec.build?.runtime.kind === 'command' ? spec.build.runtime.run : undefined;
-      return requestFor(homeOf(key), `build-${key}`, run ?? { kind: 'argv', argv: ['false'] }, {});
+      const request = requestFor(homeOf(key), `build-${key}`, run ?? { kind: 'argv', argv: ['false'] }, {});
+      return { ...request, limits };
     },
     async finish({ key }) {
       mkdirSync(join(folder, `${key}.done`));

@@ -30,6 +30,17 @@ describe('builds', () => {
     expect(log.data.toString()).toBe('building\n');
   });
 
+  it('that want more processes than a node allows say so', async () => {
+    await world.startAgent();
+    // It gives up by itself when all that it asks for is given; the agent of this test allows 256.
+    const build = "perl -e 'for (1..300) { my $p = fork; exit 3 unless defined $p; if (!$p) { sleep 20; exit } }'";
+    const assign = world.aBatch('true', { build });
+    await world.head.until(() => world.head.connected);
+    world.head.say(assign());
+    const returned = await world.head.untilPhase(RETURNED);
+    expect(returned.message).toContain('exit code 3, having wanted more than its limit of processes');
+  });
+
   it('that fail return all who wait, show their log, and run no job until somebody asks for another try', async () => {
     const { builds } = await world.startAgent();
     const witness = world.at('witness');
