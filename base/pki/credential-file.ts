@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ClientCredentials } from '../channel/credentials.ts';
 import { Fault, isSystemError } from '../errors.ts';
@@ -15,9 +15,18 @@ export interface Credentials {
   readonly keyPem: string;
 }
 
-/** Keeps credentials where only their owner reads them; whole or not at all. The folder is made for its owner alone. */
+const writableByOthers = 0o022;
+
+/**
+ * Keeps credentials where only their owner reads them; whole or not at all. The folder is made for its owner alone; one
+ * that is there is closed to what others would write.
+ */
 export async function writeCredentials(path: string, credentials: Credentials): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const folder = dirname(path);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // It may have been there, made under a generous umask.
+  const { mode } = await stat(folder);
+  if ((mode & writableByOthers) !== 0) await chmod(folder, mode & 0o777 & ~writableByOthers);
   const temporary = `${path}.part`;
   await rm(temporary, { force: true });
   const file = await open(temporary, 'wx', 0o600);
@@ -38,6 +47,13 @@ export async function readCredentials(path: string): Promise<Credentials | undef
       throw new Fault(
         'invalid',
         `Cannot use the key in "${path}": others may read it; run "chmod 600 ${path}", or log in or join anew`,
+      );
+    }
+    const folder = dirname(path);
+    if (((await stat(folder)).mode & writableByOthers) !== 0) {
+      throw new Fault(
+        'invalid',
+        `Cannot use the key in "${path}": others may put another in its place; run "chmod go-w ${folder}"`,
       );
     }
     text = await readFile(path, 'utf8');

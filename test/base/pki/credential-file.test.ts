@@ -33,6 +33,16 @@ it('uses no key that others may read, and says what to do', async () => {
   await expect(readCredentials(path)).rejects.toThrow(`others may read it; run "chmod 600 ${path}"`);
 });
 
+it('uses no key in a folder where others may write, and a new one closes it', async () => {
+  const path = join(folder, 'credentials.json');
+  await writeCredentials(path, some);
+  chmodSync(folder, 0o775);
+  await expect(readCredentials(path)).rejects.toThrow(`run "chmod go-w ${folder}"`);
+  await writeCredentials(path, some);
+  expect(statSync(folder).mode & 0o777).toBe(0o755);
+  expect(await readCredentials(path)).toEqual(some);
+});
+
 it('says so when the file is damaged, and shows nothing of it', async () => {
   const path = join(folder, 'credentials.json');
   for (const text of ['', '{"format": 1}', '{"format": 2, "head": "x"}', '[]', 'SECRET']) {
