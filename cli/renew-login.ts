@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { call, openClient } from '../base/channel/client.ts';
 import type { Endpoint } from '../base/channel/credentials.ts';
 import { systemClock } from '../base/clock.ts';
@@ -6,6 +6,9 @@ import { isSystemError } from '../base/errors.ts';
 import { type Credentials, certificateOf, isAging, writeCredentials } from '../base/pki/credential-file.ts';
 import { AccessClient } from '../proto/gen/labrun/v1/access.ts';
 import { loginFile } from './login-folder.ts';
+
+/** A renewal is one call, which ends within its deadline; a lock of this age, in milliseconds, has nobody behind it. */
+const deadLockMs = 60_000;
 
 /**
  * Gets a new certificate when two thirds of the old one's life are over; of several commands at once one does it.
@@ -18,9 +21,10 @@ export async function renewLogin(login: Credentials, endpoint: Endpoint): Promis
   try {
     await (await open(lock, 'wx', 0o600)).close();
   } catch (error) {
-    // Another command is at it; one that was killed at it leaves the lock, which the next login removes.
-    if (isSystemError(error, 'EEXIST')) return false;
-    throw error;
+    if (!isSystemError(error, 'EEXIST')) throw error;
+    // Another command is at it, or was killed at it; then the next command has its turn.
+    await dropDeadLock(lock);
+    return false;
   }
   const client = openClient(AccessClient, endpoint, 'control');
   try {
@@ -32,5 +36,14 @@ export async function renewLogin(login: Credentials, endpoint: Endpoint): Promis
   } finally {
     client.close();
     await rm(lock, { force: true });
+  }
+}
+
+async function dropDeadLock(lock: string): Promise<void> {
+  try {
+    const { mtimeMs } = await stat(lock);
+    if (systemClock.nowMs() - mtimeMs > deadLockMs) await rm(lock, { force: true });
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error; // gone: the other command has ended
   }
 }

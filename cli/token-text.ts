@@ -3,10 +3,12 @@ import { readToken, type Token } from '../base/pki/token.ts';
 import { usageError } from './exit.ts';
 
 /**
- * The token a person gave: `--token`, `--token -` for standard input, or `LABRUN_TOKEN`. The last two are not shown by
- * `ps`.
+ * The token a person gave: `--token`, `--token -` for standard input, or `LABRUN_TOKEN`. The last two are never shown by
+ * `ps`; the first is for the moment in which this program starts.
  */
 export async function givenToken(option: string | undefined): Promise<Token> {
+  // What was typed is in `ps` for everyone to see; from here on it is not.
+  if (option !== undefined && option !== '-') process.title = 'labrun';
   const given = option === '-' ? await text(process.stdin) : (option ?? process.env['LABRUN_TOKEN'] ?? '');
   if (given.trim() === '')
     throw usageError(
