@@ -5,6 +5,7 @@ import { formatAddress, readAddress } from '../base/channel/address.ts';
 import { callerMetadata } from '../base/channel/caller.ts';
 import { call, openClient } from '../base/channel/client.ts';
 import type { Endpoint } from '../base/channel/credentials.ts';
+import { strangerCode } from '../base/channel/tls-trouble.ts';
 import { Fault, messageOf, RefusedError } from '../base/errors.ts';
 import { type Credentials, certificateOf, clientCredentials } from '../base/pki/credential-file.ts';
 import { defaultHead, readCliSettings } from '../config/cli.ts';
@@ -54,7 +55,9 @@ export async function withHead<T>(options: HeadOptions, task: (head: Head) => Pr
     if (shown) await renew(shown, endpoint);
     return await task(head);
   } catch (error) {
-    throw error instanceof Fault && exitCodeOf(error) === exitCodes.unreachable ? noHead(head.address, error) : error;
+    throw error instanceof Fault && exitCodeOf(error) === exitCodes.unreachable
+      ? noHead(head.address, error, address.kind === 'tcp' && !shown)
+      : error;
   } finally {
     for (const client of [head.access, head.batches, head.events, head.nodes, head.archive, head.blobs]) client.close();
   }
@@ -138,10 +141,14 @@ function osUser(): string {
   }
 }
 
-function noHead(text: string, cause: Fault): Fault {
+/** `plain`: nobody has logged in, and a head that wants a certificate looks like none. */
+function noHead(text: string, cause: Fault, plain: boolean): Fault {
   // gRPC wraps the one thing worth telling ("connect ECONNREFUSED …") in two sentences of its own.
   const why = /connect E[A-Z]+\b/.exec(cause.message)?.[0] ?? cause.message;
   const what = `Cannot reach the head at "${text}": ${why}`;
-  const next = 'start it with "labrun head start", or say where it is with --head or LABRUN_HEAD';
+  // Somebody answers there: to start a head would not help.
+  if (cause.code === strangerCode) return new Fault(strangerCode, what, { cause });
+  const login = plain ? `, log in with "labrun login ${text} --token T"` : '';
+  const next = `start it with "labrun head start"${login}, or say where it is with --head or LABRUN_HEAD`;
   return new Fault('no-head', `${what}; ${next}`, { cause });
 }

@@ -1,3 +1,4 @@
+import { strangerCode } from '../base/channel/tls-trouble.ts';
 import { Fault, isSystemError, type RefusalCode, RefusedError, refused } from '../base/errors.ts';
 
 /** What the program's exit status means; stable, for scripts. */
@@ -29,7 +30,7 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** gRPC's names of what happens when nobody answers; `no-head` is our own. */
-const noConnection: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'no-head']);
+const noConnection: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'no-head', strangerCode]);
 
 const refusalExits: Readonly<Record<RefusalCode, number>> = {
   invalid: exitCodes.usage,

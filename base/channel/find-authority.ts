@@ -7,6 +7,7 @@ import { serverName } from '../pki/subject.ts';
 import { type Address, formatAddress } from './address.ts';
 import { headProblem } from './credentials.ts';
 import { handshakeMs } from './limits.ts';
+import { tlsTrouble } from './tls-trouble.ts';
 
 /**
  * Fetches the certificate (PEM) of a head's authority, knowing only its fingerprint. Nothing is said on this connection:
@@ -53,7 +54,7 @@ function chainAt(address: Address, where: string, clock: Clock): Promise<X509Cer
       reject(new Fault('UNAVAILABLE', `Cannot reach a head at ${where}: ${why}`, { cause }));
     };
     const timer = clock.setTimer(handshakeMs, () => fail(`no answer within ${handshakeMs / 1000} s`));
-    socket.once('error', (error) => fail(error.message, error));
+    socket.once('error', (error) => fail(tlsTrouble(error.message) ?? error.message, error));
     socket.once('secureConnect', () => {
       timer.cancel();
       const chain: X509Certificate[] = [];

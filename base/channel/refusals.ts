@@ -1,5 +1,6 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { Fault, messageOf, type Refusal, type RefusalCode, RefusedError, refused } from '../errors.ts';
+import { strangerCode, tlsTrouble } from './tls-trouble.ts';
 
 /** The metadata key under which a refusal's own code travels. */
 const codeKey = 'labrun-code';
@@ -37,10 +38,15 @@ export function statusFromError(error: unknown): StatusAnswer {
   return { code: status.INTERNAL, details: messageOf(error), metadata: new Metadata() };
 }
 
-/** On the caller's side: a refusal as `RefusedError`, anything else as `Fault` with gRPC's name of the status as code. */
+/**
+ * On the caller's side: a refusal as `RefusedError`; a failed handshake as `Fault` with `strangerCode` and a sentence for
+ * people; anything else as `Fault` with gRPC's name of the status as code.
+ */
 export function errorFromStatus(error: ServiceError): RefusedError | Fault {
   const [code] = error.metadata?.get(codeKey) ?? [];
   if (isRefusalCode(code)) return new RefusedError(refused(code, error.details));
+  const trouble = error.code === status.UNAVAILABLE ? tlsTrouble(error.details) : undefined;
+  if (trouble !== undefined) return new Fault(strangerCode, trouble, { cause: error });
   return new Fault(status[error.code] ?? 'UNKNOWN', error.details || error.message, { cause: error });
 }
 

@@ -1,3 +1,4 @@
+import { strangerCode } from '../../base/channel/tls-trouble.ts';
 import { type Clock, delay } from '../../base/clock.ts';
 import { Fault, RefusedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
@@ -62,6 +63,8 @@ function willPass(error: unknown): boolean {
     'link',
     'no-room',
     'UNAVAILABLE',
+    // Another machine may have the head's address for a while; results are kept until it is back.
+    strangerCode,
     'CANCELLED',
     'DEADLINE_EXCEEDED',
     'INTERNAL',

@@ -4,7 +4,7 @@ import { callerMetadata } from '../../base/channel/caller.ts';
 import { call, openClient } from '../../base/channel/client.ts';
 import type { Endpoint } from '../../base/channel/credentials.ts';
 import { findAuthority } from '../../base/channel/find-authority.ts';
-import { systemClock } from '../../base/clock.ts';
+import { type Clock, systemClock } from '../../base/clock.ts';
 import { asNodeId, type NodeId, ulid } from '../../base/ids.ts';
 import { makeKeyRequest } from '../../base/pki/request.ts';
 import { readToken } from '../../base/pki/token.ts';
@@ -34,14 +34,15 @@ export class TlsHead {
     this.local = openClient(AccessClient, this.socket, 'control');
   }
 
-  static async open(folder: string): Promise<TlsHead> {
-    await initDataFolder(folder, undefined, systemClock.nowMs(), systemRandom);
+  /** `clock`: the head's, for one that lives in the past. */
+  static async open(folder: string, clock: Clock = systemClock): Promise<TlsHead> {
+    await initDataFolder(folder, undefined, clock.nowMs(), systemRandom);
     const settings = await readHeadSettings(folder);
     const log = { debug() {}, info() {}, warn() {}, error() {} };
     const onFatal = (error: unknown) => {
       throw error;
     };
-    const ports = { clock: systemClock, random: systemRandom, log, onFatal };
+    const ports = { clock, random: systemRandom, log, onFatal };
     const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
     return new TlsHead(
       folder,
