@@ -50,7 +50,7 @@ const leases = 'it does not belong to an attempt that is leased to this node; on
 const people =
   'only a user may; log in with "labrun login HEAD:PORT --token T" (an admin makes tokens with "labrun token create --user NAME")';
 
-/** Who may do what. The one table; docs/access.md shows the same. */
+/** Who may do what. The one table; docs/rights.md shows the same. */
 export const rules = {
   enrol: { roles: ['anyone'], deed: 'join', needs: '' },
   renew: {
