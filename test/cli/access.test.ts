@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatAddress } from '../../base/channel/address.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
-import { readCredentials } from '../../base/pki/credential-file.ts';
+import { type Credentials, certificateOf, readCredentials, writeCredentials } from '../../base/pki/credential-file.ts';
+import { aCredential } from '../kit/pki.ts';
 import { type Captured, capture, Running } from '../kit/processes.ts';
 import { program } from '../kit/program.ts';
 import { TlsHead } from '../kit/tls-head.ts';
@@ -126,6 +127,43 @@ describe('a login that has aged', () => {
       await before.close();
     }
   });
+});
+
+describe('a workstation whose certificate ran out while it was off', () => {
+  it('is told to join again, and is then the same node', async () => {
+    const data = join(folder, 'agent');
+    const file = join(data, 'identity/credentials.json');
+    const rejoin = async () =>
+      await ok('agent', 'join', where(), '--token', await head.token({ node: true }), '--data', data, '--name', 'n1');
+    const started = () =>
+      new Running([process.execPath, program, 'agent', 'start', '--data', data], { env: environment() });
+    const idOf = (kept: Credentials) => certificateOf(kept).subject;
+    await rejoin();
+    const good = await readCredentials(file);
+    if (!good) throw new Error('it has joined');
+    const pki = join(head.folder, 'pki');
+    const authority = {
+      certificatePem: readFileSync(join(pki, 'authority.pem'), 'utf8'),
+      keyPem: readFileSync(join(pki, 'authority.key'), 'utf8'),
+    };
+    const old = await aCredential(authority, idOf(good), systemClock.nowMs() - 100 * dayMs, 90 * dayMs);
+    await writeCredentials(file, { ...good, ...old });
+    const late = started();
+    try {
+      await late.line(/your certificate has expired; ask an admin for a new token and join/);
+    } finally {
+      await late.stop();
+    }
+    await rejoin();
+    const again = started();
+    try {
+      await again.line(/connected to/);
+    } finally {
+      await again.stop();
+    }
+    const renewed = await readCredentials(file);
+    expect(renewed && idOf(renewed)).toEqual(idOf(good));
+  }, 30_000);
 });
 
 describe('an admin', () => {
