@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { background } from '../../base/background.ts';
-import { statusFromError, statusFromRefusal } from '../../base/channel/refusals.ts';
+import { statusFromRefusal } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
@@ -26,7 +26,7 @@ import type { NodeFacts } from '../scheduler/event.ts';
 import { leaseMs } from '../scheduler/limits.ts';
 import { callingNode } from '../wire.ts';
 import type { Door } from './door.ts';
-import { failed, messagesOf, orThrow } from './handle.ts';
+import { attend, failed, messagesOf, orThrow } from './handle.ts';
 
 /** What the service needs besides what each session does. */
 export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {
@@ -58,14 +58,15 @@ export class AgentLinks {
   }
 
   async #serve(stream: Stream, door: Door): Promise<void> {
-    let nodeId: NodeId;
     try {
-      const { caller } = await door.enter(stream, 'agent.link');
-      nodeId = orThrow(callingNode(caller));
+      await attend(door, 'agent.link', stream, ({ caller }) => this.#talk(stream, orThrow(callingNode(caller))));
+      stream.end();
     } catch (error) {
       stream.emit('error', failed(door.log, stream.getPath(), error));
-      return;
     }
+  }
+
+  async #talk(stream: Stream, nodeId: NodeId): Promise<void> {
     const link = new Link(stream, nodeId, this.#ports);
     try {
       await link.run(() => {
@@ -74,9 +75,6 @@ export class AgentLinks {
           ?.cut(refused('conflict', 'Cannot go on: another agent with this node id has connected'));
         this.#links.set(nodeId, link);
       });
-      stream.end();
-    } catch (error) {
-      stream.emit('error', statusFromError(error));
     } finally {
       if (this.#links.get(nodeId) === link) {
         this.#links.delete(nodeId);

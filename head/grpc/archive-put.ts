@@ -16,7 +16,7 @@ import type { Staging } from '../archive/staging.ts';
 import type { HeadEngine } from '../ports.ts';
 import { callingNode, readFence } from '../wire.ts';
 import type { Door } from './door.ts';
-import { factsOf, failed, messagesOf, orThrow } from './handle.ts';
+import { attend, failed, messagesOf, orThrow } from './handle.ts';
 
 /** What taking archives needs. */
 export interface PutPorts {
@@ -44,7 +44,7 @@ type PutCall = Pick<
 export function takeArchive(ports: PutPorts, door: Door): (call: PutCall) => void {
   return (call) => {
     background(
-      drain(ports, door, call).then(
+      attend(door, 'archive.put', call, ({ caller }) => drain(ports, orThrow(callingNode(caller)), call)).then(
         () => call.end(),
         (error: unknown) => {
           if (!call.cancelled) call.emit('error', failed(ports.log, call.getPath(), error));
@@ -54,9 +54,7 @@ export function takeArchive(ports: PutPorts, door: Door): (call: PutCall) => voi
   };
 }
 
-async function drain(ports: PutPorts, door: Door, call: PutCall): Promise<void> {
-  const { caller } = await factsOf(door, 'archive.put', call);
-  const nodeId = orThrow(callingNode(caller));
+async function drain(ports: PutPorts, nodeId: NodeId, call: PutCall): Promise<void> {
   const targets = new Targets(ports, nodeId);
   const running = new Set<Promise<void>>();
   // One answer after the other: a reader that is slow makes the sender wait, too.

@@ -10,6 +10,7 @@ import type { Certificate } from '../../base/pki/certificate.ts';
 import { type About, needsAbout, type Right, refusal, type Who } from '../access.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { AccessState } from '../scheduler/access-state.ts';
+import { Crowd } from './crowd.ts';
 
 /** What a door looks at of a call. */
 export interface Knock {
@@ -34,10 +35,10 @@ export interface Pass {
   readonly certificate: Certificate | undefined;
   /** Says what the call is about, before anything is done about it. Throws `RefusedError`. */
   about(about: About): Promise<void>;
-  /** The same as an answer: whether the caller may. */
-  may(right: Right, about: About): Promise<boolean>;
   /** To be called before the first answer: a method that never said what it is about would be open to all. */
   assertChecked(): void;
+  /** The call has ended. */
+  leave(): void;
 }
 
 /** What doors need. */
@@ -86,6 +87,7 @@ interface Visitor {
 }
 
 function door(ports: DoorPorts, look: (knock: Knock) => Visitor | Refusal): Door {
+  const crowd = new Crowd();
   return {
     log: ports.log,
     async enter(knock, right) {
@@ -93,16 +95,24 @@ function door(ports: DoorPorts, look: (knock: Knock) => Visitor | Refusal): Door
       if ('code' in visitor) throw new RefusedError(visitor);
       const who = await ports.engine.query(({ access }) => whoIs(access, visitor));
       if ('code' in who) throw new RefusedError(who);
-      return pass(ports, visitor, who, right);
+      const entered = await pass(ports, visitor, who, right);
+      const leave = crowd.enter(crowdKey(visitor));
+      if (typeof leave !== 'function') throw new RefusedError(leave);
+      return { ...entered, leave };
     },
   };
 }
 
-async function pass(ports: DoorPorts, visitor: Visitor, who: Who, right: Right): Promise<Pass> {
-  const judge = (asked: Right, about: About) => ports.engine.query(({ access }) => refusal(access, who, asked, about));
+/** Strangers are told apart by where they come from. */
+function crowdKey({ caller, remoteAddress }: Visitor): string {
+  return caller ? `${caller.kind} ${nameKey(caller.name)}` : `nobody at ${remoteAddress}`;
+}
+
+async function pass(ports: DoorPorts, visitor: Visitor, who: Who, right: Right): Promise<Omit<Pass, 'leave'>> {
+  const judge = (about: About) => ports.engine.query(({ access }) => refusal(access, who, right, about));
   let checked = !needsAbout(right);
   if (checked) {
-    const no = await judge(right, {});
+    const no = await judge({});
     if (no) throw new RefusedError(who.kind === 'nobody' ? noCertificate : no);
   } else if (who.kind === 'nobody') throw new RefusedError(noCertificate);
   return {
@@ -111,11 +121,10 @@ async function pass(ports: DoorPorts, visitor: Visitor, who: Who, right: Right):
     remoteAddress: visitor.remoteAddress,
     certificate: visitor.certificate,
     async about(about) {
-      const no = await judge(right, about);
+      const no = await judge(about);
       if (no) throw new RefusedError(no);
       checked = true;
     },
-    may: async (asked, about) => (await judge(asked, about)) === undefined,
     assertChecked: () => assert(checked, `a call that takes the right "${right}" says what it is about`),
   };
 }

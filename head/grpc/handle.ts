@@ -30,12 +30,12 @@ export function unary<Request, Response>(
   handler: (request: Request, facts: CallFacts) => Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
-    const act = async () => {
-      const facts = await factsOf(door, right, call);
-      const response = await handler(call.request, facts);
-      facts.pass.assertChecked();
-      return response;
-    };
+    const act = () =>
+      attend(door, right, call, async (facts) => {
+        const response = await handler(call.request, facts);
+        facts.pass.assertChecked();
+        return response;
+      });
     background(
       act().then(
         (response) => callback(null, response),
@@ -52,14 +52,14 @@ export function serverStream<Request, Response>(
   handler: (request: Request, facts: CallFacts) => AsyncIterable<Response>,
 ): handleServerStreamingCall<Request, Response> {
   return (call) => {
-    const act = async () => {
-      const facts = await factsOf(door, right, call);
-      for await (const message of handler(call.request, facts)) {
-        if (facts.signal.aborted) return;
-        facts.pass.assertChecked();
-        await writeTo(call, message);
-      }
-    };
+    const act = () =>
+      attend(door, right, call, async (facts) => {
+        for await (const message of handler(call.request, facts)) {
+          if (facts.signal.aborted) return;
+          facts.pass.assertChecked();
+          await writeTo(call, message);
+        }
+      });
     background(
       act().then(
         () => call.end(),
@@ -78,14 +78,14 @@ export function bidi<Request, Response>(
   handler: (requests: AsyncIterable<Request>, facts: CallFacts) => AsyncIterable<Response>,
 ): handleBidiStreamingCall<Request, Response> {
   return (call) => {
-    const act = async () => {
-      const facts = await factsOf(door, right, call);
-      for await (const message of handler(messagesOf(call), facts)) {
-        if (facts.signal.aborted) return;
-        facts.pass.assertChecked();
-        await writeTo(call, message);
-      }
-    };
+    const act = () =>
+      attend(door, right, call, async (facts) => {
+        for await (const message of handler(messagesOf(call), facts)) {
+          if (facts.signal.aborted) return;
+          facts.pass.assertChecked();
+          await writeTo(call, message);
+        }
+      });
     background(
       act().then(
         () => call.end(),
@@ -104,12 +104,12 @@ export function clientStream<Request, Response>(
   handler: (requests: AsyncIterable<Request>, facts: CallFacts) => Promise<Response>,
 ): handleClientStreamingCall<Request, Response> {
   return (call: ServerReadableStream<Request, Response>, callback) => {
-    const act = async () => {
-      const facts = await factsOf(door, right, call);
-      const response = await handler(call, facts);
-      facts.pass.assertChecked();
-      return response;
-    };
+    const act = () =>
+      attend(door, right, call, async (facts) => {
+        const response = await handler(call, facts);
+        facts.pass.assertChecked();
+        return response;
+      });
     background(
       act().then(
         (response) => callback(null, response),
@@ -124,18 +124,26 @@ export function messagesOf<Request>(call: Pick<ServerDuplexStream<Request, unkno
   return call.iterator({ destroyOnReturn: false }) as AsyncIterable<Request>; // the service's deserializer makes nothing else
 }
 
-/** Who calls and was let in, and a signal that says when they are gone. Throws the refusal of who was not. */
-export async function factsOf(
+/** What `attend` needs of a call. */
+type Attended = Knock & { readonly cancelled: boolean; once(event: 'cancelled', listener: () => void): unknown };
+
+/** Lets a call in and works on it, as one of those the caller may have under way. Throws the refusal of who may not. */
+export async function attend<Result>(
   door: Door,
   right: Right,
-  call: Knock & { readonly cancelled: boolean; once(event: 'cancelled', listener: () => void): unknown },
-): Promise<CallFacts> {
+  call: Attended,
+  work: (facts: CallFacts) => Promise<Result>,
+): Promise<Result> {
   const gone = new AbortController();
   const leave = () => gone.abort(new Error('the caller has gone'));
   call.once('cancelled', leave);
   const pass = await door.enter(call, right);
   if (call.cancelled) leave();
-  return { caller: pass.caller, pass, signal: gone.signal };
+  try {
+    return await work({ caller: pass.caller, pass, signal: gone.signal });
+  } finally {
+    pass.leave();
+  }
 }
 
 /** A value, or its refusal thrown: inside a handler both ends of a call are one `try`. */
