@@ -26,6 +26,9 @@ export function applyAccess(draft: ClusterDraft, event: AccessEvent, actor: Acto
       return note(access, event, atMs);
     case 'user-removed':
       access.users.delete(nameKey(event.name));
+      // A token that was still lying about would let them in again.
+      for (const { id, use } of access.tokens.values())
+        if (use.kind === 'user' && nameKey(use.name) === nameKey(event.name)) access.tokens.delete(id);
       return;
     case 'node-removed':
       return removeNode(draft, event.nodeId);

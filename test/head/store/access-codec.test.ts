@@ -64,3 +64,11 @@ it('brings those who belong back from a snapshot, found by the names they would 
   expect(access.members.get(nodeId)).toMatchObject({ owner: 'Bob' });
   expect(decodeAccess(encodeAccess(access))).toEqual(access);
 });
+
+it('leaves who is removed no token to come back with', () => {
+  const draft = emptyCluster();
+  for (const event of events) applyAccess(draft, event, root, 1_000);
+  applyAccess(draft, { kind: 'user-removed', name: 'ADA' }, root, 1_000);
+  expect(draft.access.users.size).toBe(0);
+  expect([...draft.access.tokens.keys()]).toEqual(['t2']);
+});
