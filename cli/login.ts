@@ -22,7 +22,7 @@ export async function login(
   if (address.kind === 'unix')
     throw usageError(`Cannot log in at ${where}: who may open that socket needs no login; use --head`);
   const token = await givenToken(options.token);
-  const authorityPem = await findAuthority(address, token.fingerprint);
+  const { authorityPem } = await findAuthority(address, token.fingerprint);
   const { keyPem, requestPem } = await makeKeyRequest();
   const client = openClient(AccessClient, { ...address, credentials: { authorityPem } }, 'control');
   try {

@@ -5,8 +5,8 @@ import { formatAddress } from '../base/channel/address.ts';
 import { call, openClient } from '../base/channel/client.ts';
 import { findAuthority } from '../base/channel/find-authority.ts';
 import type { Clock } from '../base/clock.ts';
-import { Fault, RefusedError, refused } from '../base/errors.ts';
-import { asClusterId, type NodeId } from '../base/ids.ts';
+import { RefusedError, refused } from '../base/errors.ts';
+import type { NodeId } from '../base/ids.ts';
 import { writeCredentials } from '../base/pki/credential-file.ts';
 import { makeKeyRequest } from '../base/pki/request.ts';
 import type { Token } from '../base/pki/token.ts';
@@ -38,26 +38,24 @@ export async function joinCluster(
   options: JoinOptions,
 ): Promise<{ readonly clusterId: string; readonly expiresAtMs: number }> {
   const { root, address, token, nodeName, owner } = options;
-  const authorityPem = await findAuthority(address, token.fingerprint, options.clock);
+  const { authorityPem, clusterId } = await findAuthority(address, token.fingerprint, options.clock);
   await mkdir(root, { recursive: true, mode: 0o700 });
   const record = await openRecord(join(root, 'record'), options.newNodeId, options.clock);
   try {
+    // Before the token is spent.
+    if (record.clusterId !== undefined && record.clusterId !== clusterId) {
+      throw new RefusedError(
+        refused(
+          'conflict',
+          `Cannot join cluster ${clusterId}: this data directory belongs to ${record.clusterId} and may hold its results; use another --data`,
+        ),
+      );
+    }
     const { keyPem, requestPem } = await makeKeyRequest();
     const client = openClient(AccessClient, { ...address, credentials: { authorityPem } }, 'control');
     try {
       const request = { tokenId: token.id, secret: token.secret, requestPem, nodeId: record.nodeId, nodeName, owner };
       const made = await call(client, client.enrol, request);
-      const clusterId = asClusterId(made.clusterId);
-      if (!clusterId)
-        throw new Fault('protocol', `Cannot join: the head at ${formatAddress(address)} names no cluster`);
-      if (record.clusterId !== undefined && record.clusterId !== clusterId) {
-        throw new RefusedError(
-          refused(
-            'conflict',
-            `Cannot join cluster ${clusterId}: this data directory belongs to ${record.clusterId} and may hold its results; use another --data`,
-          ),
-        );
-      }
       const { certificatePem } = made;
       await writeCredentials(credentialFile(root), {
         head: formatAddress(address),

@@ -2,12 +2,19 @@ import type { X509Certificate } from 'node:crypto';
 import { connect } from 'node:tls';
 import { type Clock, systemClock } from '../clock.ts';
 import { Fault, RefusedError, refused } from '../errors.ts';
-import { fingerprintOf } from '../pki/certificate.ts';
+import type { ClusterId } from '../ids.ts';
+import { fingerprintOf, readCertificate } from '../pki/certificate.ts';
 import { serverName } from '../pki/subject.ts';
 import { type Address, formatAddress } from './address.ts';
 import { headProblem } from './credentials.ts';
 import { handshakeMs } from './limits.ts';
 import { tlsTrouble } from './tls-trouble.ts';
+
+/** Whom to believe from now on. */
+export interface FoundAuthority {
+  readonly authorityPem: string;
+  readonly clusterId: ClusterId;
+}
 
 /**
  * Fetches the certificate (PEM) of a head's authority, knowing only its fingerprint. Nothing is said on this connection:
@@ -18,11 +25,12 @@ export async function findAuthority(
   address: Address,
   fingerprint: string,
   clock: Clock = systemClock,
-): Promise<string> {
+): Promise<FoundAuthority> {
   const where = formatAddress(address);
   const chain = await chainAt(address, where, clock);
   const authority = chain.find((certificate) => fingerprintOf(certificate.raw) === fingerprint);
-  if (!authority || headProblem(chain[0]?.raw ?? authority.raw, authority.toString())) {
+  const head = chain[0] && readCertificate(chain[0].raw);
+  if (!authority || !head || headProblem(chain[0]?.raw ?? authority.raw, authority.toString())) {
     throw new RefusedError(
       refused(
         'denied',
@@ -30,7 +38,7 @@ export async function findAuthority(
       ),
     );
   }
-  return authority.toString();
+  return { authorityPem: authority.toString(), clusterId: head.subject.clusterId };
 }
 
 function chainAt(address: Address, where: string, clock: Clock): Promise<X509Certificate[]> {

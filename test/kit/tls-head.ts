@@ -66,7 +66,7 @@ export class TlsHead {
   async enrol(text: string, over: Partial<EnrolRequest> = {}): Promise<Joined> {
     const token = readToken(text);
     if (!token) throw new Error('the head makes proper tokens');
-    const authorityPem = await findAuthority(this.head.address, token.fingerprint);
+    const { authorityPem } = await findAuthority(this.head.address, token.fingerprint);
     const nodeId = aNodeId();
     const { keyPem, requestPem } = await makeKeyRequest();
     const client = openClient(AccessClient, { ...this.head.address, credentials: { authorityPem } }, 'control');
@@ -91,7 +91,8 @@ export class TlsHead {
   /** Who believes this head and has no certificate of its own. */
   async nobody(): Promise<Endpoint> {
     const fingerprint = readToken(await this.token({ userName: 'nobody' }))?.fingerprint ?? '';
-    return { ...this.head.address, credentials: { authorityPem: await findAuthority(this.head.address, fingerprint) } };
+    const { authorityPem } = await findAuthority(this.head.address, fingerprint);
+    return { ...this.head.address, credentials: { authorityPem } };
   }
 
   async close(): Promise<void> {

@@ -102,7 +102,9 @@ describe('a TLS channel', () => {
 describe('the first connection', () => {
   it('finds the authority by its fingerprint', async () => {
     const fingerprint = fingerprintOf(authority.certificatePem) ?? '';
-    expect(fingerprintOf(await findAuthority(listener.address, fingerprint))).toBe(fingerprint);
+    const found = await findAuthority(listener.address, fingerprint);
+    expect(fingerprintOf(found.authorityPem)).toBe(fingerprint);
+    expect(found.clusterId).toBe(clusterId);
   });
 
   it('believes nobody else', async () => {
