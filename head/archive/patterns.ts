@@ -1,15 +1,18 @@
-import { type Refusal, refused } from '../../base/errors.ts';
+import { createContext, Script } from 'node:vm';
+import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
 
 /** Most patterns of one call, and the longest, in characters. */
 const patternsMax = 64;
 const patternMaxLength = 500;
+/** Longest that one path may take, in milliseconds: nothing else happens in the head meanwhile. */
+const matchMaxMs = 20;
 
 /** Which files are wanted, by `<batch>/<job>/<path>`. */
 export type FileFilter = (path: string) => boolean;
 
 /**
  * Reads `include` and `exclude` expressions: unanchored, any one that matches counts. Folders are listed when nothing is
- * excluded by name; patterns are matched against paths of at most 1,300 bytes, so that none takes long.
+ * excluded by name. The filter throws `RefusedError` "limit" for a pattern that takes too long on a path.
  */
 export function readFilter(include: readonly string[], exclude: readonly string[]): FileFilter | Refusal {
   if (include.length + exclude.length > patternsMax) {
@@ -19,13 +22,11 @@ export function readFilter(include: readonly string[], exclude: readonly string[
   if (!Array.isArray(wanted)) return wanted;
   const unwanted = readPatterns('exclude', exclude);
   if (!Array.isArray(unwanted)) return unwanted;
-  return (path) =>
-    (wanted.length === 0 || wanted.some((pattern) => pattern.test(path))) &&
-    !unwanted.some((pattern) => pattern.test(path));
+  return (path) => (wanted.length === 0 || wanted.some((fits) => fits(path))) && !unwanted.some((fits) => fits(path));
 }
 
-function readPatterns(what: string, texts: readonly string[]): RegExp[] | Refusal {
-  const patterns: RegExp[] = [];
+function readPatterns(what: string, texts: readonly string[]): FileFilter[] | Refusal {
+  const patterns: FileFilter[] = [];
   for (const text of texts) {
     if (text.length > patternMaxLength) {
       return refused('limit', `Cannot use an ${what} pattern: it has over ${patternMaxLength} characters`);
@@ -38,11 +39,33 @@ function readPatterns(what: string, texts: readonly string[]): RegExp[] | Refusa
       );
     }
     try {
-      patterns.push(new RegExp(text));
+      patterns.push(boundedTest(new RegExp(text)));
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       return refused('invalid', `Cannot use the ${what} pattern "${text}": ${problem}`);
     }
   }
   return patterns;
+}
+
+/**
+ * A test that is cut off in time. Several repetitions (`a*a*a*a*b`, `(a|a)*b`) make an engine that goes back try for
+ * hours; one repetition of one character cannot, and is spared the watch.
+ */
+function boundedTest(pattern: RegExp): FileFilter {
+  const repetitions = pattern.source.match(/[*+?{]/g)?.length ?? 0;
+  if (repetitions === 0 || (repetitions === 1 && !/\)[*+?{]/.test(pattern.source))) return (path) => pattern.test(path);
+  const context = createContext({ pattern, path: '' });
+  const script = new Script('pattern.test(path)');
+  return (path) => {
+    context['path'] = path;
+    try {
+      return script.runInContext(context, { timeout: matchMaxMs }) === true;
+    } catch (error) {
+      // Not by its class: the error is made in the context's own realm.
+      if (Object(error).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+      const message = `Cannot use the pattern "${pattern.source}": it takes too long on "${path}"; write fewer * and +`;
+      throw new RefusedError(refused('limit', message));
+    }
+  };
 }

@@ -5,12 +5,12 @@ import { readableBy, type Who } from '../access.ts';
 import type { Changes } from '../changes.ts';
 import { viewEvent } from '../event-view.ts';
 import type { LogRecord } from '../scheduler/event.ts';
-import { nameMatcher } from '../select.ts';
+import { nameMatcher, readSelection } from '../select.ts';
 import type { NamedJob, SpecPlace } from '../specs.ts';
 import { writeActor } from '../wire.ts';
 import type { Door } from './door.ts';
 import { type FindPorts, findBatch } from './find-jobs.ts';
-import { type CallFacts, serverStream } from './handle.ts';
+import { type CallFacts, orThrow, serverStream } from './handle.ts';
 
 /** What the events' door needs. */
 export interface EventsPorts extends FindPorts {
@@ -70,6 +70,8 @@ async function* subscribe(ports: EventsPorts, request: SubscribeRequest, call: C
 
 async function readWanted(ports: EventsPorts, { selector }: SubscribeRequest, call: CallFacts): Promise<Wanted> {
   const { who } = call.pass;
+  // Also where no batch is named: a glob without limits would hold the head up.
+  orThrow(readSelection(selector, ''));
   const job = nameMatcher(selector?.job ?? '');
   const anyJob = (selector?.job ?? '') === '';
   const namespace = selector?.namespace ?? '';
