@@ -31,6 +31,7 @@ async function bundle() {
     entryPoints: {
       labrun: join(root, 'cli/main.ts'),
       bench: join(root, 'bench/main.ts'),
+      fuzz: join(root, 'test/fuzz/main.ts'),
       schema: join(root, 'scripts/schema.ts'),
       ...Object.fromEntries(workers),
     },
