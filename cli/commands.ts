@@ -154,9 +154,11 @@ function addServices(program: Command, finish: Finish): void {
     .option('--json', 'one JSON object')
     .action(act(finish, async () => (await import('./head.ts')).initHead));
   starting(head.command('start').description('serve people and agents'), finish);
+  installing(head, 'head', 'labrun', finish);
   starting(program.command('server', { hidden: true }), finish);
   const agent = program.command('agent').description('the service on a workstation');
   serving(agent.command('start').description('serve this machine to a head'), finish);
+  installing(agent, 'agent', 'labrun-agent', finish);
   serving(program.command('client', { hidden: true }), finish);
   agent
     .command('join <HEAD>')
@@ -170,6 +172,23 @@ function addServices(program: Command, finish: Finish): void {
     .option('--owner <user>', 'who sits at this machine')
     .option('--json', 'one JSON object')
     .action(act(finish, async () => (await import('./agent.ts')).joinAgent));
+}
+
+/** `install` and `uninstall` of a service; run by root, once a machine. */
+function installing(command: Command, kind: 'head' | 'agent', account: string, finish: Finish): void {
+  const common = (part: Command) =>
+    part
+      .option('--data <folder>', "the service's own folder", `/var/lib/labrun-${kind}`)
+      .option('--user <name>', 'the account it runs as', account)
+      .option('--dry-run', 'print what would be done, and change nothing');
+  const install = common(command.command('install').description('make its account, its folder and its systemd unit'));
+  if (kind === 'agent') {
+    install.option('--allow-setuid', 'let jobs use set-user-id programs, as some installations of Apptainer need');
+  }
+  install.action(act(finish, async () => (await import('./install.ts')).install(kind)));
+  common(command.command('uninstall').description('take the unit away; jobs that run go on'))
+    .option('--purge', 'remove its folder with all data, and its account, too')
+    .action(act(finish, async () => (await import('./install.ts')).uninstall(kind)));
 }
 
 function serving(command: Command, finish: Finish): void {

@@ -6,6 +6,7 @@ import { it, type TestContext } from 'vitest';
 import type { User } from './processes.ts';
 import { program } from './program.ts';
 import { trySmallDisk } from './small-disk.ts';
+import { machineProblem } from './systemd-machine.ts';
 import { apptainerRunOptions, buildTinyImage } from './tiny-image.ts';
 
 /** Programs that are not labrun's and that some tests use for real. */
@@ -88,6 +89,11 @@ const probes = {
   rsync: () => output(['rsync', '--version'], 'rsync'),
   // Where the repository lies in a folder that others may not enter, no other user can run the program.
   'plain user': () => output([process.execPath, program, '--help'], 'labrun', {}, plainUser()),
+  systemd: () => {
+    const problem = machineProblem();
+    if (problem !== undefined) throw new Error(problem);
+    return output(['systemd-nspawn', '--version'], 'systemd');
+  },
   'small disk': () => trySmallDisk(),
   bubblewrap: () =>
     output(['bwrap', '--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'echo', '42'], '42'),
