@@ -1,3 +1,4 @@
+import { benchArchive } from './archive.ts';
 import { benchMatrix } from './matrix.ts';
 import { benchTrue } from './true.ts';
 
@@ -5,12 +6,15 @@ import { benchTrue } from './true.ts';
 const benches: Readonly<Record<string, (options: readonly string[]) => Promise<boolean>>> = {
   true: benchTrue,
   matrix: benchMatrix,
+  archive: benchArchive,
 };
 
 const [name = '', ...options] = process.argv.slice(2);
 const bench = benches[name];
 if (bench === undefined) {
-  console.error(`usage: npm run bench -- ${Object.keys(benches).join(' | ')} [--jobs N] [--rounds N]`);
+  console.error(
+    `usage: npm run bench -- ${Object.keys(benches).join(' | ')} [--jobs N | --mib N --files N] [--rounds N]`,
+  );
   process.exitCode = 2;
 } else {
   process.exitCode = (await bench(options)) ? 0 : 1;
