@@ -59,7 +59,9 @@ export class AgentLinks {
 
   async #serve(stream: Stream, door: Door): Promise<void> {
     try {
-      await attend(door, 'agent.link', stream, ({ caller }) => this.#talk(stream, orThrow(callingNode(caller))));
+      await attend(door, 'agent.link', stream, 'stream', ({ caller }) =>
+        this.#talk(stream, orThrow(callingNode(caller))),
+      );
       stream.end();
     } catch (error) {
       stream.emit('error', failed(door.log, stream.getPath(), error));

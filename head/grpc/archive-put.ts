@@ -44,7 +44,9 @@ type PutCall = Pick<
 export function takeArchive(ports: PutPorts, door: Door): (call: PutCall) => void {
   return (call) => {
     background(
-      attend(door, 'archive.put', call, ({ caller }) => drain(ports, orThrow(callingNode(caller)), call)).then(
+      attend(door, 'archive.put', call, 'stream', ({ caller }) =>
+        drain(ports, orThrow(callingNode(caller)), call),
+      ).then(
         () => call.end(),
         (error: unknown) => {
           if (!call.cancelled) call.emit('error', failed(ports.log, call.getPath(), error));

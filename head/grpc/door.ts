@@ -10,7 +10,7 @@ import type { Certificate } from '../../base/pki/certificate.ts';
 import { type About, needsAbout, type Right, refusal, type Who } from '../access.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { AccessState } from '../scheduler/access-state.ts';
-import { Crowd } from './crowd.ts';
+import { type CallKind, Crowd } from './crowd.ts';
 
 /** What a door looks at of a call. */
 export interface Knock {
@@ -22,7 +22,7 @@ export interface Knock {
 export interface Door {
   readonly log: Log;
   /** Lets a call in. Throws `RefusedError` with what is missing and who can give it. */
-  enter(knock: Knock, right: Right): Promise<Pass>;
+  enter(knock: Knock, right: Right, kind: CallKind): Promise<Pass>;
 }
 
 /** A call that was let in. */
@@ -90,13 +90,13 @@ function door(ports: DoorPorts, look: (knock: Knock) => Visitor | Refusal): Door
   const crowd = new Crowd();
   return {
     log: ports.log,
-    async enter(knock, right) {
+    async enter(knock, right, kind) {
       const visitor = look(knock);
       if ('code' in visitor) throw new RefusedError(visitor);
       const who = await ports.engine.query(({ access }) => whoIs(access, visitor));
       if ('code' in who) throw new RefusedError(who);
       const entered = await pass(ports, visitor, who, right);
-      const leave = crowd.enter(crowdKey(visitor));
+      const leave = crowd.enter(crowdKey(visitor), kind);
       if (typeof leave !== 'function') throw new RefusedError(leave);
       return { ...entered, leave };
     },

@@ -13,6 +13,7 @@ import { writeTo } from '../../base/channel/streams.ts';
 import { messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Right } from '../access.ts';
+import type { CallKind } from './crowd.ts';
 import type { Door, Knock, Pass } from './door.ts';
 
 /** What a handler knows of its call. */
@@ -31,7 +32,7 @@ export function unary<Request, Response>(
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     const act = () =>
-      attend(door, right, call, async (facts) => {
+      attend(door, right, call, 'unary', async (facts) => {
         const response = await handler(call.request, facts);
         facts.pass.assertChecked();
         return response;
@@ -53,7 +54,7 @@ export function serverStream<Request, Response>(
 ): handleServerStreamingCall<Request, Response> {
   return (call) => {
     const act = () =>
-      attend(door, right, call, async (facts) => {
+      attend(door, right, call, 'stream', async (facts) => {
         for await (const message of handler(call.request, facts)) {
           if (facts.signal.aborted) return;
           facts.pass.assertChecked();
@@ -79,7 +80,7 @@ export function bidi<Request, Response>(
 ): handleBidiStreamingCall<Request, Response> {
   return (call) => {
     const act = () =>
-      attend(door, right, call, async (facts) => {
+      attend(door, right, call, 'stream', async (facts) => {
         for await (const message of handler(messagesOf(call), facts)) {
           if (facts.signal.aborted) return;
           facts.pass.assertChecked();
@@ -105,7 +106,7 @@ export function clientStream<Request, Response>(
 ): handleClientStreamingCall<Request, Response> {
   return (call: ServerReadableStream<Request, Response>, callback) => {
     const act = () =>
-      attend(door, right, call, async (facts) => {
+      attend(door, right, call, 'upload', async (facts) => {
         const response = await handler(call, facts);
         facts.pass.assertChecked();
         return response;
@@ -132,12 +133,13 @@ export async function attend<Result>(
   door: Door,
   right: Right,
   call: Attended,
+  kind: CallKind,
   work: (facts: CallFacts) => Promise<Result>,
 ): Promise<Result> {
   const gone = new AbortController();
   const leave = () => gone.abort(new Error('the caller has gone'));
   call.once('cancelled', leave);
-  const pass = await door.enter(call, right);
+  const pass = await door.enter(call, right, kind);
   if (call.cancelled) leave();
   try {
     return await work({ caller: pass.caller, pass, signal: gone.signal });

@@ -55,7 +55,8 @@ export async function submit(
   const answer = { namespace: checked.namespace, name: checked.name, warnings };
   if (!old || old.repeated || checked.mode === SubmitMode.REPLACE) {
     if (!old) await checkFolder(ports.layout, checked);
-    if (!checked.dryRun) await accept(ports, caller, submitCommand(checked, old !== undefined && !old.repeated));
+    if (!checked.dryRun)
+      await accept(ports, caller, submitCommand(checked, caller, old !== undefined && !old.repeated));
     const counts = { newJobs: jobs, unchangedJobs: 0, changedJobs: 0 };
     return { ...answer, batchId: checked.batchId, ...counts };
   }
@@ -217,9 +218,10 @@ async function warningsOf(ports: SubmitPorts, { submission, spec }: Checked): Pr
   });
 }
 
-function submitCommand(checked: Checked, replace: boolean): Command {
+function submitCommand(checked: Checked, { name: by }: Caller, replace: boolean): Command {
   const { submission, namespace, name, spec } = checked;
-  return { kind: 'submit', submission, namespace, name, maxRunning: spec.maxRunning, origin: spec.origin, replace };
+  const { maxRunning, origin } = spec;
+  return { kind: 'submit', submission, namespace, name, maxRunning, origin, replace, by };
 }
 
 async function accept(ports: SubmitPorts, caller: Caller, command: Command): Promise<void> {

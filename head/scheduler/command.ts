@@ -16,6 +16,8 @@ export type Command =
       readonly maxRunning: number;
       readonly origin: 'labrun' | 'distribute';
       readonly replace: boolean;
+      /** Who submits, for what one person may have. */
+      readonly by: string;
     }
   /** `extensionId` makes it repeatable. New and changed jobs were found outside, when the batch had `partsSeen` submissions. */
   | {

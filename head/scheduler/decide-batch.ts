@@ -7,6 +7,7 @@ import type { Event } from './event.ts';
 import { countIn, indicesIn, type JobRanges, rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
 import { jobsMax, partsMax } from './limits.ts';
+import { jobsProblem, shareProblem } from './shares.ts';
 import type { Batch, ClusterState, RowState } from './state.ts';
 
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
@@ -27,6 +28,8 @@ export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>):
   const jobs = submission.groups.reduce((sum, group) => sum + group.count, 0);
   if (jobs > jobsMax) return tooMany(`${namespace}/${name}`, `${jobs} jobs`, `${jobsMax}`);
   const old = state.batches.get(state.batchByName.get(batchNameKey(namespace, name)) ?? submission.batchId);
+  const limit = shareProblem(state, command, jobs);
+  if (limit) return refused('limit', `Cannot submit "${namespace}/${name}": ${limit}`);
   if (old && !command.replace) {
     return refused(
       'conflict',
@@ -67,6 +70,9 @@ export function decideExtend(state: ClusterState, command: CommandOf<'extend'>):
   if (jobs > jobsMax) return tooMany(`${batch.namespace}/${batch.name}`, `${jobs} jobs`, `${jobsMax}`);
   if (batch.parts.length >= partsMax)
     return tooMany(`${batch.namespace}/${batch.name}`, `${partsMax + 1} submissions`, `${partsMax}`);
+  const again = countIn(added) + changed.length;
+  const limit = jobsProblem(state, batch.submittedBy.name, again);
+  if (limit) return refused('limit', `Cannot add to "${batch.namespace}/${batch.name}": ${limit}`);
   const live = changed.filter(([index]) => rowState(batch.rows, index) === 'live').length;
   if (live > 0) {
     return refused(

@@ -14,6 +14,14 @@ export const lossesMax = 5;
 export const jobsMax = 1_000_000;
 /** Most submissions in one batch: the first, and what was added. */
 export const partsMax = 10_000;
+/** Batches that have not ended, of one user and in all. */
+export const openBatchesPerUserMax = 2_000;
+export const openBatchesMax = 20_000;
+/** Jobs of one user, and of all, that have not ended. */
+export const openJobsPerUserMax = 3_000_000;
+export const openJobsMax = 10_000_000;
+/** Namespaces of one user: each has its own quotas. */
+export const namespacesPerUserMax = 100;
 /** Join tokens that have not been used up, in a cluster. */
 export const tokensMax = 1_000;
 /** How often one token may be used at most, and how long it may live, in milliseconds. */

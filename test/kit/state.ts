@@ -66,6 +66,7 @@ export function aSubmit(at: number, over: Partial<Submission> = {}, name = `batc
     maxRunning: 0,
     origin: 'labrun',
     replace: false,
+    by: 'ada',
   };
 }
 

@@ -1,34 +1,36 @@
 import { expect, it } from 'vitest';
-import { Crowd, callsMax, callsPerCallerMax } from '../../../head/grpc/crowd.ts';
+import { type CallKind, Crowd, callLimits } from '../../../head/grpc/crowd.ts';
 
-function fill(crowd: Crowd, caller: string, count: number): (() => void)[] {
+function fill(crowd: Crowd, caller: string, kind: CallKind, count: number): (() => void)[] {
   return Array.from({ length: count }, () => {
-    const leave = crowd.enter(caller);
+    const leave = crowd.enter(caller, kind);
     if (typeof leave !== 'function') throw new Error(leave.message);
     return leave;
   });
 }
 
-it('lets one caller have so many calls under way and no more, and others theirs', () => {
+it('lets one caller have so many uploads under way and no more, other calls beside them, and others theirs', () => {
   const crowd = new Crowd();
-  const [first] = fill(crowd, 'user ada', callsPerCallerMax);
-  expect(crowd.enter('user ada')).toMatchObject({
+  const [first] = fill(crowd, 'user ada', 'upload', callLimits.upload.perCaller);
+  expect(crowd.enter('user ada', 'upload')).toMatchObject({
     code: 'busy',
-    message: expect.stringContaining('of yours are under way'),
+    message: expect.stringContaining('256 uploads of yours are under way'),
   });
-  fill(crowd, 'user bob', 1);
+  fill(crowd, 'user ada', 'unary', 1);
+  fill(crowd, 'user bob', 'upload', 1);
   first?.();
   first?.(); // an end that is told twice is one
-  fill(crowd, 'user ada', 1);
-  expect(crowd.enter('user ada')).toMatchObject({ code: 'busy' });
+  fill(crowd, 'user ada', 'upload', 1);
+  expect(crowd.enter('user ada', 'upload')).toMatchObject({ code: 'busy' });
 });
 
 it('has an end for all together', () => {
   const crowd = new Crowd();
-  for (let caller = 0; caller < callsMax / callsPerCallerMax; caller++)
-    fill(crowd, `user ${caller}`, callsPerCallerMax);
-  expect(crowd.enter('user one-more')).toMatchObject({
+  const { perCaller, inAll } = callLimits.stream;
+  for (let caller = 0; caller < inAll / perCaller; caller++) fill(crowd, `user ${caller}`, 'stream', perCaller);
+  expect(crowd.enter('user one-more', 'stream')).toMatchObject({
     code: 'busy',
-    message: expect.stringContaining('too many under way'),
+    message: expect.stringContaining('too many streams under way'),
   });
+  fill(crowd, 'user one-more', 'unary', 1);
 });
