@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { harmlessJson } from './harmless.ts';
 
 /** What a service says while it runs: one JSON object a line on standard error. Never secrets, never whole messages. */
 export interface Log {
@@ -10,5 +11,7 @@ export interface Log {
 
 /** The services' log. `level` is one of pino's. */
 export function openLog(service: string, level: string): Log {
-  return pino({ name: service, level, base: { service } }, pino.destination({ dest: 2, sync: true }));
+  const out = pino.destination({ dest: 2, sync: true });
+  // Someone may read it in a terminal, and facts may come from strangers.
+  return pino({ name: service, level, base: { service } }, { write: (line) => void out.write(harmlessJson(line)) });
 }

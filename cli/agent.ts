@@ -15,6 +15,7 @@ export async function startAgent(
     readonly dedicated?: boolean;
     readonly logLevel: string;
   },
+  print: Printer,
 ): Promise<number> {
   const { runAgent } = await import('../node-agent/main.ts');
   return runAgent({
@@ -24,6 +25,7 @@ export async function startAgent(
     configFile: options.config === undefined ? undefined : resolve(options.config),
     dedicated: options.dedicated ?? false,
     logLevel: options.logLevel,
+    say: print.line,
   });
 }
 

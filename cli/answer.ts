@@ -5,7 +5,8 @@ import type { Printer } from './print.ts';
 
 /** A printer for the steps of a command that answers with one JSON object at its end: notes go on, lines do not. */
 export function silenced(print: Printer): Printer {
-  return { ...print, line: () => {}, json: () => {}, bytes: async () => {} };
+  const nothing = async () => {};
+  return { ...print, line: () => {}, json: () => {}, lines: nothing, bytes: nothing, jsonPart: nothing };
 }
 
 /** A batch as `status --json` tells it, without its jobs. */

@@ -6,9 +6,12 @@ import { act, type Finish } from './act.ts';
  * Every command of the program. Only names and options are here: what a command does is loaded when it is called, so
  * that help and completion stay fast.
  */
-export function makeProgram(finish: Finish, complain: (text: string) => void): Command {
+export function makeProgram(
+  finish: Finish,
+  write: { readonly out: (text: string) => void; readonly err: (text: string) => void },
+): Command {
   const program = new Command('labrun')
-    .configureOutput({ writeErr: complain })
+    .configureOutput({ writeOut: write.out, writeErr: write.err })
     .description('Runs batches of simulation jobs on the workstations a lab already owns.')
     .option('--head <address>', 'where the head is: host:port or unix:PATH (default: LABRUN_HEAD, else this machine)')
     .option('--no-color', 'no colours (also: NO_COLOR=1)')

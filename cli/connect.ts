@@ -19,6 +19,7 @@ import { NodesClient } from '../proto/gen/labrun/v1/nodes.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import { readLogin } from './login-folder.ts';
 import { renewLogin } from './renew-login.ts';
+import { writeNote } from './terminal.ts';
 
 /** The head, as commands use it. Transfers have a connection of their own. */
 export interface Head {
@@ -129,7 +130,7 @@ async function renew(login: Credentials, endpoint: Endpoint): Promise<void> {
   try {
     await renewLogin(login, endpoint);
   } catch (error) {
-    process.stderr.write(`The certificate was not renewed: ${messageOf(error)}\n`);
+    writeNote(`The certificate was not renewed: ${messageOf(error)}`);
   }
 }
 

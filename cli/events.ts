@@ -1,5 +1,6 @@
 import { readStream } from '../base/channel/streams.ts';
 import type { EventView } from '../proto/gen/labrun/v1/events.ts';
+import { oneLine } from './colours.ts';
 import { chooseSelector, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
 import { eventJson } from './json.ts';
@@ -22,10 +23,9 @@ export async function events(
     const selector = text === undefined ? undefined : await chooseSelector(head, choices);
     const stream = head.events.subscribe({ since, follow: options.follow ?? false, selector }, head.metadata);
     for await (const page of readStream(stream)) {
-      const lines = page.events.map((event) =>
-        options.json ? JSON.stringify(eventJson(event)) : lineOf(event, print),
-      );
-      if (lines.length > 0) await print.bytes(Buffer.from(`${lines.join('\n')}\n`));
+      if (options.json)
+        await print.jsonPart(page.events.map((event) => `${JSON.stringify(eventJson(event))}\n`).join(''));
+      else await print.lines(page.events.map((event) => oneLine(lineOf(event, print))));
     }
     return exitCodes.done;
   });

@@ -33,6 +33,7 @@ export async function startHead(
     readonly acceptLoss?: boolean;
     readonly logLevel: string;
   },
+  print: Printer,
 ): Promise<number> {
   const { runHead } = await import('../head/main.ts');
   return runHead({
@@ -41,5 +42,6 @@ export async function startHead(
     plain: options.plain ?? false,
     acceptLoss: options.acceptLoss ?? false,
     logLevel: options.logLevel,
+    say: print.line,
   });
 }

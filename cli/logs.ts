@@ -1,7 +1,6 @@
 import { readStream } from '../base/channel/streams.ts';
 import { chooseSelector, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
-import { harmless } from './harmless.ts';
 import type { Printer } from './print.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
 
@@ -23,10 +22,8 @@ export async function logs(
   return withHead(options, async (head) => {
     const selector = await chooseSelector(head, choices);
     const request = { selector, follow: options.follow ?? false, buildNode: options.build ?? '', offset: 0n, attempt };
-    const decoder = new TextDecoder();
     for await (const chunk of readStream(head.archive.log(request, head.metadata))) {
-      if (print.width === undefined) await print.bytes(chunk.data);
-      else await print.bytes(Buffer.from(harmless(decoder.decode(chunk.data, { stream: true }))));
+      await print.bytes(chunk.data);
     }
     return exitCodes.done;
   });

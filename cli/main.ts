@@ -1,9 +1,10 @@
 #!/usr/bin/env node
+import { inspect } from 'node:util';
 import { CommanderError } from 'commander';
 import { Fault, messageOf, RefusedError } from '../base/errors.ts';
 import { makeProgram } from './commands.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
-import { harmless } from './harmless.ts';
+import { writeErrorJson, writeLine, writeNote } from './terminal.ts';
 
 // A reader that has seen enough (`labrun events | head`) is no error.
 for (const stream of [process.stdout, process.stderr]) {
@@ -14,15 +15,23 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const forScripts = process.argv.includes('--json');
-const complain = (text: string) => void process.stderr.write(text);
+
+// A bug is told with its stack and ends the process, as without this; its message may hold text from outside.
+process.on('uncaughtException', (error) => {
+  writeNote(`Uncaught ${inspect(error)}`);
+  process.exit(exitCodes.failed);
+});
 
 try {
   await makeProgram(
     (code) => {
       process.exitCode = code;
     },
-    // What commander says of a usage error comes below, as an object.
-    forScripts ? () => {} : complain,
+    {
+      out: (text) => writeLine(text.replace(/\n$/, '')),
+      // What commander says of a usage error comes below, as an object.
+      err: (text) => (forScripts ? undefined : writeNote(text.replace(/\n$/, ''))),
+    },
   ).parseAsync(process.argv);
 } catch (error) {
   const isUsage = error instanceof CommanderError;
@@ -30,8 +39,8 @@ try {
   else process.exitCode = exitCodeOf(error);
   const message = messageOf(error).replace(/^error: /, '');
   if (forScripts && process.exitCode !== exitCodes.done)
-    complain(`${JSON.stringify({ error: { code: codeOf(error), message } })}\n`);
-  else if (!isUsage) complain(`${harmless(message)}\n`);
+    writeErrorJson(JSON.stringify({ error: { code: codeOf(error), message } }));
+  else if (!isUsage) writeNote(message);
 }
 
 /** A word for scripts: a refusal's or fault's own code, `usage`, `config`, or `failed`. */

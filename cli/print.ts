@@ -1,20 +1,27 @@
-import { createColors } from 'picocolors';
-import { harmless } from './harmless.ts';
+import { type Colours, makeColours } from './colours.ts';
+import { writeBytes, writeJson, writeLine, writeNote, writeText } from './terminal.ts';
 
-/** What a command prints with. In a pipe `width` is absent, nothing is coloured, and nothing is cut. */
+/**
+ * What a command prints with. In a pipe `width` is absent, nothing is coloured, and nothing is cut. Text from outside
+ * is made harmless on its way; only `colour` can colour it.
+ */
 export interface Printer {
-  /** A line of the answer, on standard output. Text from outside is made harmless here. */
+  /** A line of the answer, on standard output. */
   line(text: string): void;
-  /** Bytes of the answer as they are; resolves when the reader takes more. */
+  /** Lines of a long answer; resolves when the reader takes more. */
+  lines(lines: readonly string[]): Promise<void>;
+  /** Bytes of the answer: in a pipe as they are, in a terminal as harmless text. Resolves when the reader takes more. */
   bytes(data: Uint8Array): Promise<void>;
   /** One JSON object on one line. */
   json(value: unknown): void;
+  /** A part of a JSON object too long for one string; resolves when the reader takes more. */
+  jsonPart(text: string): Promise<void>;
   /** A line for people beside the answer, on standard error. */
   note(text: string): void;
   readonly width: number | undefined;
   /** Whether standard error is a terminal that shows progress. */
   readonly progress: boolean;
-  readonly colour: ReturnType<typeof createColors>;
+  readonly colour: Colours;
 }
 
 /** The printer of this process; by itself it has colours in a terminal that can show them. */
@@ -22,20 +29,19 @@ export function makePrinter(colour: 'auto' | 'always' | 'never'): Printer {
   const { stdout, stderr, env } = process;
   const dumb = env['TERM'] === 'dumb';
   const colours = colour === 'always' || (colour === 'auto' && stdout.isTTY === true && !dumb);
+  const decoder = new TextDecoder();
   return {
-    line: (text) => void stdout.write(`${harmless(text)}${text.includes(esc) ? reset : ''}\n`),
-    bytes: (data) => writeOut(data),
-    json: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
-    note: (text) => void stderr.write(`${harmless(text)}\n`),
+    line: writeLine,
+    lines: (lines) => writeText(lines.map((line) => `${line}\n`).join('')),
+    bytes: (data) => writeBytes(data, decoder),
+    json: (value) => void writeJson(`${JSON.stringify(value)}\n`),
+    jsonPart: writeJson,
+    note: writeNote,
     width: stdout.isTTY ? Math.max(40, stdout.columns || 80) : undefined,
     progress: stderr.isTTY === true && !dumb,
-    colour: createColors(colours),
+    colour: makeColours(colours),
   };
 }
-
-/** Ends any colour that text from outside may have begun. */
-const reset = '\x1b[0m';
-const esc = '\x1b';
 
 /** A job's or batch's state in its colour. */
 export function stateText(print: Printer, state: string): string {
@@ -80,10 +86,4 @@ export function isoTime(atMs: bigint | undefined): string | null {
 /** `1 job`, `2 jobs`. */
 export function counted(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
-}
-
-function writeOut(data: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(data, (error) => (error ? reject(error) : resolve()));
-  });
 }

@@ -1,10 +1,11 @@
 import { Presets, SingleBar } from 'cli-progress';
 import { formatBytes } from '../config/units.ts';
+import { oneLine } from './colours.ts';
 import type { Printer } from './print.ts';
 
 /** A bar in a terminal; in a pipe nothing, since the lines around it say what matters. */
 export interface Progress {
-  /** `note` stands behind the bar. */
+  /** `note` stands behind the bar; it may come from outside. */
   update(done: number, total: number, note?: string): void;
   /** Ends the bar and leaves the cursor on a fresh line. Harmless when called twice. */
   stop(): void;
@@ -30,7 +31,7 @@ export function startProgress(print: Printer, unit: 'jobs' | 'bytes' | 'files', 
   let running = false;
   return {
     update(done, total, note = '') {
-      const payload = { done: text(done), all: text(total), note };
+      const payload = { done: text(done), all: text(total), note: oneLine(note) };
       if (!running) bar.start(Math.max(1, total), done, payload);
       else {
         bar.setTotal(Math.max(1, total));

@@ -52,10 +52,7 @@ export async function results(
       });
     } else if (options.csv) {
       // In a pipe values stay as they were written, byte for byte; only a terminal is spared their control characters.
-      for (const row of [heads, ...rows]) {
-        if (print.width === undefined) await print.bytes(Buffer.from(csvLine(row)));
-        else print.line(csvLine(row).slice(0, -1));
-      }
+      for (const row of [heads, ...rows]) await print.bytes(Buffer.from(csvLine(row)));
     } else {
       print.line(
         tableText(

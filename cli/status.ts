@@ -36,14 +36,14 @@ export async function status(
 
 /** One object, written as its jobs come: a million of them fit into no string. */
 async function writeJson(batch: BatchSummary, pages: AsyncIterable<JobsPage>, print: Printer): Promise<void> {
-  await print.bytes(Buffer.from(`${JSON.stringify(batchJson(batch)).slice(0, -1)},"jobs":[`));
+  await print.jsonPart(`${JSON.stringify(batchJson(batch)).slice(0, -1)},"jobs":[`);
   let separator = '';
   for await (const { jobs } of pages) {
     if (jobs.length === 0) continue;
-    await print.bytes(Buffer.from(separator + jobs.map((job) => JSON.stringify(jobJson(job))).join(',')));
+    await print.jsonPart(separator + jobs.map((job) => JSON.stringify(jobJson(job))).join(','));
     separator = ',';
   }
-  await print.bytes(Buffer.from(']}\n'));
+  await print.jsonPart(']}\n');
 }
 
 async function listBatches(

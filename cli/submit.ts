@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import { call } from '../base/channel/client.ts';
 import { delay, systemClock } from '../base/clock.ts';
 import { ulid } from '../base/ids.ts';
@@ -13,6 +12,7 @@ import { loadJobFile } from './job-file.ts';
 import { batchJson } from './json.ts';
 import { counted, type Printer } from './print.ts';
 import { startProgress } from './progress.ts';
+import { askYesNo } from './terminal.ts';
 import { type Content, upload } from './upload.ts';
 import { type WatchOptions, watchBatch } from './watch.ts';
 
@@ -148,12 +148,7 @@ function tell(
 
 async function confirm(name: string, print: Printer): Promise<void> {
   if (!process.stdin.isTTY) throw usageError(`Cannot replace ${name} without asking: add --yes`);
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await terminal.question(`Cancel what is live of ${name} and move its results to .replaced? [y/N] `);
-    if (!/^y(es)?$/i.test(answer.trim())) throw usageError(`Left ${name} as it is`);
-  } finally {
-    terminal.close();
-  }
+  const sure = await askYesNo(`Cancel what is live of ${name} and move its results to .replaced? [y/N] `);
+  if (!sure) throw usageError(`Left ${name} as it is`);
   print.note(`Replacing ${name}`);
 }

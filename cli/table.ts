@@ -1,4 +1,4 @@
-import { harmless } from './harmless.ts';
+import { oneLine, withoutColour } from './colours.ts';
 import type { Printer } from './print.ts';
 
 /** A column: its heading, and whether its numbers stand to the right. */
@@ -18,7 +18,7 @@ const gap = 2;
  * each.
  */
 export function tableText(print: Printer, columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const lines = rows.map((row) => row.map((cell) => harmless(cell.replace(/\s*[\n\t]\s*/g, ' '))));
+  const lines = rows.map((row) => row.map((cell) => oneLine(cell)));
   const wide = columns.map((column, at) =>
     lines.reduce((most, row) => Math.max(most, plainLength(row[at] ?? '')), column.head.length),
   );
@@ -41,11 +41,6 @@ function fitted(cell: string, width: number, align: Column['align']): string {
 /** How many characters a cell takes; colour codes take none. */
 function plainLength(text: string): number {
   return [...withoutColour(text)].length;
-}
-
-function withoutColour(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with one
-  return text.includes('\x1b') ? text.replace(/\x1b\[\d{1,2}m/g, '') : text;
 }
 
 function narrowed(columns: readonly Column[], wide: readonly number[], width: number | undefined): number[] {

@@ -32,6 +32,8 @@ export async function runHead(options: {
   readonly plain: boolean;
   readonly acceptLoss: boolean;
   readonly logLevel: string;
+  /** Gets a line for whoever sits at the terminal. */
+  readonly say: (line: string) => void;
 }): Promise<number> {
   const log = openLog('head', options.logLevel);
   const ended = new Promise<number>((resolve) => {
@@ -55,9 +57,7 @@ export async function runHead(options: {
       process.exit(1);
     },
   });
-  process.stdout.write(
-    `labrun head ${version}: listening on ${formatAddress(head.address)}, cluster ${head.clusterId}\n`,
-  );
+  options.say(`labrun head ${version}: listening on ${formatAddress(head.address)}, cluster ${head.clusterId}`);
   const code = await ended;
   await head.close();
   return code;

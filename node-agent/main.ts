@@ -42,6 +42,8 @@ export interface AgentOptions {
   /** Nobody sits at this machine. */
   readonly dedicated: boolean;
   readonly logLevel: string;
+  /** Gets a line for whoever sits at the terminal. */
+  readonly say: (line: string) => void;
 }
 
 /** Where a head listens unless one is named. */
@@ -114,7 +116,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       };
     },
     inventory: { ...machine.inventory, ...facts },
-    say: (line) => void process.stdout.write(`labrun agent ${nodeName}: ${line}\n`),
+    say: (line) => options.say(`labrun agent ${nodeName}: ${line}`),
   });
   let reading = Promise.resolve();
   const readAndTell = async () => {

@@ -79,6 +79,16 @@ describe('the house', () => {
     }
   });
 
+  it('writes to the terminal in one place, where all text is made harmless', () => {
+    // The bar draws its own cursor movement; main.ts listens for readers that went away.
+    const edges = ['cli/terminal.ts', 'cli/progress.ts', 'cli/main.ts', 'scripts/', 'bench/'];
+    for (const path of programs.filter((file) => !edges.some((edge) => file.startsWith(edge)))) {
+      expect(code(path), path).not.toMatch(/\bstd(out|err)\b[^;]*\.write\b|process\.stderr|\bconsole\.|inherit\b/);
+      expect(read(path), path).not.toMatch(/stdio: 'inherit'/);
+    }
+    expect(code('cli/main.ts')).not.toMatch(/\.write\(/);
+  });
+
   it('keeps files short enough to read', () => {
     const long = sources
       .map((path) => ({ path, lines: read(path).split('\n').length }))

@@ -9,10 +9,7 @@ const page = readFileSync(join(repository, 'docs/access.md'), 'utf8');
 
 /** The command a line names, and the words after it. */
 function find(words: readonly string[]): { command: Command; rest: readonly string[] } {
-  let command: Command = makeProgram(
-    () => {},
-    () => {},
-  );
+  let command: Command = makeProgram(() => {}, { out() {}, err() {} });
   for (const [at, word] of words.entries()) {
     const inner = command.commands.find((one) => one.name() === word);
     if (!inner) return { command, rest: words.slice(at) };

@@ -86,6 +86,8 @@ const probes = {
     output(['ip', 'netns', 'del', space], '');
     return output(['tcpdump', '--version'], 'tcpdump');
   },
+  // A terminal for programs that want one; part of every Debian.
+  script: () => output(['script', '-qec', 'tty', '/dev/null'], '/dev/pts/'),
   rsync: () => output(['rsync', '--version'], 'rsync'),
   // Where the repository lies in a folder that others may not enter, no other user can run the program.
   'plain user': () => output([process.execPath, program, '--help'], 'labrun', {}, plainUser()),
