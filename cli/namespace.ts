@@ -1,4 +1,6 @@
 import { call } from '../base/channel/client.ts';
+import { formatBytes } from '../config/units.ts';
+import type { QuotaUse } from '../proto/gen/labrun/v1/access.ts';
 import { type AdminOptions, changed } from './admin.ts';
 import { withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
@@ -17,14 +19,23 @@ export async function listNamespaces(_: readonly string[], options: AdminOptions
         { head: 'OWNER', cuts: true },
         { head: 'READ BY' },
         { head: 'SHARED WITH', cuts: true },
+        { head: 'USED' },
       ] as const;
-      const rows = namespaces.map(({ name, owner, members, readable }) => {
-        return [name, owner, readable ? 'every user' : 'members', members.join(', ')];
+      const rows = namespaces.map(({ name, owner, members, readable, quotas }) => {
+        return [name, owner, readable ? 'every user' : 'members', members.join(', '), usedText(quotas)];
       });
       print.line(tableText(print, columns, rows));
     }
     return exitCodes.done;
   });
+}
+
+/** `archive 12 GiB of 500 GiB`, for each quota there is. */
+function usedText(quotas: readonly QuotaUse[]): string {
+  const amount = (bytes: bigint | undefined) => (bytes === undefined ? '(being counted)' : formatBytes(Number(bytes)));
+  return quotas
+    .map(({ kind, usedBytes, quotaBytes }) => `${kind} ${amount(usedBytes)} of ${amount(quotaBytes)}`)
+    .join(', ');
 }
 
 /** Lets a user submit to a namespace, or no longer. */

@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { type Quotas, quotasSetting } from './quotas.ts';
 import { section } from './reading/section.ts';
 import { amountFrom, readSettings, time } from './reading/settings-file.ts';
 
@@ -15,6 +16,8 @@ export const headFile = section({
   diskReserve: amountFrom('1M').default(2 ** 30),
   /** Between SIGTERM and SIGKILL when a job is cancelled, 0s to 1h. Default: 10s. */
   cancelGrace: time('0s', '1h').default(10_000),
+  /** What namespaces may take on the disks, at least 1M each; docs/limits.md. Default: all there is. */
+  quotas: quotasSetting,
 });
 
 /** How a head is set up. Amounts in bytes, times in milliseconds, folders absolute. */
@@ -24,6 +27,7 @@ export interface HeadSettings {
   readonly heartbeatMs: number;
   readonly diskReserveBytes: number;
   readonly cancelGraceMs: number;
+  readonly quotas: Quotas;
 }
 
 /** Where a head's settings are. */
@@ -40,6 +44,7 @@ export async function readHeadSettings(dataFolder: string): Promise<HeadSettings
     heartbeatMs: file.heartbeat,
     diskReserveBytes: file.diskReserve,
     cancelGraceMs: file.cancelGrace,
+    quotas: file.quotas,
   });
 }
 
@@ -55,6 +60,7 @@ export function newHeadSettings(archiveFolder: string | undefined): string {
     '# heartbeat: 5s           # how often an agent says that it is there',
     '# diskReserve: 1G         # kept free on the disks of the database and the archive',
     '# cancelGrace: 10s        # between SIGTERM and SIGKILL when a job is cancelled',
+    '# quotas: {}              # per namespace, such as {default: {archive: 500G, staging: 100G, inputs: 50G}}',
     '',
   ].join('\n');
 }

@@ -119,6 +119,11 @@ function viewAccess(event: AccessEvent): EventFacts {
       const message = `the namespace "${namespace}" may be read by ${readable ? 'every user' : 'its members alone'}`;
       return say(event.kind, message, { namespace });
     }
+    case 'namespace-filled': {
+      const { namespace, full } = event;
+      const message = full === '' ? `the namespace "${namespace}" has room again` : full;
+      return say(event.kind, message, { namespace });
+    }
     default:
       return unreachable(event);
   }

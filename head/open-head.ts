@@ -4,7 +4,7 @@ import { background } from '../base/background.ts';
 import type { Address } from '../base/channel/address.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, RefusedError } from '../base/errors.ts';
-import { type AttemptId, attemptId, type ClusterId } from '../base/ids.ts';
+import type { AttemptId, ClusterId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { version } from '../base/version.ts';
@@ -17,7 +17,7 @@ import { ArchiveLayout } from './archive/layout.ts';
 import { publish } from './archive/publish.ts';
 import { PublishedMark } from './archive/published-mark.ts';
 import { Publisher } from './archive/publisher.ts';
-import { Staging } from './archive/staging.ts';
+import { liveFacts, Staging } from './archive/staging.ts';
 import { TreeWriter } from './archive/tree-writer.ts';
 import { certificateLifeMs, openAuthority } from './authority.ts';
 import { Changes } from './changes.ts';
@@ -31,6 +31,7 @@ import type { HeadEngine } from './ports.ts';
 import type { ClusterState } from './scheduler/state.ts';
 import { Specs } from './specs.ts';
 import { openStore, type Store } from './store/open.ts';
+import { openUsage } from './usage.ts';
 
 /** How a head is opened. */
 export interface HeadOptions {
@@ -101,6 +102,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
     if (started.kind === 'refused') throw new RefusedError(started);
     await ports.publisher.start();
+    ports.usage.archive.start();
     sweeping = sweepStaging(engine, ports).catch((error: unknown) => {
       // Leftovers only take room; the next start tries again. A head that stops has been told to leave them.
       if (!stopping) log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
@@ -123,7 +125,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
 
 /** Blobs, archive and what reads them, beside the engine. */
 async function openArchive(
-  { dataFolder, clock, log }: HeadOptions,
+  { dataFolder, settings, clock, log }: HeadOptions,
   has: {
     readonly clusterId: ClusterId;
     readonly archiveFolder: string;
@@ -133,14 +135,13 @@ async function openArchive(
 ) {
   const { clusterId, archiveFolder, engine, trees } = has;
   const layout = new ArchiveLayout(archiveFolder);
-  const blobs = new BlobStore(join(dataFolder, 'blobs'), clock);
+  const usage = openUsage(settings.quotas, { clock, log, layout, engine });
+  const blobs = new BlobStore(join(dataFolder, 'blobs'), clock, usage.inputs);
   await blobs.start();
   const specs = new Specs(blobs);
-  const holderOf = (fence: Parameters<ConstructorParameters<typeof Staging>[0]['holderOf']>[0]) =>
-    engine.query((state) => state.attempts.get(attemptId(fence, fence.attempt))?.nodeId);
-  const staging = new Staging({ layout, holderOf });
+  const staging = new Staging({ layout, usage: usage.staging, ...liveFacts(engine) });
   await staging.start();
-  const publishing = { layout, engine, staging, specs, blobs, trees, version, log };
+  const publishing = { layout, engine, staging, specs, blobs, trees, version, log, usage: usage.archive };
   const publisher = new Publisher({
     engine,
     mark: new PublishedMark(join(layout.stagingFolder, 'published'), clock),
@@ -153,12 +154,13 @@ async function openArchive(
   collector.start();
   return {
     ...{ engine, clusterId, clock, log, version },
-    ...{ layout, blobs, specs, staging, publisher, changes, buildLogs: new BuildLogs() },
+    ...{ layout, blobs, specs, staging, publisher, changes, usage, buildLogs: new BuildLogs() },
     intake: archiveIntake(staging, publisher),
     async close() {
       await collector.close();
       changes.close();
       await publisher.close();
+      await usage.archive.close();
       await staging.close();
     },
   };

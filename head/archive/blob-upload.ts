@@ -9,8 +9,10 @@ interface Start {
   readonly hash: ContentHash;
   readonly sizeBytes: number;
   readonly offset: number;
-  /** Called once, when the upload is over. */
-  readonly release: () => void;
+  /** Beside another upload of the same content: nobody will go on with it. */
+  readonly spare: boolean;
+  /** Called once, when the upload is over, with the bytes that its partial file holds. */
+  readonly release: (receivedBytes: number) => void;
 }
 
 /** One content on its way in: bytes in order into a partial file that survives an interruption. */
@@ -20,8 +22,10 @@ export class BlobUpload {
   readonly sizeBytes: number;
   readonly #file: FileHandle;
   readonly #running: RunningHash;
-  readonly #release: () => void;
+  readonly #release: (receivedBytes: number) => void;
   #offset: number;
+  readonly #spare: boolean;
+  #finished = false;
   #closed = false;
 
   private constructor(start: Start, file: FileHandle, running: RunningHash) {
@@ -30,6 +34,7 @@ export class BlobUpload {
     this.sizeBytes = start.sizeBytes;
     this.#offset = start.offset;
     this.#release = start.release;
+    this.#spare = start.spare;
     this.#file = file;
     this.#running = running;
   }
@@ -79,7 +84,11 @@ export class BlobUpload {
       if (right) {
         await this.#file.chmod(0o444);
         await this.#file.sync();
-      } else if (this.complete) await rm(this.part, { force: true });
+        this.#finished = true;
+      } else if (this.complete) {
+        await rm(this.part, { force: true });
+        this.#offset = 0;
+      }
     } finally {
       await this.close();
     }
@@ -88,12 +97,16 @@ export class BlobUpload {
     }
   }
 
-  /** Ends it; what has arrived stays for the next try. */
+  /** Ends it; what has arrived stays for the next try, if there can be one. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.#file.close();
-    this.#release();
+    if (this.#spare && !this.#finished) {
+      await rm(this.part, { force: true });
+      this.#offset = 0;
+    }
+    this.#release(this.#offset);
   }
 }
 

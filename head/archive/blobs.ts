@@ -1,10 +1,12 @@
-import { mkdir, readdir, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
-import { BlobUpload } from './blob-upload.ts';
+import { BlobParts } from './blob-parts.ts';
+import type { BlobUpload } from './blob-upload.ts';
 import { diskTrouble, syncFolder } from './durable.ts';
+import type { InputUsage } from './input-usage.ts';
 
 /** How long content that no batch needs is kept after it was last asked for, in milliseconds. */
 export const holdMs = 24 * 3_600_000;
@@ -22,27 +24,30 @@ export interface MissingBlob {
 export class BlobStore {
   readonly #folder: string;
   readonly #clock: Clock;
-  /** Uploads that are open now, by namespace and hash. */
-  readonly #open = new Set<string>();
-  #spares = 0;
+  readonly #usage: InputUsage;
+  readonly #parts: BlobParts;
   /** Asked for or put since the last round of collecting began. */
   #touched = new Set<ContentHash>();
 
-  constructor(folder: string, clock: Clock) {
+  constructor(folder: string, clock: Clock, usage: InputUsage) {
     this.#folder = folder;
     this.#clock = clock;
+    this.#usage = usage;
+    this.#parts = new BlobParts(join(folder, 'parts'), usage);
   }
 
-  /** Makes the folders, and drops partial uploads that nobody has gone on with for a day. */
+  /** Makes the folders, and counts what is there for namespaces that have a quota. */
   async start(): Promise<void> {
-    for (const name of ['content', 'parts', 'holds']) await mkdir(join(this.#folder, name), { recursive: true });
-    const deadMs = this.#clock.nowMs() - holdMs;
-    for (const namespace of await readdir(join(this.#folder, 'parts'))) {
-      for (const name of await readdir(join(this.#folder, 'parts', namespace))) {
-        const part = join(this.#folder, 'parts', namespace, name);
-        if (name.includes('~') || (await stat(part)).mtimeMs < deadMs) await unlink(part);
-      }
-    }
+    for (const name of ['content', 'holds']) await mkdir(join(this.#folder, name), { recursive: true });
+    await this.#parts.start();
+    for (const namespace of await readdir(join(this.#folder, 'holds')))
+      if (this.#usage.counts(namespace)) await this.#countHeld(namespace);
+    await this.dropDeadParts();
+  }
+
+  /** Drops partial uploads that nobody has gone on with for a day. */
+  async dropDeadParts(): Promise<void> {
+    await this.#parts.dropOlder(this.#clock.nowMs() - holdMs);
   }
 
   /** Where this content is, or would be. */
@@ -56,7 +61,7 @@ export class BlobStore {
     const missing: MissingBlob[] = [];
     for (const hash of hashes) {
       if (await this.renew(namespace, hash)) continue;
-      missing.push({ hash, offset: await this.#received(namespace, hash) });
+      missing.push({ hash, offset: this.#parts.received(namespace, hash) });
     }
     return missing;
   }
@@ -89,25 +94,8 @@ export class BlobStore {
   }
 
   /** Begins or goes on with an upload. Give it back with `close`, whatever happens. */
-  async upload(namespace: string, hash: ContentHash, sizeBytes: number, offset: number): Promise<BlobUpload> {
-    const key = `${namespace}/${hash}`;
-    const taken = this.#open.has(key);
-    if (taken && offset > 0) {
-      throw new RefusedError(refused('busy', `Cannot go on with "${hash}": it is being uploaded already; try again`));
-    }
-    // Two uploads of one content do not write into one file; the second to finish changes nothing.
-    const part = taken ? `${this.#partOf(namespace, hash)}~${++this.#spares}` : this.#partOf(namespace, hash);
-    if (!taken) this.#open.add(key);
-    const release = () => {
-      if (!taken) this.#open.delete(key);
-    };
-    try {
-      await mkdir(join(this.#folder, 'parts', namespace), { recursive: true });
-      return await BlobUpload.open({ part, hash, sizeBytes, offset, release });
-    } catch (error) {
-      release();
-      throw diskTrouble(error, `take "${hash}"`);
-    }
+  upload(namespace: string, hash: ContentHash, sizeBytes: number, offset: number): Promise<BlobUpload> {
+    return this.#parts.open(namespace, hash, sizeBytes, offset);
   }
 
   /** Keeps a finished upload: it is on disk, verified, and the namespace's, when this resolves. */
@@ -123,6 +111,8 @@ export class BlobStore {
       await mkdir(folder, { recursive: true });
       await rename(upload.part, path);
       await syncFolder(folder);
+      this.#parts.moved(namespace, upload);
+      this.#usage.set(namespace, upload.hash, upload.sizeBytes);
     } catch (error) {
       throw diskTrouble(error, `keep "${upload.hash}"`);
     }
@@ -152,6 +142,7 @@ export class BlobStore {
 
   async dropHold(namespace: string, hash: ContentHash): Promise<void> {
     await rm(this.#holdOf(namespace, hash), { force: true });
+    this.#usage.set(namespace, hash, 0);
   }
 
   /** A round of collecting begins: what is asked for from now on is not dropped in it. */
@@ -163,18 +154,21 @@ export class BlobStore {
     if (!this.#touched.has(hash)) await rm(this.pathOf(hash), { force: true });
   }
 
-  async #received(namespace: string, hash: ContentHash): Promise<number> {
-    if (this.#open.has(`${namespace}/${hash}`)) return 0;
+  async #countHeld(namespace: string): Promise<void> {
+    for (const hex of await readdir(join(this.#folder, 'holds', namespace))) {
+      const hash = asContentHash(`blake3:${hex}`);
+      if (hash) this.#usage.set(namespace, hash, await this.#sizeOf(hash));
+    }
+  }
+
+  /** Content that was collected while a hold was still there takes no room. */
+  async #sizeOf(hash: ContentHash): Promise<number> {
     try {
-      return (await stat(this.#partOf(namespace, hash))).size;
+      return (await stat(this.pathOf(hash))).size;
     } catch (error) {
       if (isSystemError(error, 'ENOENT')) return 0;
       throw error;
     }
-  }
-
-  #partOf(namespace: string, hash: ContentHash): string {
-    return join(this.#folder, 'parts', namespace, `${hash.slice('blake3:'.length)}.part`);
   }
 
   #holdOf(namespace: string, hash: ContentHash): string {

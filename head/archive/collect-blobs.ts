@@ -7,7 +7,7 @@ import { type BlobStore, holdMs } from './blobs.ts';
 const roundMinMs = 600_000;
 
 /**
- * Drops content once no batch needs it and every hold on it has run out. One timer, set to when the next hold does;
+ * Drops uploads nobody has gone on with, and content once no batch needs it and every hold on it has run out. One timer, set to when the next hold does;
  * `pinned` answers what the batches of each namespace need now.
  */
 export class BlobCollector {
@@ -31,6 +31,7 @@ export class BlobCollector {
   /** One round; answers how long until the next hold runs out, in milliseconds. */
   async collect(): Promise<number> {
     this.#blobs.beginRound();
+    await this.#blobs.dropDeadParts();
     const pinned = await this.#pinned();
     const nowMs = this.#clock.nowMs();
     const wanted = new Set<ContentHash>();

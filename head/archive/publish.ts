@@ -7,6 +7,7 @@ import type { HeadEngine } from '../ports.ts';
 import type { Batch } from '../scheduler/state.ts';
 import type { NamedJob, Specs } from '../specs.ts';
 
+import type { ArchiveUsage } from './archive-usage.ts';
 import { batchFileBody, type SubmittedPart } from './batch-file.ts';
 import { moveReplaced, ownerOf, placeOf, writeBatchFile, writeJobsFile } from './batch-folder.ts';
 import type { BlobStore } from './blobs.ts';
@@ -25,6 +26,7 @@ export interface PublishPorts {
   readonly specs: Specs;
   readonly blobs: BlobStore;
   readonly trees: TreeWriter;
+  readonly usage: Pick<ArchiveUsage, 'add'>;
   /** labrun's own version, for `meta.json`. */
   readonly version: string;
 }
@@ -82,8 +84,11 @@ async function publishAttempts(ports: PublishPorts, records: readonly Accepted[]
     }
   }
   await atOnce(movesAtOnce, staged, async ({ accepted, to }) => {
-    await ports.staging.forget(attemptId({ batchId: to.place.batchId, index: accepted.index }, accepted.attempt));
+    const id = attemptId({ batchId: to.place.batchId, index: accepted.index }, accepted.attempt);
+    const { sizeBytes } = await ports.staging.open(id);
+    await ports.staging.forget(id);
     await publishStaged(ports.layout, accepted, to);
+    ports.usage.add(to.place.namespace, sizeBytes);
   });
   await writeTrees(ports, trees, inlined);
 }
@@ -98,8 +103,11 @@ async function writeTrees(
   for (const [at, result] of results.entries()) {
     const tree = trees[at];
     const owner = of[at];
-    if (!tree || !owner || result.kind === 'made') continue;
+    if (!tree || !owner) continue;
     if (result.kind === 'failed') throw new Fault(result.code, `Cannot write "${tree.target}": ${result.message}`);
+    const bytes = tree.files.reduce((sum, { data }) => sum + data.length, 0);
+    ports.usage.add(owner.to.place.namespace, bytes);
+    if (result.kind === 'made') continue;
     await takePlace(ports.layout, owner.accepted, owner.to.place, tree.temporary);
     await ports.trees.discard(tree.temporary);
   }

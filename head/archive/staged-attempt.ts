@@ -6,6 +6,7 @@ import type { ContentHash } from '../../base/transfer/hash.ts';
 import { manifestEntriesMax, manifestPathProblem } from '../../base/transfer/manifest.ts';
 import { diskTrouble } from './durable.ts';
 import { type Piece, StagedFile, type Taken } from './staged-file.ts';
+import type { StagingShare } from './staging-usage.ts';
 
 /** Files of one attempt that may be open at once; the longest unused is closed first. */
 const openMax = 64;
@@ -20,27 +21,31 @@ export interface StagedFacts {
 /** The files of one attempt on their way in. Pieces of one file are taken in the order they came. */
 export class StagedAttempt {
   readonly folder: string;
+  readonly #share: StagingShare;
   readonly #files: Map<string, StagedFile>;
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #open = new Map<string, StagedFile>();
   readonly #links: string[] = [];
   readonly #listeners = new Set<(path: string) => void>();
+  #bytes = 0;
   #sealed = false;
   #closed = false;
 
-  private constructor(folder: string, files: Map<string, StagedFile>) {
+  private constructor(folder: string, files: Map<string, StagedFile>, share: StagingShare) {
     this.folder = folder;
     this.#files = files;
+    this.#share = share;
+    for (const { sizeBytes } of files.values()) this.#grow(sizeBytes);
   }
 
-  /** Picks up what an earlier head or stream has left. */
-  static async open(folder: string): Promise<StagedAttempt> {
+  /** Picks up what an earlier head or stream has left. `share` is told how many bytes more, or less, are here. */
+  static async open(folder: string, share: StagingShare): Promise<StagedAttempt> {
     const files = new Map<string, StagedFile>();
     await dropLinks(folder);
     for await (const path of filesUnder(folder, '')) {
       files.set(path, new StagedFile(join(folder, path), (await stat(join(folder, path))).size));
     }
-    return new StagedAttempt(folder, files);
+    return new StagedAttempt(folder, files, share);
   }
 
   /** Takes a piece of a file. Throws `RefusedError` for a bad path, a full disk, or an attempt being accepted. */
@@ -50,6 +55,7 @@ export class StagedAttempt {
         throw new RefusedError(refused('conflict', `Cannot take "${path}": the attempt's end is being accepted`));
       }
       const file = this.#file(path);
+      const before = file.sizeBytes;
       try {
         const answer = await this.#takeMakingWay(path, file, piece);
         await this.#noteOpen(path, file);
@@ -57,6 +63,8 @@ export class StagedAttempt {
       } catch (error) {
         await file.close();
         throw diskTrouble(error, `take "${path}"`);
+      } finally {
+        this.#grow(file.sizeBytes - before);
       }
     });
     for (const listener of this.#listeners) listener(path);
@@ -84,9 +92,19 @@ export class StagedAttempt {
     await this.#inTurn(path, async () => {
       const file = this.#files.get(path);
       await file?.close();
-      this.#files.delete(path);
+      if (this.#files.delete(path)) this.#grow(-(file?.sizeBytes ?? 0));
       await rm(join(this.folder, path), { force: true });
     });
+  }
+
+  /** Whether its namespace has used up what may be here before its jobs have ended. */
+  get isCrowded(): boolean {
+    return this.#share.isFull();
+  }
+
+  /** Bytes of everything that is here. */
+  get sizeBytes(): number {
+    return this.#bytes;
   }
 
   /** Whether it is over for good: accepted, or dropped. */
@@ -98,6 +116,7 @@ export class StagedAttempt {
   async close(): Promise<void> {
     this.#closed = true;
     await this.seal();
+    this.#grow(-this.#bytes);
     for (const listener of this.#listeners) listener('');
   }
 
@@ -128,6 +147,11 @@ export class StagedAttempt {
   onArrival(listener: (path: string) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  #grow(bytes: number): void {
+    this.#bytes += bytes;
+    if (bytes !== 0) this.#share.grow(bytes);
   }
 
   #file(path: string): StagedFile {

@@ -1,15 +1,41 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { assert } from '../../base/assert.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
-import { type AttemptId, attemptId, type Fence, type NodeId } from '../../base/ids.ts';
+import { type AttemptId, attemptId, type BatchId, type Fence, type NodeId, parseAttemptId } from '../../base/ids.ts';
+import type { HeadEngine } from '../ports.ts';
 import { type ArchiveLayout, attemptOfStaging, inlineSuffix } from './layout.ts';
 import { StagedAttempt } from './staged-attempt.ts';
+import type { StagingUsage } from './staging-usage.ts';
 
 /** What staging asks of the cluster's state. */
 export interface StagingPorts {
   readonly layout: ArchiveLayout;
-  /** The node whose live attempt this is; nothing when the fence is no longer the current one. */
-  readonly holderOf: (fence: Fence) => Promise<NodeId | undefined>;
+  /** Of a live attempt; nothing when the fence is no longer the current one. */
+  readonly factsOf: (fence: Fence) => Promise<LiveFacts | undefined>;
+  readonly namespaceOf: (batchId: BatchId) => Promise<string>;
+  readonly usage: StagingUsage;
+}
+
+/** What staging wants to know of a live attempt. */
+export interface LiveFacts {
+  readonly nodeId: NodeId;
+  /** Its job has ended: what comes now is all there will be, and has to be kept. */
+  readonly isEnding: boolean;
+}
+
+/** What staging asks, answered by the engine. */
+export function liveFacts(engine: Pick<HeadEngine, 'query'>): Pick<StagingPorts, 'factsOf' | 'namespaceOf'> {
+  return {
+    factsOf: (fence) =>
+      engine.query((state) => {
+        const attempt = state.attempts.get(attemptId(fence, fence.attempt));
+        return (
+          attempt && { nodeId: attempt.nodeId, isEnding: attempt.cancelling || attempt.phase.kind === 'archiving' }
+        );
+      }),
+    namespaceOf: (batchId) => engine.query((state) => state.batches.get(batchId)?.namespace ?? ''),
+  };
 }
 
 /** Attempts whose files are on their way in. Their number is bounded by the live attempts. */
@@ -44,7 +70,7 @@ export class Staging {
   /** An attempt's staging for the node that runs it. Throws `RefusedError` "stale" for anyone and anything else. */
   async forNode(fence: Fence, nodeId: NodeId): Promise<StagedAttempt> {
     const id = attemptId(fence, fence.attempt);
-    if ((await this.#ports.holderOf(fence)) !== nodeId) {
+    if ((await this.#ports.factsOf(fence))?.nodeId !== nodeId) {
       this.#attempts.delete(id);
       throw new RefusedError(refused('stale', `Cannot take files of attempt ${id}: it is not this node's any more`));
     }
@@ -55,10 +81,25 @@ export class Staging {
   open(id: AttemptId): Promise<StagedAttempt> {
     const known = this.#attempts.get(id);
     if (known) return known;
-    const opening = StagedAttempt.open(this.#ports.layout.staging(id));
+    const opening = this.#open(id);
     this.#attempts.set(id, opening);
     opening.catch(() => this.#attempts.delete(id)); // whoever asked hears why
     return opening;
+  }
+
+  /**
+   * Asked where the namespace has used up what may be here of running jobs. Throws `RefusedError` "busy" while the job
+   * runs: its files then come when it has ended, and no result ever waits for another.
+   */
+  async checkEnding(fence: Fence): Promise<void> {
+    const facts = await this.#ports.factsOf(fence);
+    if (!facts || facts.isEnding) return;
+    throw new RefusedError(
+      refused(
+        'busy',
+        'Cannot take files of a running job: its namespace has used up the quota for them; they come when it has ended',
+      ),
+    );
   }
 
   /** Forgets an attempt that has been accepted; its files are part of the tree now. */
@@ -80,6 +121,13 @@ export class Staging {
       this.#attempts.delete(id);
       await (await opening).close();
     }
+  }
+
+  async #open(id: AttemptId): Promise<StagedAttempt> {
+    const ref = parseAttemptId(id);
+    assert(ref, 'ids of attempts can be read');
+    const share = this.#ports.usage.shareOf(await this.#ports.namespaceOf(ref.batchId));
+    return await StagedAttempt.open(this.#ports.layout.staging(id), share);
   }
 
   /** Attempts that have a staging folder. */

@@ -19,6 +19,7 @@ import type { Enrolled } from '../scheduler/access-event.ts';
 import type { Token } from '../scheduler/access-state.ts';
 import { usableToken } from '../scheduler/decide-access.ts';
 import type { Actor } from '../scheduler/event.ts';
+import type { Usage } from '../usage.ts';
 import { actorOf, writeActor } from '../wire.ts';
 import { viewNamespaces, viewToken, viewTokens, viewUsers } from './access-views.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
@@ -34,6 +35,7 @@ export interface AccessPorts extends AuditPorts {
   readonly clusterId: ClusterId;
   readonly clock: Clock;
   readonly random: Random;
+  readonly usage: Usage;
 }
 
 /** Life of a token that says nothing else, in milliseconds. */
@@ -95,7 +97,7 @@ export function accessService(ports: AccessPorts, door: Door): AccessServer {
       ),
     ),
     listNamespaces: unary(door, 'namespace.list', async (_request, { pass }) => ({
-      namespaces: await engine.query(({ access }) => viewNamespaces(access, pass.who)),
+      namespaces: await engine.query(({ access }) => viewNamespaces(access, pass.who, ports.usage)),
     })),
     shareNamespace: unary(door, 'namespace.change', async ({ namespace, user, shared }, { caller, pass }) => {
       await pass.about({ namespace });

@@ -2,6 +2,7 @@ import { nameKey } from '../../base/names.ts';
 import type { NamespaceView, TokenView, UserView } from '../../proto/gen/labrun/v1/access.ts';
 import { readableBy, type Who } from '../access.ts';
 import type { AccessState, Token } from '../scheduler/access-state.ts';
+import { type Usage, usesOf } from '../usage.ts';
 import { writeActor } from '../wire.ts';
 
 /** Tokens that still let someone in, oldest first. */
@@ -39,11 +40,18 @@ export function viewUsers(access: AccessState, nowMs: number): UserView[] {
 }
 
 /** Namespaces the caller may read, by name. */
-export function viewNamespaces(access: AccessState, who: Who): NamespaceView[] {
+export function viewNamespaces(access: AccessState, who: Who, usage: Usage): NamespaceView[] {
   const mayRead = readableBy(access, who);
   const nameOf = (key: string) => access.users.get(key)?.name ?? key;
   return [...access.namespaces.values()]
     .filter(({ name }) => mayRead(name))
     .sort((a, b) => (nameKey(a.name) < nameKey(b.name) ? -1 : 1))
-    .map(({ name, owner, members, readable }) => ({ name, owner, members: [...members].map(nameOf), readable }));
+    .map(({ name, owner, members, readable }) => {
+      const quotas = usesOf(usage, name).map(({ kind, bytes, quota }) => ({
+        kind,
+        usedBytes: bytes === undefined ? undefined : BigInt(bytes),
+        quotaBytes: BigInt(quota),
+      }));
+      return { name, owner, members: [...members].map(nameOf), readable, quotas };
+    });
 }

@@ -121,11 +121,13 @@ class Targets {
       case 'attempt': {
         const { batchId, index, attempt } = target.value;
         const key = `${batchId}.${index}.${attempt}`;
-        const staged = await remember(this.#attempts, key, async () => {
-          const fence = orThrow(readFence(target.value, this.#ports.clusterId));
-          return await this.#ports.staging.forNode(fence, this.#nodeId);
-        });
-        if (!staged.closed) return await staged.take(path, piece);
+        const fence = orThrow(readFence(target.value, this.#ports.clusterId));
+        const staged = await remember(this.#attempts, key, () => this.#ports.staging.forNode(fence, this.#nodeId));
+        if (!staged.closed) {
+          // The log and the manifest are small, and people wait for them.
+          if (staged.isCrowded && path.startsWith('archive/')) await this.#ports.staging.checkEnding(fence);
+          return await staged.take(path, piece);
+        }
         this.#attempts.delete(key);
         return await this.take(chunk);
       }

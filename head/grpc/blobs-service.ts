@@ -22,7 +22,7 @@ export interface BlobsPorts {
 /** Hashes asked about in one call. */
 const hashesMax = 20_000;
 /** Largest blob, in bytes: a container image of a terabyte is a mistake. */
-const blobMaxBytes = 2 ** 40;
+export const blobMaxBytes = 2 ** 40;
 /** Finished blobs brought to the disk while the next one arrives. */
 const finishingMax = 16;
 

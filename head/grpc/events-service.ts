@@ -18,7 +18,7 @@ export interface EventsPorts extends FindPorts {
 }
 
 /** Events in one message. */
-const pageMax = 200;
+export const pageMax = 200;
 
 /** Which events a subscriber wants. */
 interface Wanted {

@@ -14,6 +14,7 @@ import type { Command } from '../scheduler/command.ts';
 import type { Submission } from '../scheduler/event.ts';
 import { nobodySuits } from '../scheduler/explain.ts';
 import { rangesOf } from '../scheduler/job-ranges.ts';
+import { type Usage, usageWarnings } from '../usage.ts';
 import { actorOf } from '../wire.ts';
 import { type Comparison, compareSpecs, comparisonText } from './compare-specs.ts';
 import type { FindPorts } from './find-jobs.ts';
@@ -23,6 +24,7 @@ import { type CallFacts, orThrow } from './handle.ts';
 export interface SubmitPorts extends FindPorts {
   readonly blobs: BlobStore;
   readonly layout: ArchiveLayout;
+  readonly usage: Usage;
 }
 
 /** A submit that has passed the door. */
@@ -52,6 +54,10 @@ export async function submit(
   const jobs = checked.spec.groups.reduce((sum, group) => sum + group.count, 0);
   const old = await existing(ports, checked);
   const warnings = await warningsOf(ports, checked);
+  const nearlyFull = usageWarnings(ports.usage, checked.namespace);
+  // It is about to be refused, or soon will be: files may have been removed since they were counted.
+  if (nearlyFull.length > 0) ports.usage.archive.recount(checked.namespace);
+  warnings.push(...nearlyFull);
   const answer = { namespace: checked.namespace, name: checked.name, warnings };
   if (!old || old.repeated || checked.mode === SubmitMode.REPLACE) {
     if (!old) await checkFolder(ports.layout, checked);

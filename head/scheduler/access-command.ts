@@ -35,4 +35,6 @@ export type AccessCommand =
   | { readonly kind: 'remove-node'; readonly node: string }
   | { readonly kind: 'own-node'; readonly node: string; readonly owner: string }
   | { readonly kind: 'share-namespace'; readonly namespace: string; readonly user: string; readonly shared: boolean }
-  | { readonly kind: 'open-namespace'; readonly namespace: string; readonly readable: boolean };
+  | { readonly kind: 'open-namespace'; readonly namespace: string; readonly readable: boolean }
+  /** By the head itself, which has measured. */
+  | { readonly kind: 'fill-namespace'; readonly namespace: string; readonly full: string };

@@ -34,4 +34,6 @@ export type AccessEvent =
       readonly user: string;
       readonly shared: boolean;
     }
-  | { readonly kind: 'namespace-opened'; readonly namespace: string; readonly readable: boolean };
+  | { readonly kind: 'namespace-opened'; readonly namespace: string; readonly readable: boolean }
+  /** Its quota is used up, and how; or, with an empty text, it has room again. */
+  | { readonly kind: 'namespace-filled'; readonly namespace: string; readonly full: string };

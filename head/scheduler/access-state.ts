@@ -53,6 +53,8 @@ export interface Namespace {
   readonly members: ReadonlySet<string>;
   /** Whether every user may read it. */
   readonly readable: boolean;
+  /** Why none of its jobs starts: its quota is used up. Empty: it has room. */
+  readonly full: string;
 }
 
 /** The same, for those who apply events. */

@@ -52,6 +52,11 @@ export function applyAccess(draft: ClusterDraft, event: AccessEvent, actor: Acto
       if (namespace) access.namespaces.set(nameKey(event.namespace), { ...namespace, readable: event.readable });
       return;
     }
+    case 'namespace-filled': {
+      const namespace = access.namespaces.get(nameKey(event.namespace));
+      if (namespace) access.namespaces.set(nameKey(event.namespace), { ...namespace, full: event.full });
+      return;
+    }
     default:
       return unreachable(event);
   }
@@ -61,7 +66,7 @@ export function applyAccess(draft: ClusterDraft, event: AccessEvent, actor: Acto
 export function claimNamespace(access: AccessDraft, name: string, actor: Actor): void {
   const key = nameKey(name);
   if (actor.kind !== 'user' || access.namespaces.has(key)) return;
-  access.namespaces.set(key, { name, owner: actor.name, members: new Set(), readable: true });
+  access.namespaces.set(key, { name, owner: actor.name, members: new Set(), readable: true, full: '' });
 }
 
 function useToken(access: AccessDraft, tokenId: string): void {

@@ -52,6 +52,11 @@ export function decideAccess(state: ClusterState, command: AccessCommand, nowMs:
       if (namespace.readable === command.readable) return accepted();
       return accepted({ kind: 'namespace-opened', namespace: namespace.name, readable: command.readable });
     }
+    case 'fill-namespace': {
+      const namespace = state.access.namespaces.get(nameKey(command.namespace));
+      if (!namespace || (namespace.full === '') === (command.full === '')) return accepted();
+      return accepted({ kind: 'namespace-filled', namespace: namespace.name, full: command.full });
+    }
     default:
       return unreachable(command);
   }

@@ -7,6 +7,7 @@ import type { Event } from './event.ts';
 import { countIn, indicesIn, type JobRanges, rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
 import { jobsMax, partsMax } from './limits.ts';
+import { fullness } from './rank.ts';
 import { jobsProblem, shareProblem } from './shares.ts';
 import type { Batch, ClusterState, RowState } from './state.ts';
 
@@ -71,7 +72,7 @@ export function decideExtend(state: ClusterState, command: CommandOf<'extend'>):
   if (batch.parts.length >= partsMax)
     return tooMany(`${batch.namespace}/${batch.name}`, `${partsMax + 1} submissions`, `${partsMax}`);
   const again = countIn(added) + changed.length;
-  const limit = jobsProblem(state, batch.submittedBy.name, again);
+  const limit = fullness(state, batch.namespace) ?? jobsProblem(state, batch.submittedBy.name, again);
   if (limit) return refused('limit', `Cannot add to "${batch.namespace}/${batch.name}": ${limit}`);
   const live = changed.filter(([index]) => rowState(batch.rows, index) === 'live').length;
   if (live > 0) {

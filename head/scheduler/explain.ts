@@ -4,7 +4,7 @@ import type { Submission } from './event.ts';
 import { coresTaken, type Fit, fits, suits } from './fit.ts';
 import { rowNode, rowReason, rowState } from './job-rows.ts';
 import { findQueue } from './queue.ts';
-import { coresByPerson, openBatches, roomIn } from './rank.ts';
+import { coresByPerson, fullness, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState } from './state.ts';
 
 /** Why a job is where it is: one sentence, and every node's verdict by the filters that placement uses. */
@@ -99,6 +99,8 @@ function othersFirst(state: ClusterState, batch: Batch): string {
 function waitsFor(state: ClusterState, batch: Batch, part: Submission, needs: Needs, nowMs: number): string {
   const impossible = nobodySuits(state, part, needs);
   if (impossible !== undefined) return `Waits: ${impossible}`;
+  const full = fullness(state, batch.namespace);
+  if (full !== undefined) return `Waits: ${full}`;
   if (roomIn(batch) <= 0)
     return `Waits: ${batch.rows.counts.live} jobs of its batch run, and maxRunning is ${batch.maxRunning}`;
   const nodes = [...state.nodes.values()];

@@ -1,3 +1,4 @@
+import { nameKey } from '../../base/names.ts';
 import type { Needs } from '../../config/spec.ts';
 import type { Submission } from './event.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
@@ -12,9 +13,18 @@ export function coresByPerson(state: ClusterState): Map<string, number> {
   return cores;
 }
 
-/** Batches with waiting jobs that may start more, in the order submitted. */
+/** Batches with waiting jobs that may start more, in the order submitted; none of a namespace that is full. */
 export function openBatches(state: ClusterState): Batch[] {
-  return [...state.batches.values()].filter((batch) => batch.rows.counts.queued > 0 && roomIn(batch) > 0);
+  const open = [...state.batches.values()].filter((batch) => batch.rows.counts.queued > 0 && roomIn(batch) > 0);
+  const full = [...state.access.namespaces.values()].filter((namespace) => namespace.full !== '');
+  if (full.length === 0) return open;
+  const keys = new Set(full.map(({ name }) => nameKey(name)));
+  return open.filter(({ namespace }) => !keys.has(nameKey(namespace)));
+}
+
+/** Why no job of a namespace starts, or nothing. */
+export function fullness(state: ClusterState, namespace: string): string | undefined {
+  return state.access.namespaces.get(nameKey(namespace))?.full || undefined;
 }
 
 /** How many more jobs of a batch may live. */

@@ -6,6 +6,7 @@ import {
   openJobsMax,
   openJobsPerUserMax,
 } from './limits.ts';
+import { fullness } from './rank.ts';
 import type { ClusterState } from './state.ts';
 
 /** Why one person, or all together, may not have another batch of so many jobs; nothing when they may. */
@@ -14,6 +15,8 @@ export function shareProblem(
   { by, namespace }: { readonly by: string; readonly namespace: string },
   jobs: number,
 ): string | undefined {
+  const full = fullness(state, namespace);
+  if (full !== undefined) return full;
   const { own, all } = openOf(state, by);
   if (own.batches >= openBatchesPerUserMax) {
     return `${own.batches} batches of ${by} have not ended (at most ${openBatchesPerUserMax}); wait for some, or cancel them`;

@@ -40,8 +40,10 @@ export function encodeAccessEvent(event: AccessEvent): StoredAccess {
       const { namespace, user, shared } = event;
       return { $case: 'namespaceShared', value: { namespace, user, shared } };
     }
-    default:
+    case 'namespace-opened':
       return { $case: 'namespaceOpened', value: { namespace: event.namespace, readable: event.readable } };
+    default:
+      return { $case: 'namespaceFilled', value: { namespace: event.namespace, full: event.full } };
   }
 }
 
@@ -83,8 +85,10 @@ export function decodeAccessEvent({ $case, value }: StoredAccess): AccessEvent {
       const { namespace, user, shared } = value;
       return { kind: 'namespace-shared', namespace, user, shared };
     }
-    default:
+    case 'namespaceOpened':
       return { kind: 'namespace-opened', namespace: value.namespace, readable: value.readable };
+    default:
+      return { kind: 'namespace-filled', namespace: value.namespace, full: value.full };
   }
 }
 
@@ -138,8 +142,8 @@ export function decodeAccess(stored: snapshot.SnapshotAccess | undefined): Acces
     const { name, owner, certificates } = member;
     access.members.set(nodeId(member.nodeId), { name, owner, certificates: decodeCertificates(certificates) });
   }
-  for (const { name, owner, members, readable } of stored?.namespaces ?? []) {
-    access.namespaces.set(nameKey(name), { name, owner, members: new Set(members), readable });
+  for (const { name, owner, members, readable, full } of stored?.namespaces ?? []) {
+    access.namespaces.set(nameKey(name), { name, owner, members: new Set(members), readable, full });
   }
   for (const [id, name] of Object.entries(stored?.formerNodes ?? {})) access.formerNodes.set(nodeId(id), name);
   return access;

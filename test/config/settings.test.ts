@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readAgentSettings } from '../../config/agent.ts';
 import { readCliSettings } from '../../config/cli.ts';
 import { headSettingsFile, newHeadSettings, readHeadSettings } from '../../config/head.ts';
+import { noQuotas, quotaOf } from '../../config/quotas.ts';
 import { scratchFolder } from '../kit/scratch-folder.ts';
 
 describe("the agent's settings", () => {
@@ -69,7 +70,36 @@ describe("the head's settings", () => {
       heartbeatMs: 5_000,
       diskReserveBytes: 2 ** 30,
       cancelGraceMs: 10_000,
+      quotas: noQuotas,
     });
+  });
+
+  it('have quotas by namespace, each amount that is not named from "default"', async () => {
+    const folder = scratchFolder();
+    writeFileSync(
+      headSettingsFile(folder),
+      'quotas:\n  CFD: {archive: 2T}\n  default: {archive: 500G, staging: 100G}\n',
+    );
+    const { quotas } = await readHeadSettings(folder);
+    expect(quotaOf(quotas, 'cfd')).toEqual({
+      archiveBytes: 2 * 2 ** 40,
+      stagingBytes: 100 * 2 ** 30,
+      inputsBytes: Number.POSITIVE_INFINITY,
+    });
+    expect(quotaOf(quotas, 'ada')).toMatchObject({ archiveBytes: 500 * 2 ** 30 });
+    const complaint = (text: string) => {
+      writeFileSync(headSettingsFile(folder), text);
+      return readHeadSettings(folder).then(
+        () => 'nothing was wrong',
+        (error: Error) => error.message,
+      );
+    };
+    expect(await complaint('quotas: {"../x": {archive: 1G}}\n')).toContain(
+      'no namespace can have this name: it must start with a letter or a digit',
+    );
+    const both = await complaint('quotas: {x: {archive: 1K, arhcive: 1G}}\n');
+    expect(both).toContain('at least 1M, found the text "1K"');
+    expect(both).toContain('did you mean "archive"?');
   });
 
   it('are written for a new head so that they read back', async () => {

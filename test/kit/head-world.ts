@@ -1,3 +1,4 @@
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { call, openClient } from '../../base/channel/client.ts';
@@ -6,7 +7,7 @@ import { systemClock } from '../../base/clock.ts';
 import { asBatchId, type BatchId, ulid } from '../../base/ids.ts';
 import { systemRandom } from '../../base/random.ts';
 import { hashBytes } from '../../base/transfer/hash.ts';
-import { readHeadSettings } from '../../config/head.ts';
+import { headSettingsFile, readHeadSettings } from '../../config/head.ts';
 import type { BatchSpec } from '../../config/spec.ts';
 import { writeSpec } from '../../config/spec-file.ts';
 import { initDataFolder } from '../../head/data-folder.ts';
@@ -42,8 +43,10 @@ export class HeadWorld {
     this.#clients = clientsFor(head);
   }
 
-  static async open(folder: string): Promise<HeadWorld> {
+  /** `settings`: what its head.yaml says besides. */
+  static async open(folder: string, settings = ''): Promise<HeadWorld> {
     await initDataFolder(folder, undefined, systemClock.nowMs(), systemRandom);
+    await appendFile(headSettingsFile(folder), settings);
     const complaints: string[] = [];
     return new HeadWorld(folder, await start(folder, complaints), complaints);
   }
@@ -109,6 +112,17 @@ export class HeadWorld {
 
   async get(batch: string): Promise<BatchSummary> {
     return await call(this.batches, this.batches.get, { selector: aSelector({ batch }) }, { metadata });
+  }
+
+  /** Why a job is where it is. */
+  async why(batch: string, job: string): Promise<string> {
+    const { summary } = await call(
+      this.batches,
+      this.batches.explain,
+      { selector: aSelector({ batch, job }) },
+      { metadata },
+    );
+    return summary;
   }
 
   /** Waits until the batch has ended. */

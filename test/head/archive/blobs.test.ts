@@ -7,13 +7,17 @@ import { systemClock } from '../../../base/clock.ts';
 import { asContentHash, type ContentHash, hashBytes } from '../../../base/transfer/hash.ts';
 import { BlobStore, holdMs } from '../../../head/archive/blobs.ts';
 import { BlobCollector } from '../../../head/archive/collect-blobs.ts';
+import { InputUsage } from '../../../head/archive/input-usage.ts';
 
 let folder: string;
 let blobs: BlobStore;
+let usage: InputUsage;
+const quota = 5_000;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'labrun-test-'));
-  blobs = new BlobStore(folder, systemClock);
+  usage = new InputUsage(() => quota);
+  blobs = new BlobStore(folder, systemClock, usage);
   await blobs.start();
 });
 afterEach(() => rm(folder, { recursive: true }));
@@ -88,7 +92,58 @@ describe('the blob store', () => {
     const part = join(folder, 'parts/lab', `${'0'.repeat(64)}.part`);
     await writeFile(part, 'x');
     await utimes(part, 1, 1);
-    await new BlobStore(folder, systemClock).start();
+    await new BlobStore(folder, systemClock, new InputUsage(() => quota)).start();
     expect(await readdir(join(folder, 'parts/lab'))).toEqual([]);
+    await writeFile(part, 'x');
+    await utimes(part, 1, 1);
+    const collector = new BlobCollector(blobs, systemClock, async () => new Map());
+    await collector.collect();
+    expect(await readdir(join(folder, 'parts/lab'))).toEqual([]);
+    await collector.close();
+  });
+});
+
+describe('a quota of input files', () => {
+  const used = () => usage.used('lab')?.bytes;
+  const zeros = (at: number) => asContentHash(`blake3:${String(at).repeat(64)}`) as ContentHash; // the form is right
+
+  it('counts uploads at the size they said, and refuses one that would pass it', async () => {
+    const upload = await blobs.upload('lab', zeros(1), 4_000, 0);
+    expect(used()).toBe(4_000);
+    await expect(blobs.upload('lab', zeros(2), 1_001, 0)).rejects.toThrow(
+      'Cannot take 1001 B of input files: the namespace "lab" has used 3.9 KiB of its 4.9 KiB',
+    );
+    const other = await blobs.upload('other', zeros(2), 1_001, 0);
+    await other.close();
+    await upload.write(0, Buffer.alloc(300));
+    await upload.close();
+    expect(used()).toBe(300);
+    // A new head counts what is left of it.
+    const again = new InputUsage(() => quota);
+    await new BlobStore(folder, systemClock, again).start();
+    expect(again.used('lab')?.bytes).toBe(300);
+  });
+
+  it('counts content once, however often it is put, and no longer when it is dropped', async () => {
+    const hash = await put('lab', 'x'.repeat(2_000));
+    await put('lab', 'x'.repeat(2_000));
+    await expect(put('lab', 'x'.repeat(10), zeros(3))).rejects.toThrow('another hash');
+    expect(used()).toBe(2_000);
+    const again = new InputUsage(() => quota);
+    await new BlobStore(folder, systemClock, again).start();
+    expect(again.used('LAB')?.bytes).toBe(2_000);
+    await blobs.dropHold('lab', hash);
+    expect(used()).toBe(0);
+  });
+
+  it('keeps nothing of a second upload of the same content that is cut off', async () => {
+    const first = await blobs.upload('lab', zeros(1), 100, 0);
+    const second = await blobs.upload('lab', zeros(1), 100, 0);
+    await second.write(0, Buffer.alloc(50));
+    expect(await readdir(join(folder, 'parts/lab'))).toHaveLength(2);
+    await second.close();
+    expect(await readdir(join(folder, 'parts/lab'))).toHaveLength(1);
+    await first.close();
+    expect(used()).toBe(0);
   });
 });

@@ -41,6 +41,7 @@ const events: readonly AccessEvent[] = [
   },
   { kind: 'namespace-shared', namespace: 'ADA', user: 'Bob', shared: true },
   { kind: 'namespace-opened', namespace: 'ada', readable: false },
+  { kind: 'namespace-filled', namespace: 'ada', full: 'the namespace "ada" has used 2 G of its 1 G' },
   { kind: 'node-owned', nodeId, owner: 'Bob' },
 ];
 
