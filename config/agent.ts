@@ -61,6 +61,11 @@ export const agentFile = section({
      * fiftieth of a small disk.
      */
     diskReserve: amountFrom('0').optional(),
+    /**
+     * Bytes that the files of one archive may claim without taking them on the disk: holes of sparse files, further
+     * names of one file. What is beyond is left out and named. Default: 16G.
+     */
+    holes: amountFrom('0').default(16 * 2 ** 30),
   }).prefault({}),
   /** Between SIGTERM and SIGKILL when a job has run out of time, 0s to 1h. Default: 10s. */
   killGrace: time('0s', '1h').default(10_000),
@@ -82,6 +87,8 @@ export interface AgentSettings {
   /** Processes and threads of one job at a time. */
   readonly processesMax: number;
   readonly diskReserveBytes: number | undefined;
+  /** Of one archive: what may be claimed without being on the disk. */
+  readonly holesMaxBytes: number;
   readonly killGraceMs: number;
 }
 
@@ -115,6 +122,7 @@ export async function readAgentSettings(path: string, options: { readonly requir
     readable: file.isolation.readable,
     processesMax: file.limits.processes,
     diskReserveBytes: file.limits.diskReserve,
+    holesMaxBytes: file.limits.holes,
     killGraceMs: file.killGrace,
   });
 }

@@ -111,7 +111,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       const common = { root, cache, clock: systemClock, capabilities, readable: () => current.readable, account };
       const { os, architecture } = machine.inventory;
       return {
-        workspace: await openWorkspace({ ...common, hashes, runtimes: allRuntimes(apptainer) }),
+        workspace: await openWorkspace({
+          ...common,
+          hashes,
+          runtimes: allRuntimes(apptainer),
+          holesMaxBytes: () => current.holesMaxBytes,
+        }),
         buildFolders: await openBuildFolders({ ...common, os, architecture }),
       };
     },

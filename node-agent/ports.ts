@@ -1,6 +1,6 @@
-import type { Readable } from 'node:stream';
 import type { AttemptId } from '../base/ids.ts';
 import type { ContentHash } from '../base/transfer/hash.ts';
+import type { FileOwner } from '../base/transfer/open-kept.ts';
 import type { BatchSpec, Params } from '../config/spec.ts';
 
 /**
@@ -173,8 +173,12 @@ export interface BuildView {
 
 /** Working folders (`scratch/`): laying out, collecting, wiping. */
 export interface Workspace {
-  /** The attempt's own directory. */
+  /** The attempt's own directory; no link is on the way to it. */
   homeOf(id: AttemptId): string;
+  /** The account that jobs run as, where that is not ours. */
+  readonly owner: FileOwner | undefined;
+  /** Bytes that the files of an archive may claim without taking them on the disk, as the settings have it now. */
+  holesMaxBytes(): number;
   /** Lays out a job over its build and says how to start it. Reads inputs through the cache. */
   prepare(order: JobOrder, build: BuildView | undefined, signal: AbortSignal): Promise<ProcessRequest>;
   /** What the attempt keeps, as of now; called when all processes are dead. Throws `Fault` with a code on trouble. */
@@ -190,8 +194,10 @@ export interface CollectedFile {
   /** Relative to the job's folder on the head. */
   readonly path: string;
   readonly kind: 'file' | 'folder' | 'link';
-  /** Where its bytes are now. */
+  /** Where its bytes are now, with no link on the way. */
   readonly source: string;
+  /** The account that wrote it, where that is not ours. */
+  readonly owner?: FileOwner | undefined;
   readonly sizeBytes: number;
   readonly mode: number;
   readonly hash: ContentHash | undefined;
@@ -206,6 +212,3 @@ export interface Collected {
   /** What is not among the files because no archive can hold it: a sentence each. */
   readonly problems: readonly string[];
 }
-
-/** What a file's bytes are read from when they are sent. */
-export type OpenFile = (path: string, offset: number) => Readable;

@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { chunkBytes } from '../channel/limits.ts';
-import type { RunningHash } from './hash.ts';
+import { type ContentHash, type RunningHash, startHash } from './hash.ts';
+import { type KeptFile, openKept } from './open-kept.ts';
 
 /** Bytes of a file and where they stand in it. */
 export interface Chunk {
@@ -23,6 +24,30 @@ export async function* chunksOf(
   } finally {
     await file.close();
   }
+}
+
+/** Like `chunksOf`, of a file that a job may have written. Throws also what `openKept` does. */
+export async function* chunksOfKept(
+  kept: KeptFile,
+  offset: number,
+  endOffset = Number.MAX_SAFE_INTEGER,
+): AsyncGenerator<Chunk> {
+  const file = await openKept(kept);
+  try {
+    yield* chunksIn(file, offset, endOffset);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The hash of the first `sizeBytes` of a file that a job may have written. Rejects like `openKept`, or with the signal's reason. */
+export async function hashKept(kept: KeptFile, sizeBytes: number, signal?: AbortSignal): Promise<ContentHash> {
+  const hash = startHash();
+  for await (const { data } of chunksOfKept(kept, 0, sizeBytes)) {
+    signal?.throwIfAborted();
+    hash.update(data);
+  }
+  return hash.digest();
 }
 
 /** Like `chunksOf`, of bytes at hand. */

@@ -1,16 +1,22 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { assert } from '../assert.ts';
 import { messageOf } from '../errors.ts';
 import { startHash } from '../transfer/hash.ts';
+import { type KeptFile, openKeptNow } from '../transfer/open-kept.ts';
 
 /** What the worker is asked: hash these files. */
 export interface HashRequest {
   readonly id: number;
-  readonly paths: readonly string[];
+  readonly files: readonly FileToHash[];
 }
 
-/** Its answer: a result for each path, in their order. */
+/** A file, and how long it was when it was looked at. */
+export interface FileToHash extends KeptFile {
+  readonly sizeBytes: number;
+}
+
+/** Its answer: a result for each file, in their order. */
 export interface HashAnswer {
   readonly id: number;
   readonly results: readonly ({ readonly hash: string } | { readonly error: string })[];
@@ -23,19 +29,23 @@ export interface HashAnswer {
 assert(parentPort, 'this file is a worker');
 const port = parentPort;
 const buffer = Buffer.allocUnsafe(2 ** 20);
-port.on('message', ({ id, paths }: HashRequest) => {
-  const answer: HashAnswer = { id, results: paths.map(hashOne) };
+port.on('message', ({ id, files }: HashRequest) => {
+  const answer: HashAnswer = { id, results: files.map(hashOne) };
   port.postMessage(answer);
 });
 
-function hashOne(path: string): { hash: string } | { error: string } {
+function hashOne(file: FileToHash): { hash: string } | { error: string } {
   try {
-    // A link where a file was is refused: it could lead out of the attempt. A FIFO must not be waited for.
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const { fd, facts } = openKeptNow(file);
     try {
+      if (facts.size !== file.sizeBytes) return { error: 'it changed while it was looked at' };
       const hash = startHash();
-      for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer)) {
+      let left = file.sizeBytes; // never more: someone may append without end
+      while (left > 0) {
+        const count = readSync(fd, buffer, 0, Math.min(buffer.length, left), null);
+        if (count === 0) return { error: 'it became shorter while it was read' };
         hash.update(buffer.subarray(0, count));
+        left -= count;
       }
       return { hash: hash.digest() };
     } finally {

@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { hashFile } from '../../base/transfer/hash.ts';
+import { hashKept } from '../../base/transfer/chunk.ts';
 import { keepTrying } from '../uplink/backoff.ts';
 import type { BulkLink } from '../uplink/bulk-link.ts';
 import { LiveLog } from '../uplink/live-log.ts';
@@ -41,13 +41,13 @@ export function openBuildLog(ports: BuildLogPorts, home: string, batchId: string
     async complete() {
       const sentBytes = await live.close();
       try {
-        const hash = await hashFile(source);
-        const sizeBytes = (await stat(source)).size;
+        const sizeBytes = (await lstat(source)).size;
+        const hash = await hashKept({ path: source }, sizeBytes);
         await keepTrying(ports, ports.closing, async () => {
           const stream = await ports.link.open(ports.closing);
           await putFile(
             stream,
-            { target, path: '', source, sizeBytes, hash },
+            { target, path: '', source: { path: source }, sizeBytes, hash },
             Math.min(sentBytes, sizeBytes),
             ports.closing,
           );

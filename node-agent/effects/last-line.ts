@@ -1,17 +1,18 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { isSystemError } from '../../base/errors.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { Fault, isSystemError } from '../../base/errors.ts';
+import { openKept } from '../../base/transfer/open-kept.ts';
 
 /** How much of a log's end is looked at, in bytes, and how much of its last line is told, in characters. */
 const tailBytes = 4_096;
 const lineMax = 200;
 
-/** The last line of a log that says something; empty when there is none. */
+/** The last line of a log that says something; empty when there is none, or something else in the log's place. */
 export async function lastLineOf(path: string): Promise<string> {
   let file: FileHandle;
   try {
-    file = await open(path);
+    file = await openKept({ path });
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return '';
+    if (isSystemError(error, 'ENOENT') || (error instanceof Fault && error.code === 'swapped')) return '';
     throw error;
   }
   try {

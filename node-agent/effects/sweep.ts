@@ -1,13 +1,17 @@
-import { statSync } from 'node:fs';
-import { readFile, statfs } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, isSystemError, messageOf, RefusedError } from '../../base/errors.ts';
-import { type ContentHash, hashBytes, hashFile } from '../../base/transfer/hash.ts';
+import { chunksOfKept, hashKept } from '../../base/transfer/chunk.ts';
+import { type ContentHash, hashBytes } from '../../base/transfer/hash.ts';
 import { logPath, type ManifestEntry, manifestLine, stagedPathOf } from '../../base/transfer/manifest.ts';
+import { formatBytes } from '../../config/units.ts';
 import type { Ending, Finish, InlineArchive } from '../attempts/attempt.ts';
 import { inlineMaxBytes } from '../attempts/limits.ts';
 import { outcomeOf } from '../attempts/outcome.ts';
 import type { Collected, CollectedFile, JobOrder, Workspace } from '../ports.ts';
+import { isHollowLog } from '../scratch/unbacked.ts';
+import { unkept } from '../scratch/walk.ts';
 import type { ArchiveSender, FileToSend } from '../uplink/send-archive.ts';
 import { lastLineOf } from './last-line.ts';
 
@@ -30,11 +34,11 @@ export interface Sweep {
 export async function sweep(job: Sweep, signal: AbortSignal): Promise<Finish> {
   try {
     const collected = job.started ? await job.workspace.collect(job.order) : nothing;
-    return await bringHome(job, collected, problemText(collected.problems), signal);
+    return await bringHome(job, collected, signal);
   } catch (error) {
     const problem = lastingProblem(error);
     if (problem === undefined || signal.aborted) throw error;
-    return bringHome(job, nothing, problem, signal);
+    return bringHome(job, { ...nothing, problems: [problem] }, signal);
   }
 }
 
@@ -46,15 +50,11 @@ function problemText(problems: readonly string[]): string {
   return more.length === 0 ? first : `${first}; and ${more.length} more like it`;
 }
 
-async function bringHome(
-  job: Sweep,
-  collected: Collected,
-  archiveProblem: string,
-  signal: AbortSignal,
-): Promise<Finish> {
+async function bringHome(job: Sweep, collected: Collected, signal: AbortSignal): Promise<Finish> {
   const home = job.workspace.homeOf(job.order.id);
   const log = job.started ? await logOf(home) : undefined;
-  const files = log ? [...collected.files, log] : collected.files;
+  const files = typeof log === 'object' ? [...collected.files, log] : collected.files;
+  const problems = typeof log === 'string' ? [...collected.problems, log] : collected.problems;
   const manifest = Buffer.from(files.map((file) => manifestLine(entryOf(file))).join(''));
   const manifestHash = hashBytes(manifest);
   const wantsLine = job.started && !(job.ending.kind === 'exited' && job.ending.exitCode === 0);
@@ -63,7 +63,7 @@ async function bringHome(
     lastLine: wantsLine ? await lastLineOf(join(home, 'log')) : '',
     timeLimitMs: job.timeLimitMs,
     limits: job.order.limits,
-    archiveProblem,
+    archiveProblem: problemText(problems),
     diskIsFull: job.started && (await isFull(home)),
   });
   const inline = await inlineOf(files, manifest);
@@ -85,18 +85,16 @@ async function isFull(home: string): Promise<boolean> {
   return bavail * bsize < fullBelowBytes;
 }
 
-/** The log as a file of the archive. */
-async function logOf(home: string): Promise<CollectedFile | undefined> {
+/** The log as a file of the archive, or why it is none; nothing when it is not there. */
+async function logOf(home: string): Promise<CollectedFile | string | undefined> {
   const source = join(home, 'log');
-  try {
-    // Every job has a log, and a call that does not wait for a thread takes a tenth of the time.
-    const { size } = statSync(source);
-    const hash = size === 0 ? emptyHash : await hashFile(source);
-    return { path: logPath, kind: 'file', source, sizeBytes: size, mode: 0o644, hash, linkTarget: undefined };
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  // Every job has a log, and a call that does not wait for a thread takes a tenth of the time.
+  const facts = lstatSync(source, { throwIfNoEntry: false });
+  if (facts === undefined) return undefined;
+  if (!facts.isFile()) return unkept(logPath, 'the job has put something else in its place');
+  if (isHollowLog(facts)) return unkept(logPath, `it claims ${formatBytes(facts.size)} and holds next to nothing`);
+  const hash = facts.size === 0 ? emptyHash : await hashKept({ path: source }, facts.size);
+  return { path: logPath, kind: 'file', source, sizeBytes: facts.size, mode: 0o644, hash, linkTarget: undefined };
 }
 
 const emptyHash: ContentHash = hashBytes('');
@@ -105,15 +103,24 @@ async function inlineOf(files: readonly CollectedFile[], manifest: Buffer): Prom
   const contents = files.filter((file) => file.kind === 'file');
   const bytes = contents.reduce((sum, file) => sum + file.sizeBytes, manifest.length);
   if (bytes > inlineMaxBytes) return undefined;
-  const read = contents.map(async (file) => ({
-    path: stagedPathOf(file.path),
-    data: file.sizeBytes === 0 ? new Uint8Array(0) : await readFile(file.source),
-  }));
+  const read = contents.map(async (file) => ({ path: stagedPathOf(file.path), data: await bytesOf(file) }));
   return { manifest, files: await Promise.all(read) };
 }
 
+/** The whole of a small file, which must be what was hashed. */
+async function bytesOf({ path, source, owner, sizeBytes, hash }: CollectedFile): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  if (sizeBytes > 0)
+    for await (const { data } of chunksOfKept({ path: source, owner }, 0, sizeBytes)) chunks.push(data);
+  const [first = Buffer.alloc(0)] = chunks;
+  const data = chunks.length > 1 ? Buffer.concat(chunks) : first;
+  if (hashBytes(data) !== hash) throw new Fault('changed', `Cannot archive "${path}": it changes while it is read`);
+  return data;
+}
+
 function sendable(file: CollectedFile): Omit<FileToSend, 'hash'> {
-  return { path: stagedPathOf(file.path), source: file.source, sizeBytes: file.sizeBytes };
+  const source = { path: file.source, owner: file.owner };
+  return { path: stagedPathOf(file.path), source, sizeBytes: file.sizeBytes };
 }
 
 function entryOf(file: CollectedFile): ManifestEntry {

@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
@@ -45,9 +45,10 @@ const syncTimeoutMs = 600_000;
  * Builds below `<root>/builds/<key>`: `work/` is the build itself, at this path as long as anyone uses it; `log`,
  * `identity` and the markers lie beside it.
  */
-export async function openBuildFolders(options: BuildFolderOptions): Promise<BuildFolders> {
+export async function openBuildFolders(asked: BuildFolderOptions): Promise<BuildFolders> {
+  await mkdir(join(asked.root, 'builds'), { recursive: true });
+  const options = { ...asked, root: await realpath(asked.root) }; // as the working folders are named
   const builds = join(options.root, 'builds');
-  await mkdir(builds, { recursive: true });
   const homeOf = (key: string) => {
     if (!keyForm.test(key)) throw new Fault('invalid-request', `Cannot use build "${key}": that is no build key`);
     return join(builds, key);

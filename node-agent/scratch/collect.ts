@@ -1,16 +1,20 @@
 import { lstatSync, readdirSync } from 'node:fs';
-import { lstat, readdir, readlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat, readdir, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Fault, isSystemError } from '../../base/errors.ts';
-import { nameKey } from '../../base/names.ts';
+import { nameKey, relativePathProblem } from '../../base/names.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
+import { manifestEntriesMax } from '../../base/transfer/manifest.ts';
+import type { FileOwner } from '../../base/transfer/open-kept.ts';
+import { formatBytes } from '../../config/units.ts';
 import type { Collected, CollectedFile } from '../ports.ts';
 import type { FileHashes } from './file-hashes.ts';
 import { selectNews } from './select.ts';
 import { readSnapshot } from './snapshot.ts';
-import { cannotKeep, unkept, type WalkEntry, walk } from './walk.ts';
+import { UnbackedBytes } from './unbacked.ts';
+import { cannotKeep, type EntryFacts, unkept, type WalkEntry, walk } from './walk.ts';
 
-/** What a final sweep looks for. Patterns and paths are rendered already. */
+/** What a final sweep looks for. Patterns and paths are rendered already; folders have no link on the way. */
 export interface SweepOrder {
   /** `$LABRUN_ARCHIVE`: a real folder. */
   readonly archive: string;
@@ -20,6 +24,12 @@ export interface SweepOrder {
   readonly patterns: readonly string[];
   /** Must be there and not empty, in the working directory or the archive. */
   readonly expect: readonly string[];
+  /** The account that the job ran as, where that is not ours. */
+  readonly owner: FileOwner | undefined;
+  /** Bytes that files may claim without taking them on the disk. */
+  readonly holesMaxBytes: number;
+  /** Most entries that an archive may have. Default: what a manifest takes, beside the log. */
+  readonly entriesMax?: number;
 }
 
 /**
@@ -28,15 +38,23 @@ export interface SweepOrder {
  * is kept. Throws `Fault` (`archive-failed`) when the archive folder is no folder any more.
  */
 export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Collected> {
+  const { owner, entriesMax = manifestEntriesMax - 1 } = order;
   const unreadable: string[] = [];
-  const archived = isEmptyFolder(order.archive) ? [] : await readable(unreadable, () => walk(order.archive));
+  const all = () => walk(order.archive, { owner, entriesMax });
+  const archived = isEmptyFolder(order.archive) ? [] : await readable(unreadable, all);
   const before = order.patterns.length === 0 ? new Map<string, string>() : await readSnapshot(order.snapshot);
-  const news = () => selectNews(order.work, order.patterns, before);
+  const news = () => selectNews(order.work, order.patterns, before, owner);
   const chosen = order.patterns.length === 0 ? [] : await readable(unreadable, news);
-  const { kept, problems } = merge(archived, chosen);
+  const { kept, problems } = merge(archived, chosen, entriesMax);
   problems.unshift(...unreadable);
-  const files = kept.filter(({ kind }) => kind === 'file');
-  const found = files.length === 0 ? [] : await hashes.of(files.map(({ source }) => source));
+  const unbacked = new UnbackedBytes(order.holesMaxBytes);
+  const files = kept.filter(({ kind, path, facts }) => {
+    if (kind !== 'file' || unbacked.take(facts)) return kind === 'file';
+    problems.push(unkept(path, claimText(facts, order.holesMaxBytes)));
+    return false;
+  });
+  const wanted = files.map(({ source, facts }) => ({ path: source, owner, sizeBytes: facts.size }));
+  const found = wanted.length === 0 ? [] : await hashes.of(wanted);
   const byPath = new Map<string, ContentHash>();
   for (const [at, { path }] of files.entries()) {
     const hash = found[at];
@@ -46,8 +64,17 @@ export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Co
   const missing: string[] = [];
   for (const path of order.expect) if (await isMissing(order, path)) missing.push(path);
   const whole = kept.filter(({ kind, path }) => kind !== 'file' || byPath.has(path));
-  const all = await Promise.all(whole.map((entry) => collected(entry, byPath.get(entry.path))));
-  return { files: all, missing, problems };
+  const entries = whole.map((entry) => collected(entry, owner, byPath.get(entry.path)));
+  return { files: entries, missing, problems };
+}
+
+function claimText({ size, blocks, nlink }: EntryFacts, maxBytes: number): string {
+  const [long, taken, most] = [size, blocks * 512, maxBytes].map(formatBytes);
+  const named = nlink > 1 ? ` and has ${nlink} names` : '';
+  return (
+    `it is ${long} long, takes ${taken} of disk${named}; beyond ${most} what an archive claims without holding it is not ` +
+    'kept (limits.holes of the node); pack it, for instance with tar -S'
+  );
 }
 
 interface KeptEntry extends WalkEntry {
@@ -84,6 +111,7 @@ function isEmptyFolder(archive: string): boolean {
 function merge(
   archived: readonly WalkEntry[],
   chosen: readonly WalkEntry[],
+  entriesMax: number,
 ): { kept: readonly KeptEntry[]; problems: string[] } {
   const all = new Map<string, KeptEntry>();
   const problems: string[] = [];
@@ -93,7 +121,10 @@ function merge(
     if (problem !== undefined) problems.push(unkept(entry.path, problem));
     else if (entry.kind !== 'other' && !all.has(key)) all.set(key, { ...entry, kind: entry.kind });
   }
-  return { kept: [...all.values()].filter(({ path }) => !isBelowLost(path, all)), problems };
+  const kept = [...all.values()].filter(({ path }) => !isBelowLost(path, all));
+  const over = kept[entriesMax];
+  if (over !== undefined) problems.push(unkept(over.path, `an archive has at most ${entriesMax} files and folders`));
+  return { kept: kept.slice(0, entriesMax), problems };
 }
 
 /** Why an entry cannot be kept under its name, beside the one that has it already; nothing when it can. */
@@ -115,31 +146,32 @@ function isBelowLost(path: string, all: ReadonlyMap<string, KeptEntry>): boolean
   return false;
 }
 
-async function collected(entry: KeptEntry, hash: ContentHash | undefined): Promise<CollectedFile> {
-  const { path, kind, source, facts } = entry;
-  const linkTarget = kind === 'link' ? await readlink(source) : undefined;
-  return {
-    path,
-    kind,
-    source,
-    sizeBytes: kind === 'file' ? facts.size : 0,
-    mode: facts.mode & 0o7777,
-    hash,
-    linkTarget,
-  };
+function collected(
+  { path, kind, source, facts, target }: KeptEntry,
+  owner: FileOwner | undefined,
+  hash: ContentHash | undefined,
+): CollectedFile {
+  const sizeBytes = kind === 'file' ? facts.size : 0;
+  const linkTarget = kind === 'link' ? target : undefined;
+  return { path, kind, source, owner, sizeBytes, mode: facts.mode & 0o7777, hash, linkTarget };
 }
 
 async function isMissing(order: SweepOrder, path: string): Promise<boolean> {
-  return (await isEmpty(join(order.work, path))) && (await isEmpty(join(order.archive, path)));
+  return (await isEmpty(order.work, path)) && (await isEmpty(order.archive, path));
 }
 
-async function isEmpty(path: string): Promise<boolean> {
+/** Whether there is nothing at a path, or nothing in it. What a link leads to outside of the folder is not there. */
+async function isEmpty(folder: string, path: string): Promise<boolean> {
+  if (relativePathProblem(path) !== undefined) return true;
   try {
-    const facts = await lstat(path);
-    return facts.isDirectory() ? (await readdir(path)).length === 0 : facts.size === 0;
+    const whole = join(folder, path);
+    const above = await realpath(dirname(whole));
+    if (above !== folder && !above.startsWith(`${folder}/`)) return true;
+    const facts = await lstat(whole);
+    return facts.isDirectory() ? (await readdir(whole)).length === 0 : facts.size === 0;
   } catch (error) {
     // What may not be read is not there for anyone.
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return true;
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG')) return true;
     throw error;
   }
 }

@@ -3,25 +3,25 @@ import { workerFile } from '../../base/assets.ts';
 import { type Deferred, deferred } from '../../base/deferred.ts';
 import { Fault } from '../../base/errors.ts';
 import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
-import type { HashAnswer, HashRequest } from '../../base/workers/hash-files.ts';
+import type { FileToHash, HashAnswer, HashRequest } from '../../base/workers/hash-files.ts';
 
-/** Paths that travel to the worker in one message. */
+/** Files that travel to the worker in one message. */
 const batchMax = 256;
 
 /**
  * Hashes files in a worker thread, so that a 3 GiB archive delays no heartbeat. The worker is started by the first
- * request. Files are opened without following links.
+ * request. Files are opened by `openKept`.
  */
 export class FileHashes {
   readonly #waiting = new Map<number, Deferred<readonly (ContentHash | Fault)[]>>();
   #worker: Worker | undefined;
   #asked = 0;
 
-  /** The hashes in the order of the paths. Where a file could not be read there is a `Fault` (`unreadable`) instead. */
-  async of(paths: readonly string[]): Promise<readonly (ContentHash | Fault)[]> {
+  /** The hashes in the order of the files. Where a file could not be read there is a `Fault` (`unreadable`) instead. */
+  async of(files: readonly FileToHash[]): Promise<readonly (ContentHash | Fault)[]> {
     const hashes: (ContentHash | Fault)[] = [];
-    for (let at = 0; at < paths.length; at += batchMax) {
-      for (const hash of await this.#ask(paths.slice(at, at + batchMax))) hashes.push(hash);
+    for (let at = 0; at < files.length; at += batchMax) {
+      for (const hash of await this.#ask(files.slice(at, at + batchMax))) hashes.push(hash);
     }
     return hashes;
   }
@@ -30,12 +30,12 @@ export class FileHashes {
     await this.#worker?.terminate();
   }
 
-  #ask(paths: readonly string[]): Promise<readonly (ContentHash | Fault)[]> {
+  #ask(files: readonly FileToHash[]): Promise<readonly (ContentHash | Fault)[]> {
     const id = this.#asked++;
     const answer = deferred<readonly (ContentHash | Fault)[]>();
     this.#waiting.set(id, answer);
     this.#worker ??= this.#start();
-    const request: HashRequest = { id, paths };
+    const request: HashRequest = { id, files };
     this.#worker.postMessage(request);
     return answer.promise;
   }

@@ -1,6 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSystemError } from '../../base/errors.ts';
+import { Fault, isSystemError } from '../../base/errors.ts';
+import { openKept } from '../../base/transfer/open-kept.ts';
 import { type WalkEntry, walk } from './walk.ts';
 
 /** What a view held before its job started: marks by path. */
@@ -12,14 +13,23 @@ export type Snapshot = ReadonlyMap<string, string>;
  */
 export async function takeSnapshot(folder: string, file: string, except: readonly string[]): Promise<void> {
   const own = new Set(except);
-  const entries = (await walk(folder)).filter((entry) => !own.has(join(folder, entry.path)));
+  const all = await walk(folder);
+  // What is not written down would later pass for the job's own.
+  const unread = all.find((entry) => entry.unread);
+  if (unread) throw new Fault('invalid-input', `Cannot note what is laid out in "${unread.path}": ${unread.problem}`);
+  const entries = all.filter((entry) => !own.has(join(folder, entry.path)));
   await writeFile(file, JSON.stringify(entries.map((entry) => [entry.path, markOf(entry)])));
 }
 
-/** Reads it back; empty when none was taken, because nothing was laid out. */
+/** Reads it back; empty when none was taken, because nothing was laid out. Throws like `openKept`. */
 export async function readSnapshot(file: string): Promise<Snapshot> {
   try {
-    return new Map(JSON.parse(await readFile(file, 'utf8')) as [string, string][]); // written by takeSnapshot
+    const handle = await openKept({ path: file });
+    try {
+      return new Map(JSON.parse(await handle.readFile('utf8')) as [string, string][]); // written by takeSnapshot
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return new Map();
     throw error;

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
@@ -32,17 +32,23 @@ export interface WorkspaceOptions extends Walls {
   readonly clock: Clock;
   /** As the machine offers them now. */
   capabilities(): FoundCapabilities;
+  /** As the settings have it now. */
+  holesMaxBytes(): number;
 }
 
 /** Working folders below `<root>/attempts`. */
-export async function openWorkspace(options: WorkspaceOptions): Promise<Workspace> {
+export async function openWorkspace(asked: WorkspaceOptions): Promise<Workspace> {
+  await mkdir(join(asked.root, 'attempts'), { recursive: true });
+  // What jobs left is read under its real path only, so that is how all of it is named.
+  const options = { ...asked, root: await realpath(asked.root) };
   const attempts = join(options.root, 'attempts');
-  await mkdir(attempts, { recursive: true });
   const spares = new SpareFolders(attempts);
   await spares.clear();
   const homeOf = (id: AttemptId) => join(attempts, id);
   return {
     homeOf,
+    owner: options.account,
+    holesMaxBytes: options.holesMaxBytes,
     prepare: (order, build, signal) =>
       prepare({ ...options, spares }, attemptFolders(homeOf(order.id)), order, build, signal),
     collect: (order) => sweep(options, attemptFolders(homeOf(order.id)), order),
@@ -130,6 +136,8 @@ async function sweep(options: WorkspaceOptions, folders: AttemptFolders, order: 
     snapshot: folders.snapshot,
     patterns: rendered(group, order, 'archive'),
     expect: rendered(group, order, 'expect'),
+    owner: options.account,
+    holesMaxBytes: options.holesMaxBytes(),
   };
   return collect(sweepOrder, options.hashes);
 }

@@ -1,18 +1,25 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { background } from '../../base/background.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { Fault, isSystemError, RefusedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import { hashFile } from '../../base/transfer/hash.ts';
+import { relativePathProblem } from '../../base/names.ts';
+import { hashKept } from '../../base/transfer/chunk.ts';
+import type { FileOwner } from '../../base/transfer/open-kept.ts';
+import { UnbackedBytes } from '../scratch/unbacked.ts';
 import { filesOpenForWriting } from './open-for-writing.ts';
 import type { ArchiveSender } from './send-archive.ts';
 
 /** What the watch needs. */
 export interface EarlyFilesPorts {
-  /** The attempt's archive folder. */
+  /** The attempt's archive folder; no link is on the way to it. */
   readonly folder: string;
+  /** The account that jobs run as, where that is not ours. */
+  readonly owner: FileOwner | undefined;
+  /** Bytes without a disk under them that may travel. */
+  readonly holesMaxBytes: number;
   readonly sender: ArchiveSender;
   readonly clock: Clock;
   readonly log: Log;
@@ -37,12 +44,16 @@ export class EarlyFiles {
   readonly #watchers = new Map<string, FSWatcher>();
   /** When each changed file was touched last, by its path in the archive. */
   readonly #touched = new Map<string, number>();
+  /** What may be new folders. */
+  readonly #appeared = new Set<string>();
+  readonly #unbacked: UnbackedBytes;
   readonly #stop = new AbortController();
   #timer: Timer | undefined;
   #work: Promise<void> = Promise.resolve();
 
   constructor(ports: EarlyFilesPorts) {
     this.#ports = ports;
+    this.#unbacked = new UnbackedBytes(ports.holesMaxBytes);
     this.#then(() => this.#watchFolder(''));
   }
 
@@ -76,21 +87,34 @@ export class EarlyFiles {
       const changed = below(path, name);
       this.#touch(changed);
       // A new folder is watched before much happens in it.
-      if (event === 'rename') this.#then(() => this.#watchIfFolder(changed));
+      if (event === 'rename') this.#appear(changed);
     });
     watcher.on('error', () => this.#unwatch(path));
     this.#watchers.set(path, watcher);
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
-      if (entry.isDirectory()) await this.#watchFolder(below(path, entry.name));
-      else this.#touch(below(path, entry.name));
+    const folders: string[] = [];
+    for await (const entry of await opendir(folder)) {
+      if (!entry.isDirectory()) this.#touch(below(path, entry.name));
+      else if (folders.push(entry.name) >= foldersMax) break;
     }
+    for (const name of folders) await this.#watchFolder(below(path, name));
   }
 
-  async #watchIfFolder(path: string): Promise<void> {
-    try {
-      if ((await lstat(join(this.#ports.folder, path))).isDirectory()) await this.#watchFolder(path);
-    } catch (error) {
-      if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error;
+  /** A job may rename without end: each name waits once, and one task serves them all. */
+  #appear(path: string): void {
+    if (this.#appeared.size >= filesMax) return;
+    if (this.#appeared.size === 0) this.#then(() => this.#watchAppeared());
+    this.#appeared.add(path);
+  }
+
+  async #watchAppeared(): Promise<void> {
+    const paths = [...this.#appeared];
+    this.#appeared.clear();
+    for (const path of paths) {
+      try {
+        if ((await lstat(join(this.#ports.folder, path))).isDirectory()) await this.#watchFolder(path);
+      } catch (error) {
+        if (!isSystemError(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG')) throw error;
+      }
     }
   }
 
@@ -129,20 +153,24 @@ export class EarlyFiles {
   }
 
   async #look(path: string, busy: ReadonlySet<string>): Promise<void> {
-    const source = join(this.#ports.folder, path);
+    if (relativePathProblem(path) !== undefined) return;
+    const { folder, owner } = this.#ports;
+    const source = { path: join(folder, path), owner };
     try {
-      const facts = await lstat(source, { bigint: true });
+      const facts = await lstat(source.path, { bigint: true });
       if (!facts.isFile()) return;
       if (busy.has(`${facts.dev}:${facts.ino}`)) return this.#touch(path);
+      const { dev, ino } = facts; // exact as they are; sizes are far below where numbers end
+      const [size, blocks, nlink] = [Number(facts.size), Number(facts.blocks), Number(facts.nlink)];
+      if (!this.#unbacked.take({ dev, ino, nlink, size, blocks })) return; // the sweep says so
       const signal = this.#stop.signal;
-      const hash = await hashFile(source, signal);
-      await this.#ports.sender.sendOne(
-        { path: `archive/${path}`, source, sizeBytes: Number(facts.size), hash },
-        signal,
-      );
+      const hash = await hashKept(source, size, signal);
+      await this.#ports.sender.sendOne({ path: `archive/${path}`, source, sizeBytes: size, hash }, signal);
     } catch (error) {
       if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return;
       if (error instanceof Fault && error.code === 'changed') return this.#touch(path);
+      // The sweep will meet the same, and name it.
+      if (error instanceof Fault && (error.code === 'swapped' || error.code === 'not-yours')) return;
       if (error instanceof RefusedError) return; // the sweep will meet the same refusal and report it
       throw error;
     }

@@ -1,10 +1,11 @@
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import type { Clock, Timer } from '../../base/clock.ts';
-import { isSystemError } from '../../base/errors.ts';
+import { Fault, isSystemError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { chunksOf } from '../../base/transfer/chunk.ts';
+import { chunksOfKept } from '../../base/transfer/chunk.ts';
 import type { ArchiveAck } from '../../proto/gen/labrun/v1/archive.ts';
+import { isHollowLog } from '../scratch/unbacked.ts';
 import { keepTrying } from './backoff.ts';
 import type { BulkLink } from './bulk-link.ts';
 import type { PutStream, PutTarget } from './put-stream.ts';
@@ -19,7 +20,7 @@ export interface LiveLogPorts {
   readonly target: PutTarget;
   /** On the wire. */
   readonly path: string;
-  /** The file that grows. */
+  /** The file that grows; no link is on the way to it. */
   readonly source: string;
 }
 
@@ -93,8 +94,10 @@ export class LiveLog {
   /** Sends what the file holds now beyond what was sent. */
   async #sendNew(stream: PutStream): Promise<void> {
     const { target, path, source } = this.#ports;
+    const facts = lstatSync(source, { throwIfNoEntry: false });
+    if (facts && isHollowLog(facts)) throw new Fault('hollow', `"${source}" is long and empty`); // the sweep names it
     try {
-      for await (const { offset, data } of chunksOf(source, this.#offset)) {
+      for await (const { offset, data } of chunksOfKept({ path: source }, this.#offset)) {
         if (this.#stop.signal.aborted || offset !== this.#offset) return;
         this.#offset += data.length;
         await stream.write({ target, path, offset: BigInt(offset), data, truncate: offset === 0, finalHash: '' });

@@ -1,5 +1,6 @@
 import { Fault, RefusedError, refused } from '../../base/errors.ts';
-import { chunksOf, chunksOfBytes } from '../../base/transfer/chunk.ts';
+import { chunksOfBytes, chunksOfKept } from '../../base/transfer/chunk.ts';
+import type { KeptFile } from '../../base/transfer/open-kept.ts';
 import type { ArchiveAck } from '../../proto/gen/labrun/v1/archive.ts';
 import type { PutStream, PutTarget } from './put-stream.ts';
 
@@ -9,7 +10,7 @@ export interface FileToPut {
   /** On the wire: `archive/…`, `log`, `manifest`; empty for a build's log. */
   readonly path: string;
   /** Where its bytes are, or they themselves. */
-  readonly source: string | Buffer;
+  readonly source: KeptFile | Buffer;
   readonly sizeBytes: number;
   readonly hash: string;
 }
@@ -19,8 +20,8 @@ const mismatchesMax = 3;
 
 /**
  * Sends a complete file from an offset and resolves once the head has verified it. Rejects with `Fault` "changed" when
- * the file does not hold what it was said to hold, `Fault` "link" when the stream breaks, with the head's refusal, or the
- * signal's reason.
+ * the file does not hold what it was said to hold, like `openKept` when it is no file of the job any more, with `Fault`
+ * "link" when the stream breaks, the head's refusal, or the signal's reason.
  */
 export async function putFile(
   stream: PutStream,
@@ -90,7 +91,7 @@ async function sendFrom(stream: PutStream, file: FileToPut, offset: number, answ
   let at = offset;
   if (at === file.sizeBytes) await stream.write(chunkOf(file, at, Buffer.alloc(0), true));
   const { source } = file;
-  const chunks = typeof source === 'string' ? chunksOf(source, offset, file.sizeBytes) : chunksOfBytes(source, offset);
+  const chunks = Buffer.isBuffer(source) ? chunksOfBytes(source, offset) : chunksOfKept(source, offset, file.sizeBytes);
   for await (const chunk of chunks) {
     if (answer.over()) return;
     const next = at + chunk.data.length;

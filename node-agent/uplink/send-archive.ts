@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../base/clock.ts';
-import { isSystemError } from '../../base/errors.ts';
 import type { Fence } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
+import type { KeptFile } from '../../base/transfer/open-kept.ts';
 import { keepTrying } from './backoff.ts';
 import type { BulkLink, StagedFile } from './bulk-link.ts';
 import { putFile } from './put-file.ts';
@@ -13,7 +13,7 @@ export interface FileToSend {
   /** On the wire: `archive/…`, `log` or `manifest`. */
   readonly path: string;
   /** Where its bytes are, or they themselves. */
-  readonly source: string | Buffer;
+  readonly source: KeptFile | Buffer;
   readonly sizeBytes: number;
   readonly hash: string;
 }
@@ -97,9 +97,4 @@ export class ArchiveSender {
     this.#stream = stream;
     return stream;
   }
-}
-
-/** Whether a file has gone between being listed and being read; for files sent before the job has ended. */
-export function isGone(error: unknown): boolean {
-  return isSystemError(error, 'ENOENT', 'ENOTDIR');
 }

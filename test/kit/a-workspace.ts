@@ -15,6 +15,9 @@ import { openWorkspace } from '../../node-agent/scratch/workspace.ts';
 import { anExecutor } from './an-executor.ts';
 import { type SomeBlobs, someBlobs } from './some-blobs.ts';
 
+/** What an archive of the kit may claim without holding it, in bytes. */
+export const holesMaxBytes = 2 ** 30;
+
 /** Everything that turns orders into results on one machine. */
 export interface WorkspaceKit {
   readonly blobs: SomeBlobs;
@@ -43,7 +46,7 @@ export async function aWorkspace(
     readable: () => [],
     account,
   };
-  const workspace = await openWorkspace({ ...shared, runtimes, hashes });
+  const workspace = await openWorkspace({ ...shared, runtimes, hashes, holesMaxBytes: () => holesMaxBytes });
   const builds = await openBuildFolders({ ...shared, os: 'linux', architecture: arch() });
   const executor = await anExecutor(root);
   const signal = new AbortController().signal;

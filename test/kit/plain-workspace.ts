@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptId } from '../../base/ids.ts';
 import { parseAttemptId } from '../../base/ids.ts';
@@ -9,11 +9,14 @@ import type { BuildFolders, CollectedFile, ProcessRequest, Workspace } from '../
 import { aLimit } from './an-executor.ts';
 
 /** The least a working folder must be: runs `run` texts, keeps what lies in the archive folder. For tests of the agent. */
-export function plainWorkspace(folder: string, events: string[] = []): Workspace {
-  mkdirSync(folder, { recursive: true });
+export function plainWorkspace(place: string, events: string[] = []): Workspace {
+  mkdirSync(place, { recursive: true });
+  const folder = realpathSync(place);
   const homeOf = (id: AttemptId) => join(folder, id);
   return {
     homeOf,
+    owner: undefined,
+    holesMaxBytes: () => 2 ** 30,
     async prepare(order) {
       const { group } = locateJob(order.spec, order.specIndex);
       const home = homeOf(order.id);
