@@ -22,6 +22,7 @@ describe("the agent's settings", () => {
       readable: ['/opt'],
       processesMax: 4_096,
       diskReserveBytes: undefined,
+      holesMaxBytes: 16 * 2 ** 30,
       killGraceMs: 10_000,
     });
     await expect(readAgentSettings(path, { required: true })).rejects.toThrow('Cannot read the settings: ENOENT');
