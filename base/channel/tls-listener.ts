@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Clock } from '../clock.ts';
 import { Fault } from '../errors.ts';
 import { type Certificate, readCertificate } from '../pki/certificate.ts';
 import { type Address, formatAddress } from './address.ts';
@@ -38,11 +39,13 @@ export interface TlsListener {
 /**
  * Listens for TLS 1.3 and hands connections to a gRPC server. A certificate is asked for and not demanded, because who
  * joins has none yet and who was turned away should hear why: whether a call is allowed is decided where it arrives.
+ * A connection lives as long as its certificate at most: who has renewed that dials again.
  */
 export async function listenTls(
   server: Server,
   address: Address & { readonly kind: 'tcp' },
   identity: ServerIdentity,
+  clock: Clock,
 ): Promise<TlsListener> {
   const peers = new Map<string, { readonly peer: Peer; readonly socket: TLSSocket }>();
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -58,8 +61,10 @@ export async function listenTls(
   tls.on('tlsClientError', (_error, socket) => socket.destroy());
   tls.on('secureConnection', (socket) => {
     const key = `${socket.remoteAddress}:${socket.remotePort}`;
-    peers.set(key, { peer: peerAt(socket), socket });
+    const peer = peerAt(socket);
+    peers.set(key, { peer, socket });
     socket.once('close', () => peers.delete(key));
+    if (peer.certificate) cutAtEnd(socket, peer.certificate.notAfterMs, clock);
     // A connection that breaks is an ordinary end, and its calls hear of it.
     socket.on('error', () => socket.destroy());
     injector.injectConnection(socket);
@@ -78,6 +83,21 @@ export async function listenTls(
         for (const { socket } of peers.values()) socket.destroy();
       }),
   };
+}
+
+/** Longest wait of a timer, in milliseconds: a day, for a wall clock may be set meanwhile. */
+const waitMaxMs = 24 * 3_600_000;
+
+/** Cuts a connection when its certificate ends. */
+function cutAtEnd(socket: TLSSocket, notAfterMs: number, clock: Clock): void {
+  const leftMs = notAfterMs - clock.nowMs();
+  if (leftMs <= 0) return void socket.destroy();
+  const timer = clock.setTimer(Math.min(leftMs, waitMaxMs), () => {
+    socket.off('close', cancel);
+    if (!socket.destroyed) cutAtEnd(socket, notAfterMs, clock);
+  });
+  const cancel = () => timer.cancel();
+  socket.once('close', cancel);
 }
 
 function contextOf({ certificatePem, keyPem, authorityPem }: ServerIdentity) {

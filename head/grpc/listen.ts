@@ -71,7 +71,7 @@ async function openNetwork(
     tlsDoor(ports, clusterId, (peer) => listener?.peerOf(peer)),
   );
   const identity = await authority.serve((renewed) => listener?.renew(renewed));
-  const opened = await listenTls(server, address, identity);
+  const opened = await listenTls(server, address, identity, ports.clock);
   listener = opened;
   log.info({ address: formatAddress(opened.address) }, 'listening with TLS');
   const unsubscribe = ports.engine.subscribe((records, { access }) => {

@@ -9,6 +9,7 @@ import { makeAuthority } from '../../../base/pki/authority.ts';
 import { fingerprintOf } from '../../../base/pki/certificate.ts';
 import { systemRandom } from '../../../base/random.ts';
 import { NodesClient, NodesService } from '../../../proto/gen/labrun/v1/nodes.ts';
+import { ManualClock } from '../../kit/manual-clock.ts';
 import { aCluster, aCredential } from '../../kit/pki.ts';
 
 const nowMs = Date.now();
@@ -16,11 +17,13 @@ const hourMs = 3_600_000;
 const clusterId = aCluster();
 let authority = { certificatePem: '', keyPem: '' };
 let listener: TlsListener;
+let clock: ManualClock;
 let server = makeServer();
 let seen: (Peer | undefined)[] = [];
 
 beforeEach(async () => {
   seen = [];
+  clock = new ManualClock(nowMs);
   authority = await makeAuthority(clusterId, nowMs, systemRandom);
   server = makeServer();
   server.addService(NodesService, {
@@ -34,6 +37,7 @@ beforeEach(async () => {
     server,
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
     { ...head, authorityPem: authority.certificatePem },
+    clock,
   );
 });
 afterEach(async () => {
@@ -89,15 +93,38 @@ describe('a TLS channel', () => {
     const client = openClient(NodesClient, endpoint({ authorityPem: authority.certificatePem, own }), 'control');
     await call(client, client.list, {});
     const serial = seen[0]?.certificate?.serial;
-    const cut = new Promise((resolve) => {
-      const channel = client.getChannel();
-      channel.watchConnectivityState(channel.getConnectivityState(false), Number.POSITIVE_INFINITY, resolve);
-    });
+    const cut = change(client);
     listener.cut((peer) => peer.certificate?.serial === serial);
     await cut;
     client.close();
   });
+
+  it('is cut when the certificate ends that it was opened with, be that in months', async () => {
+    const dayMs = 24 * hourMs;
+    const own = await aCredential(authority, { kind: 'user', clusterId, name: 'ada' }, nowMs, 60 * dayMs);
+    const client = openClient(NodesClient, endpoint({ authorityPem: authority.certificatePem, own }), 'control');
+    await call(client, client.list, {});
+    let cut = false;
+    const changed = change(client).then(() => {
+      cut = true;
+    });
+    clock.advance(59 * dayMs);
+    await call(client, client.list, {});
+    expect(cut).toBe(false);
+    clock.advance(2 * dayMs);
+    await changed;
+    expect(clock.waits).toEqual([]);
+    client.close();
+  });
 });
+
+/** Resolves when a client's connection is no longer what it is. */
+function change(client: NodesClient): Promise<unknown> {
+  const channel = client.getChannel();
+  return new Promise((resolve) => {
+    channel.watchConnectivityState(channel.getConnectivityState(false), Number.POSITIVE_INFINITY, resolve);
+  });
+}
 
 describe('the first connection', () => {
   it('finds the authority by its fingerprint', async () => {
