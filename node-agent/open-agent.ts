@@ -92,6 +92,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
   const cachePorts = { folder: parts.cacheFolder, quotaBytes: parts.cacheQuotaBytes, link, clock, random, log };
   const blobs = await openBlobCache(cachePorts);
   const { workspace, buildFolders } = await parts.makeWorkspace(blobs);
+  const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
   const builds = new Builds({
     executor,
     folders: buildFolders,
@@ -102,9 +103,9 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     closing: closing.signal,
     limitBytes: parts.buildsLimitBytes,
     killGraceMs: parts.killGraceMs,
+    disk,
     report: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
   });
-  const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
   const agent: Agent = new Agent(
     {
       clock,

@@ -58,7 +58,8 @@ export function outcomeOf(ending: Ending, remains: Remains): Outcome {
 
 const limitReasons = { memory: 'oom', processes: 'processes', disk: 'disk-full' } as const;
 
-function limitText(limit: LimitName, { memoryBytes, processes, diskBytes }: Allowed): string {
+/** What a tree that came to a limit did, as it follows its name. */
+export function limitText(limit: LimitName, { memoryBytes, processes, diskBytes }: Allowed): string {
   switch (limit) {
     case 'memory':
       if (memoryBytes === 0) return 'the machine ran out of memory while it ran';

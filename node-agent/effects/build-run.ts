@@ -2,15 +2,20 @@ import { join } from 'node:path';
 import { background } from '../../base/background.ts';
 import { delay } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
+import type { LimitName } from '../attempts/attempt.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
+import { limitText } from '../attempts/outcome.ts';
 import type { BuildFolders, BuildOrder, BuildView, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { type BuildLogPorts, openBuildLog } from './build-log.ts';
+import type { DiskWatch } from './disk-watch.ts';
+import { KeepLimits } from './keep-limits.ts';
 import { lastLineOf } from './last-line.ts';
 
 /** What a build needs. */
 export interface BuildRunPorts extends BuildLogPorts {
   readonly executor: Executor;
   readonly folders: BuildFolders;
+  readonly disk: DiskWatch;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
 }
@@ -22,7 +27,8 @@ const logFirstMs = 2_000;
 
 /**
  * Makes a build ready, going on with one that an earlier agent started. Its log travels to the head under the batch
- * that asked first. Throws `Fault` "build-failed" when the build itself is at fault, other faults when the machine is,
+ * that asked first. Throws `Fault` "build-failed" when the build itself is at fault, other faults when the machine is
+ * ("disk-full", "lost"),
  * and the signal's reason when nobody wants it any more; then nothing of it is left.
  */
 export async function runBuild(
@@ -36,7 +42,7 @@ export async function runBuild(
   for (let tries = 1; ; tries++) {
     const running = (await executor.adopt(home)) ?? (await executor.start(await folders.prepare(order, signal)));
     const log = openBuildLog(ports, home, batchId);
-    let end: ProcessEnd | 'timeout';
+    let end: BuildEnd;
     try {
       end = await untilEnd(ports, running, order, signal);
     } catch (error) {
@@ -47,14 +53,14 @@ export async function runBuild(
       await folders.remove(order.key);
       throw error;
     }
-    await executor.kill(home, end === 'timeout' ? ports.killGraceMs : leftoverGraceMs);
+    await executor.kill(home, end.kind === 'timeout' || end.kind === 'limited' ? ports.killGraceMs : leftoverGraceMs);
     const problem = await problemOf(end, order, join(home, 'log'));
     if (problem === undefined) {
       const view = await folders.finish(order);
       await logFirst(ports, log.complete());
       return view;
     }
-    if (end !== 'timeout' && end.kind === 'lost') {
+    if (end.kind === 'lost') {
       await log.abandon();
       await folders.remove(order.key);
       if (tries < triesMax) continue;
@@ -63,7 +69,7 @@ export async function runBuild(
     const sent = log.complete();
     background(sent.then(() => folders.remove(order.key)));
     await logFirst(ports, sent);
-    throw new Fault('build-failed', problem);
+    throw new Fault(isNodeFull(end, order) ? 'disk-full' : 'build-failed', problem);
   }
 }
 
@@ -76,39 +82,55 @@ async function logFirst(ports: BuildRunPorts, sent: Promise<void>): Promise<void
   arrived.abort(new Error('the log has arrived'));
 }
 
+/** How a build's processes ended, or why they are to. */
+type BuildEnd = ProcessEnd | { readonly kind: 'timeout' } | { readonly kind: 'limited'; readonly limit: LimitName };
+
 async function untilEnd(
   ports: BuildRunPorts,
   running: RunningProcess,
   order: BuildOrder,
   signal: AbortSignal,
-): Promise<ProcessEnd | 'timeout'> {
+): Promise<BuildEnd> {
   signal.throwIfAborted();
   const limitMs = order.spec.build?.timeLimitMs ?? 0;
+  const home = ports.folders.homeOf(order.key);
   const stops: (() => void)[] = [];
-  const limits = new Promise<'timeout'>((resolve, reject) => {
+  const stopped = new Promise<BuildEnd>((resolve, reject) => {
     const abort = () => reject(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    stops.push(() => signal.removeEventListener('abort', abort));
+    const limits = new KeepLimits(ports, home, order.limits, (limit) => resolve({ kind: 'limited', limit }));
+    stops.push(
+      () => signal.removeEventListener('abort', abort),
+      () => limits.close(),
+    );
     if (limitMs === 0) return;
     const leftMs = running.startedAtMs + limitMs - ports.clock.nowMs();
-    const timer = ports.clock.setTimer(leftMs, () => resolve('timeout'));
+    const timer = ports.clock.setTimer(leftMs, () => resolve({ kind: 'timeout' }));
     stops.push(() => timer.cancel());
   });
+  const ended = running.ended.then((end) => ports.disk.explain(home, order.limits.diskBytes, end));
   try {
-    return await Promise.race([running.ended, limits]);
+    return await Promise.race([ended, stopped]);
   } finally {
     for (const stop of stops) stop();
   }
 }
 
-async function problemOf(end: ProcessEnd | 'timeout', order: BuildOrder, log: string): Promise<string | undefined> {
-  if (end === 'timeout') {
+/** A disk that others filled says nothing about the build: another node, or this one later, may do better. */
+function isNodeFull(end: BuildEnd, { limits }: BuildOrder): boolean {
+  const limit = end.kind === 'limited' ? end.limit : 'refused' in end ? end.refused : undefined;
+  return limit === 'disk' && limits.diskBytes === 0;
+}
+
+async function problemOf(end: BuildEnd, order: BuildOrder, log: string): Promise<string | undefined> {
+  if (end.kind === 'timeout') {
     return `the build ran into its time limit of ${Math.round((order.spec.build?.timeLimitMs ?? 0) / 1000)} s`;
   }
   if (end.kind === 'lost') return end.message;
+  if (end.kind === 'limited') return `the build ended: ${limitText(end.limit, order.limits)}`;
   if (end.kind === 'exited' && end.exitCode === 0) return undefined;
   const plain = end.kind === 'exited' ? `exit code ${end.exitCode}` : `signal ${end.signal}`;
-  const how = end.refused === undefined ? plain : `${plain}, having wanted more than its limit of ${end.refused}`;
+  const how = end.refused === undefined ? plain : `${plain}: ${limitText(end.refused, order.limits)}`;
   const line = await lastLineOf(log);
   return line === '' ? `the build ended with ${how}` : `the build ended with ${how}: ${line}`;
 }

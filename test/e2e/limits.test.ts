@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sharedLab } from '../kit/lab.ts';
 
 const lab = sharedLab({ agents: { n1: { cpus: 2, settings: { limits: { processes: 64 } } } } });
@@ -76,4 +76,38 @@ it('shows a job nothing of the environment of its agent', async () => {
   const promised = /^(LABRUN_\w+|PATH|LANG|HOME|TMPDIR|PWD|OMP_NUM_THREADS)=/;
   expect(found.filter((entry) => !promised.test(entry))).toEqual([]);
   for (const name of ['PATH', 'HOME']) expect(found).not.toContain(`${name}=${lab().env[name]}`);
+});
+
+describe('a build', () => {
+  /** Submits a batch with this build and answers what is said of its only job. */
+  async function failure(name: string, build: object): Promise<{ reason: string; lines: string }> {
+    const file = lab().jobFile(name, {
+      name,
+      namespace: 't',
+      build,
+      jobs: [{ name: 'j', needs: { cpus: 1 }, run: 'true' }],
+    });
+    expect((await lab().labrun('submit', file, '--wait')).code).toBe(1);
+    const { jobs } = await lab().json('status', `t/${name}`);
+    return { reason: jobs[0].reason, lines: await lab().ok('status', `t/${name}`) };
+  }
+
+  it('that fills its disk with many files is ended, with the reason', async () => {
+    const run = 'for i in $(seq 60); do head -c 1000000 /dev/zero > $i; done; sleep 120';
+    const { reason, lines } = await failure('filling-build', { run, needs: { cpus: 1, disk: '20M' } });
+    expect(reason).toBe('build-failed');
+    expect(lines).toContain('wrote more than its 20M of disk');
+    expect(
+      lab()
+        .strays()
+        .filter(({ command }) => command.includes('sleep 120')),
+    ).toEqual([]);
+  }, 60_000);
+
+  it('that allocates without end is ended, with the reason', async () => {
+    const run = `perl -e 'push @a, "x" x 1048576 for 1..512; print "ate them\\n"; sleep 120'`;
+    const { reason, lines } = await failure('eating-build', { run, needs: { cpus: 1, memory: '96M' } });
+    expect(reason).toBe('build-failed');
+    expect(lines).toContain('wanted more than its 96M of memory');
+  }, 60_000);
 });

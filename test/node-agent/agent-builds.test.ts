@@ -38,7 +38,7 @@ describe('builds', () => {
     await world.head.until(() => world.head.connected);
     world.head.say(assign());
     const returned = await world.head.untilPhase(RETURNED);
-    expect(returned.message).toContain('exit code 3, having wanted more than its limit of processes');
+    expect(returned.message).toContain('exit code 3: wanted more than 256 processes at a time');
   });
 
   it('that fail return all who wait, show their log, and run no job until somebody asks for another try', async () => {
