@@ -20,7 +20,8 @@ if (!isCurrent('install', installKey, 'node_modules')) {
   // node-gyp finds no headers on a fresh HOME unless told; those of this very Node are the right ones.
   const prefix = dirname(dirname(process.execPath));
   const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? { npm_config_nodedir: prefix } : {};
-  run('npm', ['ci', '--include=dev'], headers);
+  run('npm', ['ci', '--include=dev', '--ignore-scripts'], {});
+  runInstallScripts(headers);
   writeStamp('install', installKey);
 }
 
@@ -31,6 +32,19 @@ const buildKey = digest([...sources, 'tsconfig.json', 'buf.gen.yaml', 'buf.yaml'
 if (!isCurrent('build', buildKey, 'dist/labrun.js')) {
   run(process.execPath, [join(root, 'scripts/build.mjs')], {});
   writeStamp('build', buildKey);
+}
+
+/**
+ * Runs the install scripts of the packages that package.json allows by name, and no others: npm before 11 would run all.
+ * A package that is optional may fail at it, as one may have no compiler.
+ * @param {Record<string, string>} env
+ */
+function runInstallScripts(env) {
+  const { allowScripts = {}, optionalDependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  for (const [name, allowed] of Object.entries(allowScripts)) {
+    if (!allowed || !existsSync(join(root, 'node_modules', name))) continue;
+    run('npm', ['rebuild', name, '--ignore-scripts=false'], env, name in optionalDependencies);
+  }
 }
 
 /** @param {string[]} paths @param {string} salt */
@@ -61,11 +75,15 @@ function writeStamp(name, key) {
   writeFileSync(join(stamps, name), key);
 }
 
-/** @param {string} command @param {string[]} args @param {Record<string, string>} env */
-function run(command, args, env) {
+/** @param {string} command @param {string[]} args @param {Record<string, string>} env @param {boolean} [optional] */
+function run(command, args, env, optional = false) {
   const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, ...env } });
-  if (result.status !== 0) {
-    console.error(`Cannot prepare labrun: "${command} ${args.join(' ')}" ended with ${result.signal ?? result.status}`);
-    process.exit(1);
+  if (result.status === 0) return;
+  const what = `"${command} ${args.join(' ')}" ended with ${result.signal ?? result.status}`;
+  if (optional) {
+    console.error(`Going on without an optional package: ${what}`);
+    return;
   }
+  console.error(`Cannot prepare labrun: ${what}`);
+  process.exit(1);
 }

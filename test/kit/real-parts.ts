@@ -75,6 +75,8 @@ const probes = {
     output(['/usr/sbin/sshd', '-t', '-f', '/dev/null', '-h', key], '');
     return output(['ssh', '-V'], 'OpenSSH');
   },
+  'ssh-keygen': (folder: string) =>
+    output(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'key')], ''),
   // Debian's own Python: others on PATH do not see its modules.
   grpcio: () => {
     output(['protoc', '--version'], 'libprotoc');
