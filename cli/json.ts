@@ -58,6 +58,9 @@ export function nodeJson(node: NodeView): Record<string, unknown> {
     running: node.running,
     version: node.version,
     tracking: node.tracking,
+    jobsAccount: node.jobsAccount === '' ? null : node.jobsAccount,
+    agentIsRoot: node.agentIsRoot,
+    isolation: node.isolation === '' ? 'none' : node.isolation,
     lastSeenAt: isoTime(node.lastSeenAtMs),
   };
 }

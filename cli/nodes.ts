@@ -15,8 +15,12 @@ export async function nodes(
   return withHead(options, async (head) => {
     const answer = await call(head.nodes, head.nodes.list, {}, { metadata: head.metadata });
     if (options.json) print.json({ nodes: answer.nodes.map(nodeJson) });
-    else if (answer.nodes.length > 0) print.line(nodesTable(answer.nodes, print));
-    else print.note('No node has come yet: start one with "labrun agent start"');
+    else if (answer.nodes.length > 0) {
+      print.line(nodesTable(answer.nodes, print));
+      const asRoot = answer.nodes.filter(({ jobsAccount }) => jobsAccount === 'root').map(({ name }) => name);
+      if (asRoot.length > 0)
+        print.note(`Jobs run as root on ${asRoot.join(', ')}: name another account as runAs in the agent's settings`);
+    } else print.note('No node has come yet: start one with "labrun agent start"');
     return exitCodes.done;
   });
 }
@@ -29,6 +33,8 @@ function nodesTable(all: readonly NodeView[], print: Printer): string {
     { head: 'RUNNING', align: 'right' },
     { head: 'YIELDS' },
     { head: 'FINDS BY' },
+    { head: 'JOBS AS', cuts: true },
+    { head: 'ISOLATES' },
     { head: 'OFFERS', cuts: true },
   ] as const;
   const rows = all.map((node) => [
@@ -38,7 +44,15 @@ function nodesTable(all: readonly NodeView[], print: Printer): string {
     String(node.running),
     node.yielding,
     node.tracking,
+    accountText(node, print),
+    node.isolation,
     node.capabilities.map(({ name, version }) => (version === '' ? name : `${name} ${version}`)).join(', '),
   ]);
   return tableText(print, columns, rows);
+}
+
+/** The account that jobs run as, and whether the agent beside them is root. */
+function accountText({ jobsAccount, agentIsRoot }: NodeView, print: Printer): string {
+  if (jobsAccount === 'root') return print.colour.red('root');
+  return agentIsRoot ? `${jobsAccount} (agent: root)` : jobsAccount;
 }

@@ -93,6 +93,8 @@ export function readInventory(inventory: wire.Inventory | undefined): NodeFacts 
     architecture: inventory.architecture,
     tracking: inventory.tracking,
     dedicated: inventory.dedicated,
+    jobsAccount: inventory.jobsAccount,
+    agentIsRoot: inventory.agentIsRoot,
   };
 }
 

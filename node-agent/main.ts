@@ -1,5 +1,5 @@
 import { chmod, mkdir } from 'node:fs/promises';
-import { arch, hostname } from 'node:os';
+import { arch, hostname, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { background } from '../base/background.ts';
 import { type Address, plainProblem, readAddress } from '../base/channel/address.ts';
@@ -79,7 +79,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const record = await openRecord(join(root, 'record'), () => newNodeId(), systemClock);
   const executor = await openExecutor({ folder: join(root, 'supervisors'), clock: systemClock, architecture: arch() });
   const hardware = await readHardware(root, standardPath);
-  const facts = { tracking: executor.tracking, dedicated: options.dedicated };
+  const facts = {
+    tracking: executor.tracking,
+    dedicated: options.dedicated,
+    jobsAccount: account?.name ?? ownAccount(ownUid),
+    agentIsRoot: ownUid === 0,
+  };
   let current = settings;
   let machine = await lookAt(hardware, settings);
   const capabilities = () => machine.capabilities;
@@ -234,6 +239,15 @@ function nodeNameOf(wanted: string): string {
     'name',
     `Cannot call this node "${wanted}": the name ${problem}; use --name, for instance --name ${fitting || 'node1'}`,
   );
+}
+
+/** The name of this process's own account; its number where it has no entry, as in some containers. */
+function ownAccount(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(uid);
+  }
 }
 
 function newNodeId(): NodeId {

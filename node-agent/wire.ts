@@ -37,6 +37,9 @@ export interface BuildReport {
 export interface NodeInventory extends MachineInventory {
   readonly tracking: string;
   readonly dedicated: boolean;
+  /** The local account that jobs run as. */
+  readonly jobsAccount: string;
+  readonly agentIsRoot: boolean;
 }
 
 /** One piece of news for the head. */
@@ -154,6 +157,8 @@ export function writeInventory(inventory: NodeInventory): Wire.Inventory {
     architecture: inventory.architecture,
     tracking: inventory.tracking,
     dedicated: inventory.dedicated,
+    jobsAccount: inventory.jobsAccount,
+    agentIsRoot: inventory.agentIsRoot,
   };
 }
 

@@ -41,6 +41,10 @@ async function viewNodes({ engine, clock }: NodesPorts): Promise<NodeView[]> {
           running: node.attempts.size,
           version: node.version,
           tracking: facts.tracking,
+          jobsAccount: facts.jobsAccount,
+          agentIsRoot: facts.agentIsRoot,
+          // What strict isolation needs is what the scheduler asks for, too.
+          isolation: facts.capabilities['bubblewrap'] === undefined ? 'none' : 'strict',
           lastSeenAtMs: BigInt(connected ? nowMs : sinceMs),
         };
       }),

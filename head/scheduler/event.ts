@@ -125,6 +125,9 @@ export interface NodeFacts {
   readonly architecture: string;
   readonly tracking: string;
   readonly dedicated: boolean;
+  /** The local account that jobs run as; empty when the agent does not say. */
+  readonly jobsAccount: string;
+  readonly agentIsRoot: boolean;
 }
 
 export type EndState = 'succeeded' | 'failed' | 'cancelled';

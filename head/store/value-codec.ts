@@ -138,6 +138,8 @@ export function decodeFacts(stored: disk.NodeFacts | undefined): NodeFacts {
     architecture: stored.architecture,
     tracking: stored.tracking,
     dedicated: stored.dedicated,
+    jobsAccount: stored.jobsAccount,
+    agentIsRoot: stored.agentIsRoot,
   };
 }
 

@@ -29,6 +29,8 @@ describe.runIf(process.getuid?.() === 0)('an agent that runs as root', () => {
     expect(await lab.ok('logs', 't/other/j')).toBe('nobody\nnobody\nhello\nclosed\n');
     expect(tree(`${lab.archive}/t/other/j`)).toEqual({ 'own.txt': 'new\n' });
     const { nodes } = await lab.json('nodes');
+    expect(nodes[0]).toMatchObject({ jobsAccount: 'nobody', agentIsRoot: true });
+    expect(await lab.ok('nodes')).toMatch(/^n1 .* nobody \(agent: root\) /m);
     expect(JSON.stringify(nodes[0].capabilities)).not.toContain('apptainer');
   });
 

@@ -177,6 +177,8 @@ export class LinkAgent {
       architecture: 'x64',
       tracking: 'session',
       dedicated: true,
+      jobsAccount: 'tester',
+      agentIsRoot: false,
     };
     return {
       ...{ protocolMin: 1, protocolMax: 1, features: ['runtime.command'], version: '0.1.0', clusterId: '' },

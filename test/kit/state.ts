@@ -33,6 +33,8 @@ export function someFacts(over: Partial<NodeFacts> = {}): NodeFacts {
     architecture: 'x64',
     tracking: 'subreaper',
     dedicated: true,
+    jobsAccount: 'tester',
+    agentIsRoot: false,
     ...over,
   };
 }

@@ -68,6 +68,8 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
       architecture: 'x64',
       tracking: executor.tracking,
       dedicated: false,
+      jobsAccount: 'tester',
+      agentIsRoot: false,
     },
     say: (line) => lines.push(line),
   });

@@ -133,8 +133,13 @@ describe('an agent', () => {
     const { agent } = await world.startAgent();
     await world.head.until(() => world.head.connected);
     const inventory = { capabilities: { gfortran: '12.2' }, cpus: 2, memoryBytes: 1, diskBytes: 1, gpus: 0 };
-    agent.setInventory({ ...inventory, os: 'linux', architecture: 'x64', tracking: 'session', dedicated: true });
+    const machine = { os: 'linux', architecture: 'x64', tracking: 'session', dedicated: true };
+    agent.setInventory({ ...inventory, ...machine, jobsAccount: 'ada', agentIsRoot: false });
     const told = await world.head.until(() => world.head.inventories.at(-1));
-    expect(told).toMatchObject({ capabilities: [{ name: 'gfortran', version: '12.2' }], dedicated: true });
+    expect(told).toMatchObject({
+      capabilities: [{ name: 'gfortran', version: '12.2' }],
+      dedicated: true,
+      jobsAccount: 'ada',
+    });
   });
 });
