@@ -1,6 +1,7 @@
+import { hostname } from 'node:os';
 import { call } from '../base/channel/client.ts';
 import { readDuration } from '../config/units.ts';
-import type { TokenView } from '../proto/gen/labrun/v1/access.ts';
+import type { CreateTokenResponse, TokenView } from '../proto/gen/labrun/v1/access.ts';
 import { type AdminOptions, changed } from './admin.ts';
 import { type Head, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
@@ -34,10 +35,11 @@ export async function createToken(
   };
   return withHead(options, async (head) => {
     const made = await call(head.access, head.access.createToken, request, { metadata: head.metadata });
-    if (options.json) print.json({ token: made.token, ...(made.view ? tokenJson(made.view) : {}) });
+    if (options.json)
+      print.json({ token: made.token, head: whereOf(head, made), ...(made.view ? tokenJson(made.view) : {}) });
     else {
       print.line(made.token);
-      if (print.width !== undefined) for (const line of nextLines(head, node)) print.note(line);
+      if (print.width !== undefined) for (const line of nextLines(whereOf(head, made), node)) print.note(line);
     }
     return exitCodes.done;
   });
@@ -81,9 +83,14 @@ export async function revokeToken(
   return changed(options, print, ({ access, metadata }) => call(access, access.revokeToken, { id }, { metadata }));
 }
 
-/** What is typed at the other end. A head that listens everywhere does not know its own name there. */
-function nextLines(head: Head, node: boolean): string[] {
-  const where = head.address.startsWith('unix:') ? 'HEAD:7420' : head.address;
+/** Where the other end finds the head: as we did, or over its own socket as it says itself. */
+function whereOf(head: Head, made: CreateTokenResponse): string {
+  if (!head.address.startsWith('unix:')) return head.address;
+  return made.head === '' ? `${hostname()}:7420` : made.head;
+}
+
+/** What is typed at the other end. */
+function nextLines(where: string, node: boolean): string[] {
   return node
     ? [`There: labrun agent join ${where} --token T --data DIR`, 'then:  labrun agent start --data DIR']
     : [`There: labrun login ${where} --token T`];

@@ -36,6 +36,8 @@ export interface AccessPorts extends AuditPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly usage: Usage;
+  /** Where other machines find this head; empty when none can. */
+  readonly advertised: () => string;
 }
 
 /** Life of a token that says nothing else, in milliseconds. */
@@ -70,7 +72,7 @@ export function accessService(ports: AccessPorts, door: Door): AccessServer {
       };
       orThrow(await engine.submit(actorOf(caller), command));
       const kept = await engine.query(({ access }) => access.tokens.get(token.id));
-      return { token: formatToken(token), view: kept && viewToken(kept) };
+      return { token: formatToken(token), view: kept && viewToken(kept), head: ports.advertised() };
     }),
     listTokens: unary(door, 'token.manage', async () => {
       const nowMs = ports.clock.nowMs();

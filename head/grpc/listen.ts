@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Server } from '@grpc/grpc-js';
 import { type Address, formatAddress, readAddress } from '../../base/channel/address.ts';
@@ -5,6 +6,7 @@ import { closeServer, listen, makeServer } from '../../base/channel/server.ts';
 import { listenTls, type TlsListener } from '../../base/channel/tls-listener.ts';
 import type { ClusterId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { advertised } from '../advertised.ts';
 import type { OpenAuthority } from '../authority.ts';
 import { AgentLinks } from './agent-link-service.ts';
 import { isValid, localDoor, tlsDoor } from './door.ts';
@@ -28,6 +30,9 @@ export interface Doors {
   close(): Promise<void>;
 }
 
+/** What the doors need; where they are is their own to say. */
+export type DoorPorts = Omit<ServicePorts, 'advertised'> & { readonly heartbeatMs: number };
+
 /** How long calls in progress may take when the head stops, in milliseconds. */
 const closeGraceMs = 500;
 
@@ -35,20 +40,22 @@ const closeGraceMs = 500;
  * Opens the head's doors: its own socket in the data folder, for whoever may open that, and the address asked for,
  * behind TLS unless it does not leave the machine. Throws `RefusedError` rather than listen in plain text on a network.
  */
-export async function openDoors(
-  ports: ServicePorts & { readonly heartbeatMs: number },
-  options: ListenOptions,
-): Promise<Doors> {
+export async function openDoors(given: DoorPorts, options: ListenOptions): Promise<Doors> {
+  // Services are made before the port is known, and called after.
+  let opened = options.address;
+  const ports: ServicePorts = { ...given, advertised: () => advertised(opened, hostname()) };
   const links = new AgentLinks(ports);
   const local = makeServer();
   addServices(local, ports, links, localDoor(ports));
   try {
     const socket = ownSocket(options);
     if (socket) await listen(local, socket);
-    if (options.address.kind === 'tcp' && !options.plain)
-      return await openNetwork(ports, options, options.address, links, local);
-    const address = await listen(local, options.address);
-    return { address, close: () => closeServer(local, closeGraceMs) };
+    const doors =
+      options.address.kind === 'tcp' && !options.plain
+        ? await openNetwork(ports, options, options.address, links, local)
+        : { address: await listen(local, options.address), close: () => closeServer(local, closeGraceMs) };
+    opened = doors.address;
+    return doors;
   } catch (error) {
     local.forceShutdown();
     throw error;

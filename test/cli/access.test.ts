@@ -7,9 +7,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatAddress } from '../../base/channel/address.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { type Credentials, certificateOf, readCredentials, writeCredentials } from '../../base/pki/credential-file.ts';
+import { inTerminal } from '../kit/a-terminal.ts';
 import { aCredential } from '../kit/pki.ts';
 import { type Captured, capture, Running } from '../kit/processes.ts';
 import { program } from '../kit/program.ts';
+import { itWith } from '../kit/real-parts.ts';
 import { TlsHead } from '../kit/tls-head.ts';
 
 let folder = '';
@@ -178,6 +180,17 @@ describe('an admin', () => {
     await refusedWith('was revoked', 'login', where(), '--token', token.trim());
     expect(await labrun('token', 'create', '--data', head.folder)).toMatchObject({ code: 2 });
   });
+
+  itWith('script')(
+    'is told in a terminal what to type at the other end, with the port that the head really has',
+    async () => {
+      const typed = [process.execPath, program, 'token', 'create', '--data', head.folder];
+      const said = async (...args: string[]) => (await inTerminal([...typed, ...args], { env: environment() })).stdout;
+      expect(await said('--node')).toContain(`There: labrun agent join ${where()} --token T`);
+      expect(await said('--user', 'ada')).toContain(`There: labrun login ${where()} --token T`);
+      expect(JSON.parse(await admin('token', 'create', '--node', '--json'))).toMatchObject({ head: where() });
+    },
+  );
 
   it('removes people and workstations, and reads who did what', async () => {
     await ok('login', where(), '--token', await head.token({ userName: 'ada' }));
