@@ -6,13 +6,15 @@ import type { AttemptEvent, Effect } from './attempts/event.ts';
 import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/report.ts';
 import { step } from './attempts/step.ts';
 import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
-import type { AgentRecord } from './store/record.ts';
+import type { Builds } from './effects/builds.ts';
+import type { AgentRecord } from './store/agent-record.ts';
 import type { Urgency } from './uplink/outbox.ts';
 import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 
 /** What the agent decides with and acts through. */
 export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
+  readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'retry' | 'forgetAll'>;
   /** Of this start of the machine. */
   readonly bootId: string;
   /** There is news under this key; `make` says what when it is sent. */

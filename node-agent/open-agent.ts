@@ -1,20 +1,22 @@
 import { mkdir } from 'node:fs/promises';
+import { openClient } from '../base/channel/client.ts';
+import type { Endpoint } from '../base/channel/credentials.ts';
 import type { Clock } from '../base/clock.ts';
-import { RefusedError, refused } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
-import { specFeatures } from '../config/spec.ts';
-import { Agent } from './agent.ts';
+import { AgentLinkClient } from '../proto/gen/labrun/v1/agent_link.ts';
+import { type Effects, type EffectsContext, openCore } from './agent-core.ts';
 import { Builds } from './effects/builds.ts';
 import { DiskWatch } from './effects/disk-watch.ts';
+import { LiveTravel } from './effects/live-travel.ts';
 import { Specs } from './effects/specs.ts';
+import { sweep } from './effects/sweep.ts';
 import type { BlobCache, BuildFolders, Executor, Workspace } from './ports.ts';
-import type { AgentRecord } from './store/record.ts';
+import type { AgentRecord } from './store/agent-record.ts';
 import { openBlobCache } from './uplink/blob-cache.ts';
 import { BulkLink } from './uplink/bulk-link.ts';
 import type { Identity } from './uplink/identity.ts';
-import { Uplink } from './uplink/uplink.ts';
-import { type NodeInventory, type Welcome, writeAttemptReport, writeBuildReport, writeInventory } from './wire.ts';
+import type { NodeInventory } from './wire.ts';
 
 /** What an agent is made of. It owns the record and the executor from here on, and closes them. */
 export interface AgentParts {
@@ -52,113 +54,49 @@ export interface OpenAgent {
   close(): Promise<void>;
 }
 
-/** The protocol this agent speaks. */
-const protocol = 1;
-
-/** Takes up what an earlier agent left, then dials the head. Resolves when the agent works, head or no head. */
+/** Opens an agent with real disks, processes and connections. Resolves when it works, head or no head. */
 export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
-  const { clock, random, log, record, executor, identity } = parts;
+  const { identity, cacheFolder } = parts;
   const endpoint = () => identity.endpoint;
-  const { nodeId } = record;
-  const closing = new AbortController();
-  await mkdir(parts.cacheFolder, { recursive: true, mode: 0o700 });
-  const uplink = new Uplink({
+  await mkdir(cacheFolder, { recursive: true, mode: 0o700 });
+  const core = await openCore({
+    ...parts,
     endpoint,
-    clock,
-    random,
-    log,
-    nodeId,
-    say: parts.say,
-    hello: () => ({
-      protocolMin: protocol,
-      protocolMax: protocol,
-      features: [...specFeatures],
-      version: parts.version,
-      clusterId: record.clusterId ?? '',
-      nodeId,
-      nodeName: parts.nodeName,
-      bootId: parts.bootId,
-      inventory: writeInventory(agent.inventory),
-      attempts: agent.reports().map(writeAttemptReport),
-      builds: builds.reports().map(writeBuildReport),
-    }),
-    welcomed: (welcome) => join(record, welcome),
-    heard: (word) => agent.heard(word),
-    garbled: (message) => log.warn({ problem: message }, 'the head said something that was not understood'),
-    written: () => record.written(),
-    durable: () => record.durable(),
+    dial: (to) => openClient(AgentLinkClient, to, 'control'),
+    makeEffects: (context) => makeEffects(parts, endpoint, context),
   });
-  const link = new BulkLink({ endpoint, nodeId, connected: (signal) => uplink.connected(signal) });
-  const cachePorts = { folder: parts.cacheFolder, quotaBytes: parts.cacheQuotaBytes, link, clock, random, log };
-  const blobs = await openBlobCache(cachePorts);
-  const { workspace, buildFolders } = await parts.makeWorkspace(blobs);
-  const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
-  const builds = new Builds({
-    executor,
-    folders: buildFolders,
-    link,
-    clock,
-    random,
-    log,
-    closing: closing.signal,
-    limitBytes: parts.buildsLimitBytes,
-    killGraceMs: parts.killGraceMs,
-    disk,
-    report: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
-  });
-  const agent: Agent = new Agent(
-    {
-      clock,
-      random,
-      log,
-      executor,
-      blobs,
-      link,
-      disk,
-      workspace,
-      builds,
-      record,
-      closing: closing.signal,
-      killGraceMs: parts.killGraceMs,
-      specs: new Specs(blobs, parts.processesMax),
-      capabilities: () => agent.inventory.capabilities,
-      bootId: parts.bootId,
-      written: () => record.written(),
-      durableSoon: () => record.durableSoon(),
-      tell: (key, make, urgency) => uplink.note(key, make, urgency),
-    },
-    parts.inventory,
-  );
-  await agent.restore();
-  uplink.start();
-  identity.start((signal) => uplink.connected(signal));
+  identity.start((signal) => core.connected(signal));
   return {
-    setInventory: (inventory) => agent.setInventory(inventory),
+    setInventory: (inventory) => core.setInventory(inventory),
     async close() {
-      closing.abort(new Error('the agent is stopping'));
       identity.close();
-      await uplink.close();
-      link.close();
-      await agent.close();
-      await disk.close();
-      await executor.close();
-      await record.close();
+      await core.close();
     },
   };
 }
 
-/** An agent belongs to one cluster for good: what it holds for it must not be wiped on another's word. */
-async function join(record: AgentRecord, welcome: Welcome): Promise<void> {
-  if (record.clusterId === undefined) {
-    await record.joinCluster(welcome.clusterId);
-    return;
-  }
-  if (record.clusterId === welcome.clusterId) return;
-  throw new RefusedError(
-    refused(
-      'conflict',
-      `Cannot work for this head: its cluster is ${welcome.clusterId}, this agent belongs to ${record.clusterId}; ` +
-        `what it holds (${record.attempts.length} attempts when it started) is kept. Start the old head again, or this agent with another --data`,
-    ),
-  );
+async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context: EffectsContext): Promise<Effects> {
+  const { clock, random, log, executor, record, killGraceMs } = parts;
+  const { closing, connected } = context;
+  const link = new BulkLink({ endpoint, nodeId: record.nodeId, connected });
+  const cachePorts = { folder: parts.cacheFolder, quotaBytes: parts.cacheQuotaBytes, link, clock, random, log };
+  const blobs = await openBlobCache(cachePorts);
+  const { workspace, buildFolders: folders } = await parts.makeWorkspace(blobs);
+  const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
+  const builds = new Builds({
+    ...{ executor, folders, link, clock, random, log, closing, killGraceMs, disk },
+    limitBytes: parts.buildsLimitBytes,
+    report: (report) => context.reportBuild(report),
+  });
+  const travelling = { link, clock, random, log, executor, workspace };
+  return {
+    ...{ workspace, blobs, link, disk, builds, sweep },
+    specs: new Specs(blobs, parts.processesMax),
+    travel: (attempt, home, sender) => new LiveTravel(travelling, attempt, home, sender),
+    buildReports: () => builds.reports(),
+    async close() {
+      link.close();
+      await disk.close();
+    },
+  };
 }

@@ -11,14 +11,12 @@ import { leftoverGraceMs } from '../attempts/limits.ts';
 import { outcomeOf } from '../attempts/outcome.ts';
 import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
-import type { BulkLink } from '../uplink/bulk-link.ts';
-import { ArchiveSender } from '../uplink/send-archive.ts';
+import { type ArchiveLink, ArchiveSender } from '../uplink/send-archive.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { KeepLimits } from './keep-limits.ts';
-import { LiveTravel } from './live-travel.ts';
 import type { LocatedOrder } from './specs.ts';
 import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
-import { sweep } from './sweep.ts';
+import type { Sweep } from './sweep.ts';
 
 /** What the work on attempts needs. */
 export interface WorkPorts extends StagePorts {
@@ -27,8 +25,12 @@ export interface WorkPorts extends StagePorts {
   readonly log: Log;
   readonly executor: Executor;
   readonly blobs: BlobCache;
-  readonly link: BulkLink;
-  readonly disk: DiskWatch;
+  readonly link: ArchiveLink;
+  readonly disk: Pick<DiskWatch, 'watch' | 'explain'>;
+  /** Brings home what an ended attempt left. */
+  sweep(job: Sweep, signal: AbortSignal): Promise<Finish>;
+  /** Sends what a running job has finished already, until closed. */
+  travel(attempt: Attempt, home: string, sender: ArchiveSender): { close(): Promise<void> };
   /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
   written(): Promise<void>;
   /** Resolves when everything saved so far is on disk, which it will be in a moment. */
@@ -49,7 +51,7 @@ export class AttemptWork {
   readonly #aborts = new Set<AbortController>();
   #staged: StagedJob | undefined;
   #located: LocatedOrder | undefined;
-  #live: LiveTravel | undefined;
+  #live: ReturnType<WorkPorts['travel']> | undefined;
   #timeLimit: Timer | undefined;
   #limits: KeepLimits | undefined;
   /** Nothing is watched any more. */
@@ -135,7 +137,7 @@ export class AttemptWork {
         const finish = await keepTrying(this.#ports, signal, async () => {
           const located = await this.#locate(attempt, signal);
           return await withRoom(
-            sweep(
+            this.#ports.sweep(
               {
                 workspace,
                 order: located.order,
@@ -168,7 +170,9 @@ export class AttemptWork {
           const started = phase.startedAtMs !== undefined;
           const ending = { kind: 'exited' as const, exitCode: 0, ranMs: 0 };
           const { workspace } = this.#ports;
-          return withRoom(sweep({ workspace, order, sender: this.#sender, ending, timeLimitMs, started }, signal));
+          return withRoom(
+            this.#ports.sweep({ workspace, order, sender: this.#sender, ending, timeLimitMs, started }, signal),
+          );
         });
         // How it ended was known before; only what it left was looked at again.
         this.#emit({ kind: 'archived', finish: { ...finish, outcome: phase.outcome } });
@@ -214,7 +218,7 @@ export class AttemptWork {
     const home = this.#ports.workspace.homeOf(attempt.id);
     this.#emit({ kind: 'started', startedAtMs: running.startedAtMs });
     background(running.ended.then((end) => this.#ended(home, end)));
-    this.#live = new LiveTravel(this.#ports, attempt, home, this.#sender);
+    this.#live = this.#ports.travel(attempt, home, this.#sender);
     if (this.#located) this.#watch(home, this.#located, running);
     // After a restart the limits are in the spec, which is at hand unless the cache was lost.
     else background(this.#restoreLimits(attempt, running));

@@ -8,7 +8,7 @@ import type { DiskWatch } from './disk-watch.ts';
 export interface KeepLimitsPorts {
   readonly clock: Clock;
   readonly executor: Executor;
-  readonly disk: DiskWatch;
+  readonly disk: Pick<DiskWatch, 'watch'>;
 }
 
 /** Tells when a running job comes to one of its limits; begins only when it has run for a while. */

@@ -7,8 +7,8 @@ import type { LocatedOrder, Specs } from './specs.ts';
 
 /** What staging needs. */
 export interface StagePorts {
-  readonly specs: Specs;
-  readonly builds: Builds;
+  readonly specs: Pick<Specs, 'order'>;
+  readonly builds: Pick<Builds, 'ensure' | 'release'>;
   readonly workspace: Workspace;
   /** Names of what this node offers now. */
   capabilities(): Readonly<Record<string, string>>;

@@ -2,42 +2,10 @@ import { mkdir } from 'node:fs/promises';
 import { Level } from 'level';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
-import { type AttemptId, asClusterId, asNodeId, type ClusterId, type NodeId } from '../../base/ids.ts';
-import type { Attempt } from '../attempts/attempt.ts';
-import { readAttempt, writeAttempt } from './attempt-text.ts';
+import type { NodeId } from '../../base/ids.ts';
+import { type AgentRecord, recordOver } from './agent-record.ts';
 import { type Change, GroupWriter } from './group-writer.ts';
 import { openReserve, type Reserve } from './reserve.ts';
-
-/** What the agent must still know after it was killed. One writer; opening it a second time is refused. */
-export interface AgentRecord {
-  readonly nodeId: NodeId;
-  /** The cluster it belongs to; none before its first welcome. */
-  readonly clusterId: ClusterId | undefined;
-  /** Durable when it resolves. */
-  joinCluster(clusterId: ClusterId): Promise<void>;
-  /** As it was recorded, in the order assigned. */
-  readonly attempts: readonly Attempt[];
-  /** Start of the machine under which it was written; none in a new one. */
-  readonly bootId: string | undefined;
-  noteBoot(bootId: string): void;
-  /** Takes the attempt as it is now. */
-  save(attempt: Attempt): void;
-  remove(id: AttemptId): void;
-  /** Resolves when everything saved and removed so far would be found by an agent started after this one was killed. */
-  written(): Promise<void>;
-  /** Resolves when it would be found after a power cut, too. */
-  durable(): Promise<void>;
-  /** The same without hurry: everything goes to the disk within a moment. */
-  durableSoon(): Promise<void>;
-  close(): Promise<void>;
-}
-
-const nodeKey = 'node';
-const clusterKey = 'cluster';
-const bootKey = 'boot';
-const attemptPrefix = 'attempt!';
-/** Order of assignment outlives a restart: keys of attempts carry a number that only grows. */
-const orderDigits = 14;
 
 /**
  * Opens the record, making it (and the node id) at the first start. It keeps a reserve on its disk, `<folder>.reserve`, so
@@ -59,59 +27,12 @@ export async function openRecord(folder: string, newNodeId: () => NodeId, clock:
     });
     if (changes.some(({ type }) => type === 'del')) await reserve.refill();
   };
-  const writer = new GroupWriter(write, clock);
-  const keys = new Map<AttemptId, string>();
-  const attempts: Attempt[] = [];
-  let order = 0;
-  for await (const [key, text] of database.iterator({ gt: attemptPrefix, lt: `${attemptPrefix}~` })) {
-    const attempt = readAttempt(key, text);
-    keys.set(attempt.id, key);
-    attempts.push(attempt);
-    order = Number(key.slice(attemptPrefix.length, attemptPrefix.length + orderDigits));
-  }
-  let nodeId = asNodeId((await database.get(nodeKey)) ?? '');
-  if (!nodeId) {
-    nodeId = newNodeId();
-    writer.add({ type: 'put', key: nodeKey, value: nodeId });
-    await writer.durable();
-  }
-  let clusterId = asClusterId((await database.get(clusterKey)) ?? '');
-  const bootId = await database.get(bootKey);
-  const keyOf = (id: AttemptId) => {
-    const known = keys.get(id);
-    if (known !== undefined) return known;
-    const key = `${attemptPrefix}${String(++order).padStart(orderDigits, '0')}!${id}`;
-    keys.set(id, key);
-    return key;
-  };
-  return {
-    nodeId,
-    attempts,
-    bootId,
-    noteBoot: (now) => writer.add({ type: 'put', key: bootKey, value: now }),
-    get clusterId() {
-      return clusterId;
-    },
-    joinCluster(id) {
-      clusterId = id;
-      writer.add({ type: 'put', key: clusterKey, value: id });
-      return writer.durable();
-    },
-    save: (attempt) => writer.add({ type: 'put', key: keyOf(attempt.id), value: writeAttempt(attempt) }),
-    remove(id) {
-      const key = keys.get(id);
-      if (key === undefined) return;
-      keys.delete(id);
-      writer.add({ type: 'del', key });
-    },
-    written: () => writer.written(),
-    durable: () => writer.durable(),
-    durableSoon: () => writer.durableSoon(),
-    async close() {
-      await writer.durable();
-      await database.close();
-    },
-  };
+  return await recordOver({
+    entries: new Map(await database.iterator().all()),
+    writer: new GroupWriter(write, clock),
+    newNodeId,
+    close: () => database.close(),
+  });
 }
 
 /** Does what a full disk may forbid; then the reserve makes room for one more try. */

@@ -8,6 +8,9 @@ import type { BulkLink, StagedFile } from './bulk-link.ts';
 import { putFile } from './put-file.ts';
 import type { PutStream } from './put-stream.ts';
 
+/** How files of attempts reach the head. */
+export type ArchiveLink = Pick<BulkLink, 'open' | 'staged'>;
+
 /** A complete file of an attempt. */
 export interface FileToSend {
   /** On the wire: `archive/…`, `log` or `manifest`. */
@@ -23,13 +26,13 @@ const filesAtOnce = 32;
 
 /** Brings one attempt's files to the head's staging. Knows what is there, so that nothing goes twice. */
 export class ArchiveSender {
-  readonly #ports: { readonly link: BulkLink; readonly clock: Clock; readonly random: Random };
+  readonly #ports: { readonly link: ArchiveLink; readonly clock: Clock; readonly random: Random };
   readonly #fence: Fence;
   #stream: PutStream | undefined;
   #staged = new Map<string, StagedFile>();
   #asking: Promise<PutStream> | undefined;
 
-  constructor(ports: { readonly link: BulkLink; readonly clock: Clock; readonly random: Random }, fence: Fence) {
+  constructor(ports: { readonly link: ArchiveLink; readonly clock: Clock; readonly random: Random }, fence: Fence) {
     this.#ports = ports;
     this.#fence = fence;
   }

@@ -14,6 +14,9 @@ import { type AgentNews, type HeadWord, readHeadChange, readWelcome, type Welcom
 import type { Outbox } from './outbox.ts';
 import { Wake } from './wake.ts';
 
+/** What a session dials with. */
+export type LinkClient = Pick<AgentLinkClient, 'link' | 'close'>;
+
 /** What a session needs to know of its agent. */
 export interface SessionPorts {
   readonly clock: Clock;
@@ -53,7 +56,7 @@ export class Session {
   #mayAnswer = false;
   #ended = false;
 
-  constructor(client: AgentLinkClient, ports: SessionPorts) {
+  constructor(client: LinkClient, ports: SessionPorts) {
     this.#ports = ports;
     this.#stream = client.link(callerMetadata({ kind: 'node', name: ports.nodeId }));
   }

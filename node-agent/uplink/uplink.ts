@@ -1,20 +1,19 @@
 import { formatAddress } from '../../base/channel/address.ts';
-import { openClient } from '../../base/channel/client.ts';
 import type { Endpoint } from '../../base/channel/credentials.ts';
 import { delay, type Timer } from '../../base/clock.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { AgentLinkClient } from '../../proto/gen/labrun/v1/agent_link.ts';
 import type { AgentNews, Welcome } from '../wire.ts';
 import { makeBackoff, reconnectLimits } from './backoff.ts';
 import { Outbox, type Urgency } from './outbox.ts';
-import { Session, type SessionPorts } from './session.ts';
+import { type LinkClient, Session, type SessionPorts } from './session.ts';
 
 /** What the uplink needs. */
 export interface UplinkPorts extends Omit<SessionPorts, 'outbox'> {
   /** Where to dial now, and what to show there. */
   endpoint(): Endpoint;
+  dial(endpoint: Endpoint): LinkClient;
   readonly random: Random;
   readonly log: Log;
   /** A line for people: `connected to …`, `disconnected: …`. */
@@ -89,7 +88,7 @@ export class Uplink {
     let told = '';
     while (!signal.aborted) {
       const address = this.#ports.endpoint();
-      const client = openClient(AgentLinkClient, address, 'control');
+      const client = this.#ports.dial(address);
       try {
         this.#session = new Session(client, {
           ...this.#ports,

@@ -1,0 +1,162 @@
+import type { Endpoint } from '../base/channel/credentials.ts';
+import type { Clock } from '../base/clock.ts';
+import { RefusedError, refused } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { specFeatures } from '../config/spec.ts';
+import { Agent, type AgentPorts } from './agent.ts';
+import type { Executor } from './ports.ts';
+import type { AgentRecord } from './store/agent-record.ts';
+import type { LinkClient } from './uplink/session.ts';
+import { Uplink } from './uplink/uplink.ts';
+import {
+  type BuildReport,
+  type NodeInventory,
+  type Welcome,
+  writeAttemptReport,
+  writeBuildReport,
+  writeInventory,
+} from './wire.ts';
+
+/** What an agent's work needs of the agent. */
+export interface EffectsContext {
+  /** Resolves while a head of our cluster listens. */
+  connected(signal: AbortSignal): Promise<void>;
+  /** News of a build for the head. */
+  reportBuild(report: BuildReport): void;
+  /** What the node offers now; versions by name. */
+  capabilities(): Readonly<Record<string, string>>;
+  /** Aborted when the agent stops; jobs go on. */
+  readonly closing: AbortSignal;
+}
+
+/** What touches disks, processes and bulk connections. */
+export type Effects = Pick<
+  AgentPorts,
+  'workspace' | 'blobs' | 'link' | 'disk' | 'specs' | 'builds' | 'sweep' | 'travel'
+> & {
+  /** For the hello: where every build stands. */
+  buildReports(): readonly BuildReport[];
+  close(): Promise<void>;
+};
+
+/** What an agent's core is made of; everything that is not decided here comes from outside. */
+export interface CoreParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly nodeName: string;
+  readonly version: string;
+  readonly bootId: string;
+  readonly record: AgentRecord;
+  readonly executor: Executor;
+  readonly inventory: NodeInventory;
+  /** Between SIGTERM and SIGKILL when a time limit has passed. */
+  readonly killGraceMs: number;
+  /** Where to dial now, and what to show there. */
+  endpoint(): Endpoint;
+  dial(endpoint: Endpoint): LinkClient;
+  makeEffects(context: EffectsContext): Promise<Effects>;
+  /** A line for people. */
+  say(line: string): void;
+}
+
+/** An agent's core at work. */
+export interface OpenCore {
+  setInventory(inventory: NodeInventory): void;
+  connected(signal: AbortSignal): Promise<void>;
+  /** Stops working; its jobs go on, and the next agent takes them up. */
+  close(): Promise<void>;
+}
+
+/** The protocol this agent speaks. */
+const protocol = 1;
+
+/** Takes up what an earlier agent left, then dials the head. Resolves when the agent works, head or no head. */
+export async function openCore(parts: CoreParts): Promise<OpenCore> {
+  const { clock, random, log, record, executor } = parts;
+  const { nodeId } = record;
+  const closing = new AbortController();
+  const uplink = new Uplink({
+    endpoint: () => parts.endpoint(),
+    dial: (endpoint) => parts.dial(endpoint),
+    clock,
+    random,
+    log,
+    nodeId,
+    say: parts.say,
+    hello: () => ({
+      protocolMin: protocol,
+      protocolMax: protocol,
+      features: [...specFeatures],
+      version: parts.version,
+      clusterId: record.clusterId ?? '',
+      nodeId,
+      nodeName: parts.nodeName,
+      bootId: parts.bootId,
+      inventory: writeInventory(agent.inventory),
+      attempts: agent.reports().map(writeAttemptReport),
+      builds: effects.buildReports().map(writeBuildReport),
+    }),
+    welcomed: (welcome) => join(record, welcome),
+    heard: (word) => agent.heard(word),
+    garbled: (message) => log.warn({ problem: message }, 'the head said something that was not understood'),
+    written: () => record.written(),
+    durable: () => record.durable(),
+  });
+  const connected = (signal: AbortSignal) => uplink.connected(signal);
+  const effects = await parts.makeEffects({
+    connected,
+    reportBuild: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
+    capabilities: () => agent.inventory.capabilities,
+    closing: closing.signal,
+  });
+  const agent: Agent = new Agent(
+    {
+      ...effects,
+      clock,
+      random,
+      log,
+      executor,
+      record,
+      closing: closing.signal,
+      killGraceMs: parts.killGraceMs,
+      capabilities: () => agent.inventory.capabilities,
+      bootId: parts.bootId,
+      written: () => record.written(),
+      durableSoon: () => record.durableSoon(),
+      tell: (key, make, urgency) => uplink.note(key, make, urgency),
+    },
+    parts.inventory,
+  );
+  await agent.restore();
+  uplink.start();
+  return {
+    setInventory: (inventory) => agent.setInventory(inventory),
+    connected,
+    async close() {
+      closing.abort(new Error('the agent is stopping'));
+      await uplink.close();
+      await agent.close();
+      await effects.close();
+      await executor.close();
+      await record.close();
+    },
+  };
+}
+
+/** An agent belongs to one cluster for good: what it holds for it must not be wiped on another's word. */
+async function join(record: AgentRecord, welcome: Welcome): Promise<void> {
+  if (record.clusterId === undefined) {
+    await record.joinCluster(welcome.clusterId);
+    return;
+  }
+  if (record.clusterId === welcome.clusterId) return;
+  throw new RefusedError(
+    refused(
+      'conflict',
+      `Cannot work for this head: its cluster is ${welcome.clusterId}, this agent belongs to ${record.clusterId}; ` +
+        `what it holds (${record.attempts.length} attempts when it started) is kept. Start the old head again, or this agent with another --data`,
+    ),
+  );
+}
