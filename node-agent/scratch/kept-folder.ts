@@ -1,28 +1,39 @@
-import { closeSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { descriptors, hasDescriptors, openKeptFolder } from '../../base/transfer/open-kept.ts';
 
 /** Entries that are read from a folder at a time. */
 const readAtOnce = 1_024;
+const asFolder = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const slash = Buffer.from('/');
 
 /**
  * A folder of a job, held open: whatever takes its place or the place of a folder above it meanwhile, what is reached
  * through `at` is in this one. Where the kernel does not show descriptors (on a Mac) paths must do.
  */
 export class KeptFolder {
-  readonly #fd: number;
+  readonly fd: number;
   /** What stands for the folder in paths. */
-  readonly #place: string;
+  readonly #place: Buffer;
 
-  /** `path` has no link on the way. Throws the system's error (`ENOTDIR` for a link), or `Fault` "swapped". */
-  constructor(path: string) {
-    this.#fd = openKeptFolder(path);
-    this.#place = hasDescriptors() ? `${descriptors}/${this.#fd}` : path;
+  /**
+   * `path` has no link on the way; a descriptor is taken over. Throws the system's error (`ENOTDIR` for a link), or `Fault`
+   * "swapped".
+   */
+  constructor(path: string, fd = openKeptFolder(path)) {
+    this.fd = fd;
+    this.#place = Buffer.from(hasDescriptors() ? `${descriptors}/${fd}` : path);
+  }
+
+  /** A folder in it. Throws the system's error; `ENOTDIR` also for a link. */
+  enter(name: Buffer): KeptFolder {
+    const path = this.at(name);
+    return new KeptFolder(path.toString(), openSync(path, asFolder));
   }
 
   /** A path to something in it. Names are bytes: the kernel takes any. */
   at(name: Buffer | string): Buffer {
-    return Buffer.concat([Buffer.from(`${this.#place}/`), typeof name === 'string' ? Buffer.from(name) : name]);
+    return Buffer.concat([this.#place, slash, typeof name === 'string' ? Buffer.from(name) : name]);
   }
 
   /** What is in it, up to `max` entries; whether they are folders, as the listing says. */
@@ -30,7 +41,7 @@ export class KeptFolder {
     const entries: ListedEntry[] = [];
     if (max <= 0) return entries;
     // Each byte of a name becomes one character, whatever it is.
-    const folder = await opendir(this.#place, { encoding: 'latin1', bufferSize: readAtOnce });
+    const folder = await opendir(this.#place.toString(), { encoding: 'latin1', bufferSize: readAtOnce });
     for await (const entry of folder) {
       entries.push({ name: Buffer.from(entry.name, 'latin1'), isFolder: entry.isDirectory() });
       if (entries.length >= max) break; // which closes the listing
@@ -39,7 +50,7 @@ export class KeptFolder {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    closeSync(this.fd);
   }
 }
 

@@ -1,28 +1,23 @@
-import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { chmod, lstat, readdir, rm } from 'node:fs/promises';
+import { type Dirent, lstatSync, opendirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
+import { removeGuarded } from './remove-guarded.ts';
 
 /** Entries that are removed in one go. The folder of a short job has fewer, and awaiting each costs more than removing it. */
 const atOnceMax = 100;
 
 /**
  * Removes a file or a folder with all that is in it, read-only folders too; links are removed, not followed. Fine when
- * it is not there, or only in part: it may be repeated after a crash.
+ * it is not there, or only in part: it may be repeated after a crash. What another account may still change is for
+ * `removeGuarded` alone.
  */
 export async function removeTree(path: string): Promise<void> {
   try {
     if (removeSmall(path, { left: atOnceMax })) return;
   } catch (error) {
-    if (!isSystemError(error, 'EACCES', 'EPERM', 'ENOTEMPTY', 'EBUSY')) throw error;
+    if (!isSystemError(error, 'EACCES', 'EPERM', 'ENOTEMPTY', 'EBUSY', 'ENAMETOOLONG')) throw error;
   }
-  try {
-    await rm(path, { recursive: true, force: true });
-  } catch (error) {
-    if (!isSystemError(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error;
-    await makeWritable(Buffer.from(path));
-    await rm(path, { recursive: true, force: true });
-  }
+  await removeGuarded(path);
 }
 
 /**
@@ -37,8 +32,8 @@ function removeSmall(path: string, budget: { left: number }): boolean {
 }
 
 function removeFolder(path: string, budget: { left: number }): boolean {
-  for (const entry of readdirSync(path, { withFileTypes: true })) {
-    // A name that is no UTF-8 text survives only as bytes; rare, and left to `rm`, which handles it.
+  for (const entry of someOf(path, budget.left + 1)) {
+    // A name that is no UTF-8 text survives only as bytes; rare, and left to the slow way.
     if (budget.left-- <= 0 || entry.name.includes('\uFFFD')) return false;
     const inner = join(path, entry.name);
     if (!entry.isDirectory()) unlinkSync(inner);
@@ -48,6 +43,20 @@ function removeFolder(path: string, budget: { left: number }): boolean {
   return true;
 }
 
+/** The first entries of a folder: a list of a million would hold everything up. */
+function someOf(path: string, max: number): readonly Dirent[] {
+  const folder = opendirSync(path, { bufferSize: atOnceMax + 1 });
+  try {
+    const entries: Dirent[] = [];
+    for (let entry = folder.readSync(); entry !== null; entry = folder.readSync()) {
+      if (entries.push(entry) >= max) break;
+    }
+    return entries;
+  } finally {
+    folder.closeSync();
+  }
+}
+
 function removeEmpty(folder: string): boolean {
   try {
     rmdirSync(folder);
@@ -55,20 +64,5 @@ function removeEmpty(folder: string): boolean {
   } catch (error) {
     if (isSystemError(error, 'ENOTEMPTY')) return false;
     throw error;
-  }
-}
-
-const slash = Buffer.from('/');
-
-/** What is gone by now is fine: `rm` goes on with the other folders after it has failed in one. */
-async function makeWritable(path: Buffer): Promise<void> {
-  try {
-    if (!(await lstat(path)).isDirectory()) return;
-    await chmod(path, 0o700);
-    for (const entry of await readdir(path, { withFileTypes: true, encoding: 'buffer' })) {
-      if (entry.isDirectory()) await makeWritable(Buffer.concat([path, slash, entry.name]));
-    }
-  } catch (error) {
-    if (!isSystemError(error, 'ENOENT')) throw error;
   }
 }
