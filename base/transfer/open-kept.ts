@@ -75,9 +75,18 @@ export async function openNamed(path: string): Promise<FileHandle> {
 
 /** Opens a folder of a job to look into it, under the same promises. The caller closes the descriptor. */
 export function openKeptFolder(path: string): number {
+  return openPlace(path, O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
+}
+
+/** Opens a file or a folder of a job, to change what is said about it and not what is in it. */
+export function openKeptAny(path: string): number {
+  return openPlace(path, readOnly | O_NOFOLLOW);
+}
+
+function openPlace(path: string, flags: number): number {
   let fd: number;
   try {
-    fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
+    fd = openSync(path, flags);
   } catch (error) {
     throw withName(path, error);
   }

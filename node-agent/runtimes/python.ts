@@ -1,7 +1,8 @@
-import { constants, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { constants, copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import type { Input } from '../../config/spec.ts';
+import { makeInside } from '../scratch/inside.ts';
 import { removeTree } from '../scratch/remove-tree.ts';
 import type { JobSite, Runtime } from './runtime.ts';
 import { argvCommand } from './shell-text.ts';
@@ -42,11 +43,11 @@ async function pythonCommand(site: JobSite, script: Input, args: readonly string
 
 /** `input/` with the files (not the folders) of `initial_files/`, also those the build put there. */
 async function makeInput(base: string): Promise<void> {
-  const from = join(base, 'initial_files');
+  // The build may have made a link of it.
+  const from = await makeInside(base, join(base, 'initial_files'));
   const to = join(base, 'input');
   await removeTree(to);
   mkdirSync(to);
-  if (!existsSync(from)) mkdirSync(from);
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     if (entry.isFile()) {
       copyFileSync(join(from, entry.name), join(to, entry.name), constants.COPYFILE_FICLONE);

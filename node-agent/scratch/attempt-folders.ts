@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** The folders of an attempt (or of a build), all below its home. The executor adds `identity`, `exit` and `log`. */
@@ -23,9 +23,13 @@ export function attemptFolders(home: string): AttemptFolders {
   return { home, work, archive, tmp, userHome, snapshot: inside('snapshot') };
 }
 
-/** Makes home, `tmp` and `HOME`. */
-export function makeAttemptFolders(folders: AttemptFolders): void {
+/**
+ * Makes home, `tmp` and `HOME`. A `closed` home is entered by nobody else until `giveFolders` opens it: while an agent
+ * that is root lays out files, no job of another account may put links in their way.
+ */
+export function makeAttemptFolders(folders: AttemptFolders, closed: boolean): void {
   mkdirSync(folders.home, { recursive: true });
+  if (closed) chmodSync(folders.home, 0o700);
   mkdirSync(folders.tmp);
   mkdirSync(folders.userHome);
 }

@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, fchmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
 import { hashBytes } from '../../base/transfer/hash.ts';
+import { openKeptAny } from '../../base/transfer/open-kept.ts';
 import { buildDigest } from '../../config/digest.ts';
 import type { BatchSpec } from '../../config/spec.ts';
 import type { FoundCapabilities } from '../machine/capability.ts';
@@ -15,8 +16,8 @@ import type { JobSite } from '../runtimes/runtime.ts';
 import { attemptFolders, makeAttemptFolders } from './attempt-folders.ts';
 import { buildEnvironment, standardPath } from './environment.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
-import { removeTree } from './remove-tree.ts';
-import { giveFolders } from './run-as.ts';
+import { removeGuarded } from './remove-guarded.ts';
+import { type Account, giveFolders } from './run-as.ts';
 import { cannotKeep, walk } from './walk.ts';
 import { type Walls, wall } from './wall.ts';
 import { neededCapabilities } from './workspace.ts';
@@ -74,8 +75,8 @@ export async function openBuildFolders(asked: BuildFolderOptions): Promise<Build
         options.cache.release(order.key); // its inputs are copies by now, and the cache may drop them
       }
     },
-    finish: (order) => finish(homeOf(order.key), order),
-    remove: (key) => removeTree(homeOf(key)),
+    finish: (order) => finish(homeOf(order.key), order, options.account),
+    remove: (key) => removeGuarded(homeOf(key)),
     list: () => list(builds),
   };
 }
@@ -105,9 +106,9 @@ async function prepare(
 ): Promise<ProcessRequest> {
   const { build } = order.spec;
   if (!build) throw new Fault('invalid-request', 'Cannot build: the batch has no build');
-  await removeTree(home);
+  await removeGuarded(home);
   const folders = attemptFolders(home);
-  makeAttemptFolders(folders);
+  makeAttemptFolders(folders, options.account !== undefined);
   mkdirSync(folders.work);
   writeFacts(join(home, 'facts'), { digest: buildDigest(order.spec), sizeBytes: 0 });
   const capabilities = neededCapabilities(build.needs.capabilities, options.capabilities());
@@ -153,14 +154,15 @@ async function commandOf(
   return runCommand(runtime.run, site);
 }
 
-async function finish(home: string, order: BuildOrder): Promise<BuildView> {
+async function finish(home: string, order: BuildOrder, account: Account | undefined): Promise<BuildView> {
   const folder = join(home, 'work');
-  const entries = await walk(folder);
-  const unread = entries.find((entry) => entry.unread);
-  if (unread) throw cannotKeep(unread.path, unread.problem ?? '');
+  const entries = await walk(folder, { owner: account });
+  const odd = entries.find((entry) => entry.unread);
+  if (odd) throw cannotKeep(odd.path, odd.problem ?? '');
+  const set = account === undefined ? chmodSync : setModeGuarded;
   // Leaves first: nothing can be changed below a folder that has become read-only.
   for (const { kind, source, facts, problem } of [...entries].reverse()) {
-    if (kind !== 'link' && problem === undefined) chmodSync(source, facts.mode & 0o555);
+    if (kind !== 'link' && problem === undefined) set(source, facts.mode & 0o555);
   }
   chmodSync(folder, 0o555);
   // After a power failure a marker without its files would pass for a build, so they go to disk first.
@@ -169,6 +171,16 @@ async function finish(home: string, order: BuildOrder): Promise<BuildView> {
   const sizeBytes = entries.reduce((sum, { kind, facts }) => sum + (kind === 'file' ? facts.size : 0), 0);
   writeFacts(join(home, 'finished'), { digest: buildDigest(order.spec), sizeBytes });
   return { folder };
+}
+
+/** Others of the account may still swap a file for a link, by which an agent that is root would open what is not theirs. */
+function setModeGuarded(source: string, mode: number): void {
+  const fd = openKeptAny(source);
+  try {
+    fchmodSync(fd, mode);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function writeFacts(path: string, facts: FolderFacts): void {

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, mkdir, symlink, utimes } from 'node:fs/promises';
-import { dirname, join, normalize } from 'node:path';
+import { chmod, copyFile, mkdir, realpath, symlink, utimes } from 'node:fs/promises';
+import { basename, dirname, join, normalize } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import { relativePathProblem } from '../../base/names.ts';
@@ -8,6 +8,7 @@ import { asContentHash } from '../../base/transfer/hash.ts';
 import type { BatchSpec, Input, Params, SourceEntry } from '../../config/spec.ts';
 import { renderText } from '../../config/template.ts';
 import type { BlobCache } from '../ports.ts';
+import { makeInside } from './inside.ts';
 import { removeTree } from './remove-tree.ts';
 
 /** Whose inputs are laid out, and from where. */
@@ -30,24 +31,33 @@ const atOnceMax = 8;
  */
 const datedBackMs = 2000;
 
-/** Lays out inputs below a folder. What lies at their paths already is replaced: files of a job win over its build's. */
+/**
+ * Lays out inputs below a folder. What lies at their paths already is replaced: files of a job win over its build's. The
+ * build may have left links on the way, and so may an input: none is gone through out of the folder.
+ */
 export async function placeInputs(from: InputSource, inputs: readonly Input[], folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
+  if ((await realpath(folder)) !== folder) {
+    throw new Fault('invalid-input', `Cannot lay out files in "${basename(folder)}": the build made it a link`);
+  }
   const entries = inputs.flatMap((input) => {
     const as = placeOf(input, from.params);
     return entriesOf(from, input).map((entry) => ({ entry, target: join(folder, as, entry.path) }));
   });
-  // Folders first, in order, so that modes are set when all is inside; links last, so that no file goes through one.
-  for (const { entry, target } of entries) if (entry.kind === 'folder') await mkdir(target, { recursive: true });
+  const made: [path: string, mode: number][] = [];
+  for (const { entry, target } of entries) {
+    if (entry.kind === 'folder') made.push([await makeInside(folder, target), (entry.mode & 0o777) | 0o700]);
+  }
   const files = entries.filter(({ entry }) => entry.kind === 'file');
-  await Promise.all(Array.from({ length: Math.min(atOnceMax, files.length) }, () => placeNext(from, files)));
+  const places = new Places(folder);
+  await Promise.all(Array.from({ length: Math.min(atOnceMax, files.length) }, () => placeNext(from, files, places)));
+  // Modes when all is inside; links last, so that neither a file nor a mode goes through one.
+  for (const [path, mode] of made.reverse()) await chmod(path, mode);
   for (const { entry, target } of entries) {
     if (entry.kind !== 'link') continue;
-    await makeRoom(target);
-    await symlink(entry.target, target);
-  }
-  for (const { entry, target } of entries.reverse()) {
-    if (entry.kind === 'folder') await chmod(target, entry.mode | 0o700);
+    const real = join(await makeInside(folder, dirname(target)), basename(target));
+    await removeTree(real);
+    await symlink(entry.target, real);
   }
 }
 
@@ -76,17 +86,39 @@ function entriesOf(from: InputSource, input: Input): readonly SourceEntry[] {
   return entries;
 }
 
-async function placeNext(from: InputSource, files: { entry: SourceEntry; target: string }[]): Promise<void> {
+/** Folders that files go to, each found once. */
+class Places {
+  readonly #root: string;
+  readonly #real = new Map<string, Promise<string>>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async of(target: string): Promise<string> {
+    const folder = dirname(target);
+    const real = this.#real.get(folder) ?? makeInside(this.#root, folder);
+    this.#real.set(folder, real);
+    return join(await real, basename(target));
+  }
+}
+
+async function placeNext(
+  from: InputSource,
+  files: { entry: SourceEntry; target: string }[],
+  places: Places,
+): Promise<void> {
   for (let next = files.pop(); next !== undefined; next = files.pop()) {
     from.signal.throwIfAborted();
     if (next.entry.kind !== 'file') continue;
     const content = await obtain(from, next.entry);
-    await makeRoom(next.target);
+    const target = await places.of(next.target);
+    await removeTree(target);
     // A copy, never a hard link: a job may write to its inputs, and the cache must stay what its hashes say.
-    await copyFile(content, next.target, constants.COPYFILE_FICLONE);
-    await chmod(next.target, next.entry.mode);
+    await copyFile(content, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    await chmod(target, next.entry.mode & 0o777);
     const writtenS = (from.clock.nowMs() - datedBackMs) / 1000;
-    await utimes(next.target, writtenS, writtenS);
+    await utimes(target, writtenS, writtenS);
   }
 }
 
@@ -94,9 +126,4 @@ async function obtain(from: InputSource, entry: SourceEntry & { kind: 'file' }):
   const hash = asContentHash(entry.hash);
   if (!hash) throw new Fault('invalid-input', `Cannot lay out a file: "${entry.hash}" is no hash`);
   return from.cache.obtain(from.namespace, hash, entry.sizeBytes, from.holder, from.signal);
-}
-
-async function makeRoom(target: string): Promise<void> {
-  await removeTree(target);
-  await mkdir(dirname(target), { recursive: true });
 }

@@ -1,9 +1,10 @@
 import { chmod, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Fault, isSystemError } from '../../base/errors.ts';
+import { Fault } from '../../base/errors.ts';
 import { relativePathProblem } from '../../base/names.ts';
 import type { Params } from '../../config/spec.ts';
 import { renderText } from '../../config/template.ts';
+import { realInside } from './inside.ts';
 
 /** Largest file whose text is rendered, in bytes. */
 const templateMaxBytes = 16 * 2 ** 20;
@@ -18,16 +19,15 @@ export async function renderTemplates(folder: string, paths: readonly string[], 
     const path = renderText(template, params);
     const problem = relativePathProblem(path);
     if (problem) throw fault(path, `its path ${problem}`);
-    if (await renderOne(join(folder, path), path, params)) rendered.push(join(folder, path));
+    const real = await realInside(folder, join(folder, path));
+    if (real === undefined) throw fault(path, 'it is not among the files of the job');
+    if (await renderOne(real, path, params)) rendered.push(real);
   }
   return rendered;
 }
 
 async function renderOne(file: string, path: string, params: Params): Promise<boolean> {
-  const facts = await stat(file).catch((error: unknown) => {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) throw fault(path, 'it is not among the files of the job');
-    throw error;
-  });
+  const facts = await stat(file);
   if (!facts.isFile()) throw fault(path, 'it is no file');
   if (facts.size > templateMaxBytes) throw fault(path, `it is larger than ${templateMaxBytes / 2 ** 20} MiB`);
   const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

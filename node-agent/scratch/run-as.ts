@@ -42,13 +42,16 @@ export async function closeFolders(root: string): Promise<void> {
   }
 }
 
-/** Gives an account what is its own in an attempt; the rest (identity, exit status, log) stays the agent's. */
+/**
+ * Gives an account what is its own in an attempt; the rest (identity, exit status, log) stays the agent's. The home was
+ * closed until now, and is open when this has ended: nobody is there to swap what is being given.
+ */
 export async function giveFolders(folders: AttemptFolders, account: Account): Promise<void> {
-  chmodSync(folders.home, 0o711);
   const script = join(folders.home, 'run.sh');
   if (existsSync(script)) lchownSync(script, account.uid, account.gid);
   const own = [folders.work, folders.archive, folders.tmp, folders.userHome];
   for (const folder of own.filter((path) => existsSync(path))) await giveTree(folder, account);
+  chmodSync(folders.home, 0o711);
 }
 
 /** The same process as another user, who cannot come back. The supervisor stays the agent's, out of the job's reach. */

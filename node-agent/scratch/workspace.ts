@@ -17,6 +17,7 @@ import { copyTree } from './copy-tree.ts';
 import { buildEnvironment } from './environment.ts';
 import type { FileHashes } from './file-hashes.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
+import { removeGuarded } from './remove-guarded.ts';
 import { removeTree } from './remove-tree.ts';
 import { renderTemplates } from './render-templates.ts';
 import { giveFolders } from './run-as.ts';
@@ -54,7 +55,8 @@ export async function openWorkspace(asked: WorkspaceOptions): Promise<Workspace>
     collect: (order) => sweep(options, attemptFolders(homeOf(order.id)), order),
     async wipe(id) {
       if (!parseAttemptId(id)) throw new Fault('invalid-request', `Cannot wipe "${id}": that is no attempt`);
-      if (!spares.give(homeOf(id))) await removeTree(homeOf(id));
+      if (options.account) await removeGuarded(homeOf(id));
+      else if (!spares.give(homeOf(id))) await removeTree(homeOf(id));
     },
     list: () => list(attempts),
   };
@@ -76,14 +78,14 @@ async function prepare(
   signal: AbortSignal,
 ): Promise<ProcessRequest> {
   // What an earlier try left was never started: an attempt with an identity is adopted, not prepared.
-  if (existsSync(folders.home)) await removeTree(folders.home);
+  if (existsSync(folders.home)) await removeGuarded(folders.home);
   const { group } = locateJob(order.spec, order.specIndex);
   const { params, spec } = order;
   const runtime = options.runtimes[group.runtime.kind];
   const capabilities = neededCapabilities(group.needs.capabilities, options.capabilities());
   const isPlain = build === undefined && runtime.archiveInWork === undefined;
   if (!isPlain || !options.spares.take(folders.home)) {
-    makeAttemptFolders(folders);
+    makeAttemptFolders(folders, options.account !== undefined);
     if (build) await copyTree(build.folder, folders.work, signal);
     else mkdirSync(folders.work);
     if (runtime.archiveInWork === undefined) mkdirSync(folders.archive);
