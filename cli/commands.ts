@@ -29,6 +29,10 @@ export function makeProgram(
     .command('completion <SHELL>')
     .description('print the completion script for bash, zsh or fish')
     .action(act(finish, async () => (await import('./completion.ts')).completion(program)));
+  program
+    .command('__complete [WORD]', { hidden: true })
+    .description('what a selector may become, for the completion scripts')
+    .action(act(finish, async () => (await import('./complete.ts')).complete));
   return program;
 }
 

@@ -18,6 +18,8 @@ interface Entry {
   readonly words: string;
   readonly next: readonly { readonly name: string; readonly about: string }[];
   readonly options: readonly Option[];
+  /** Whether it takes a selector: the head knows what that may be. */
+  readonly selects: boolean;
 }
 
 function entriesOf(command: Command, before: readonly string[] = [], inherited: readonly Option[] = []): Entry[] {
@@ -27,7 +29,8 @@ function entriesOf(command: Command, before: readonly string[] = [], inherited: 
   const inner = shown
     .filter((one) => one.name() !== 'help')
     .flatMap((one) => entriesOf(one, [...before, one.name()], before.length === 0 ? command.options : inherited));
-  return [{ words: before.join(' '), next, options }, ...inner];
+  const selects = command.registeredArguments.some((argument) => argument.name().includes('SEL'));
+  return [{ words: before.join(' '), next, options, selects }, ...inner];
 }
 
 const scripts: Readonly<Record<string, (entries: readonly Entry[]) => string>> = { bash, zsh, fish };
@@ -37,24 +40,49 @@ function wordsOf({ next, options }: Entry): string {
   return [...next.map(({ name }) => name), ...options.flatMap(({ long }) => (long ? [long] : []))].join(' ');
 }
 
-/** Bash and zsh (through bashcompinit) share one function: it finds the command among the words before the cursor. */
+/** Options that are followed by a value, in all their spellings. */
+function valuedOf(entries: readonly Entry[]): string[] {
+  const valued = entries.flatMap(({ options }) => options.filter(({ required }) => required));
+  return [...new Set(valued.flatMap(({ short, long }) => [short, long].flatMap((flag) => flag ?? [])))].sort();
+}
+
+/**
+ * Bash and zsh (through bashcompinit) share one function: it finds the command among the words before the cursor. Words
+ * of the head need no quotes: `__complete` prints nothing but names, which hold neither spaces nor what a shell expands.
+ */
 function bash(entries: readonly Entry[]): string {
   const groups = entries.filter(({ words, next }) => words !== '' && next.length > 0).map(({ words }) => words);
   const cases = entries.map((entry) => `    '${entry.words}') words='${wordsOf(entry)}' ;;`);
+  const selecting = entries.filter(({ selects }) => selects).map(({ words }) => `'${words}'`);
   return `# labrun's completion for bash: source <(labrun completion bash)
 _labrun() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" command='' word words=''
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$word" in -*) continue ;; esac
+  local current="\${COMP_WORDS[COMP_CWORD]}" command='' word words='' option='' head=''
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}"; do
+    if [ -n "$option" ]; then
+      if [ "$option" = --head ]; then head="$word"; fi
+      option=''
+      continue
+    fi
+    case "$word" in
+      ${valuedOf(entries).join('|')}) option="$word"; continue ;;
+      -*) continue ;;
+    esac
     case "$command" in
       '') command="$word" ;;
       ${groups.map((group) => `'${group}'`).join('|')}) command="$command $word" ;;
     esac
   done
+  COMPREPLY=()
+  if [ -n "$option" ]; then return; fi
   case "$command" in
 ${cases.join('\n')}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
+  case "$current" in -*) return ;; esac
+  case "$command" in
+    ${selecting.join('|')})
+      COMPREPLY+=($(LABRUN_HEAD="\${head:-\${LABRUN_HEAD-}}" "\${COMP_WORDS[0]}" __complete "$current" 2>/dev/null)) ;;
+  esac
 }
 complete -o default -o bashdefault -F _labrun labrun
 `;
@@ -69,12 +97,15 @@ ${body}`;
 
 function fish(entries: readonly Entry[]): string {
   const quoted = (text: string) => `'${text.replace(/['\\]/g, '\\$&')}'`;
-  const lines = entries.flatMap(({ words, next, options }) => {
+  const lines = entries.flatMap(({ words, next, options, selects }) => {
     const parts = words === '' ? [] : words.split(' ');
     const seen = parts.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
     const names = next.map(({ name }) => name).join(' ');
     const here = words === '' ? '__fish_use_subcommand' : `${seen}; and not __fish_seen_subcommand_from ${names}`;
     return [
+      ...(selects
+        ? [`complete -c labrun -n ${quoted(seen)} -a '(labrun __complete (commandline -ct) 2>/dev/null)'`]
+        : []),
       ...next.map(({ name, about }) => `complete -c labrun -f -n ${quoted(here)} -a ${name} -d ${quoted(about)}`),
       ...options.map((option) => {
         const flags = [option.short ? `-s ${option.short.slice(1)}` : '', `-l ${option.long?.slice(2) ?? ''}`];

@@ -39,6 +39,8 @@ export interface HeadOptions {
   readonly head?: string | undefined;
   /** A head's data folder on this machine: its own socket is used. */
   readonly data?: string | undefined;
+  /** Whether a certificate that ages is renewed before. Default: yes. */
+  readonly renews?: boolean;
 }
 
 /** Runs `task` with the head and closes the connections after it. When nobody answers, the error says where and what to do. */
@@ -53,7 +55,7 @@ export async function withHead<T>(options: HeadOptions, task: (head: Head) => Pr
   const endpoint = shown ? { ...address, credentials: clientCredentials(shown) } : address;
   const head = open(endpoint, formatAddress(address), shown ? nameOf(shown) : osName());
   try {
-    if (shown) await renew(shown, endpoint);
+    if (shown && options.renews !== false) await renew(shown, endpoint);
     return await task(head);
   } catch (error) {
     throw error instanceof Fault && exitCodeOf(error) === exitCodes.unreachable

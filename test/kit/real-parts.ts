@@ -101,6 +101,8 @@ const probes = {
   'small disk': () => trySmallDisk(),
   bubblewrap: () =>
     output(['bwrap', '--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'echo', '42'], '42'),
+  zsh: () => output(['zsh', '-fc', 'autoload -U +X compinit && compinit -u -D; print 42'], '42'),
+  fish: () => output(['fish', '--no-config', '-c', 'echo 42'], '42'),
   perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
 } as const;
 
