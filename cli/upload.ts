@@ -1,20 +1,29 @@
-import { open, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { call } from '../base/channel/client.ts';
 import { chunkBytes } from '../base/channel/limits.ts';
 import { errorFromStatus } from '../base/channel/refusals.ts';
 import { writeTo } from '../base/channel/streams.ts';
 import { delay, systemClock } from '../base/clock.ts';
-import { RefusedError, refused } from '../base/errors.ts';
+import { messageOf, RefusedError, refused } from '../base/errors.ts';
 import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
+import { openNamed } from '../base/transfer/open-kept.ts';
 import type { PutBlobChunk } from '../proto/gen/labrun/v1/blobs.ts';
 import type { Head } from './connect.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import type { Progress } from './progress.ts';
 
 /** A content to upload: bytes at hand, or a file as it looked when it was hashed. */
-export type Content =
-  | { readonly kind: 'bytes'; readonly data: Uint8Array }
-  | { readonly kind: 'file'; readonly path: string; readonly sizeBytes: number; readonly mtimeMs: number };
+export type Content = { readonly kind: 'bytes'; readonly data: Uint8Array } | FileContent;
+
+interface FileContent {
+  readonly kind: 'file';
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+}
+
+/** What of the head an upload speaks to. */
+export type BlobStore = Pick<Head, 'blobs' | 'metadata'>;
 
 /** Hashes asked about in one call. */
 const askMax = 5_000;
@@ -27,7 +36,7 @@ const pauseMs = 1_000;
  * `RefusedError` when a file is no longer what was hashed; nothing is submitted then.
  */
 export async function upload(
-  head: Head,
+  head: BlobStore,
   namespace: string,
   contents: ReadonlyMap<ContentHash, Content>,
   progress: Progress,
@@ -53,7 +62,7 @@ export async function upload(
 
 /** What the head lacks, and how much of each it has. */
 async function findMissing(
-  head: Head,
+  head: BlobStore,
   namespace: string,
   hashes: readonly ContentHash[],
 ): Promise<Map<ContentHash, number>> {
@@ -71,7 +80,7 @@ async function findMissing(
 }
 
 async function put(
-  head: Head,
+  head: BlobStore,
   namespace: string,
   contents: ReadonlyMap<ContentHash, Content>,
   missing: ReadonlyMap<ContentHash, number>,
@@ -133,25 +142,36 @@ async function* chunksOf(
     } while (at < content.data.length);
     return;
   }
-  await checkUnchanged(content);
-  const file = await open(content.path);
+  const file = await openAgain(content);
   try {
+    await checkUnchanged(file, content);
     let at = offset;
     do {
-      const buffer = Buffer.allocUnsafe(chunkBytes);
-      const { bytesRead } = await file.read(buffer, 0, chunkBytes, at);
+      const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, content.sizeBytes - at));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
       yield chunk(at, buffer.subarray(0, bytesRead));
       if (bytesRead === 0) break;
       at += bytesRead;
     } while (at < content.sizeBytes);
+    await checkUnchanged(file, content);
   } finally {
     await file.close();
   }
-  await checkUnchanged(content);
 }
 
-async function checkUnchanged(content: Extract<Content, { kind: 'file' }>): Promise<void> {
-  const now = await stat(content.path, { bigint: true });
+/** Whatever has taken the file's place since it was hashed, nothing waits for it. */
+async function openAgain({ path }: FileContent): Promise<FileHandle> {
+  try {
+    return await openNamed(path);
+  } catch (error) {
+    throw new RefusedError(
+      refused('invalid', `Cannot upload "${path}": ${messageOf(error)}; submit again when it is there as it was`),
+    );
+  }
+}
+
+async function checkUnchanged(file: FileHandle, content: FileContent): Promise<void> {
+  const now = await file.stat({ bigint: true });
   // To the microsecond, as it was noted when it was hashed: a float of nanoseconds would differ from itself.
   const mtimeMs = Number(now.mtimeNs / 1_000n) / 1_000;
   if (Number(now.size) === content.sizeBytes && mtimeMs === content.mtimeMs) return;

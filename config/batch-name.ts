@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { messageOf } from '../base/errors.ts';
 import { isDistribute } from './batch/distribute-file.ts';
 import { ConfigError } from './reading/problems.ts';
-import { Written } from './reading/written.ts';
+import { readUpTo } from './reading/read-up-to.ts';
+import { Written, writtenMaxBytes } from './reading/written.ts';
 import { fitForName } from './template.ts';
 
 /**
@@ -26,7 +26,7 @@ function field(tree: unknown, key: string): unknown {
 
 async function textOf(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return (await readUpTo(path, writtenMaxBytes)).toString('utf8');
   } catch (error) {
     throw new ConfigError([
       { file: path, line: 1, column: 1, path: '', message: `Cannot read the job file: ${messageOf(error)}` },

@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { nameProblem } from '../base/names.ts';
@@ -15,6 +14,7 @@ import type { Where } from './batch/resolve-matrix.ts';
 import { check } from './reading/check.ts';
 import { didYouMean } from './reading/nearest.ts';
 import { ConfigError, type Path } from './reading/problems.ts';
+import { readUpTo } from './reading/read-up-to.ts';
 import { Written, writtenMaxBytes } from './reading/written.ts';
 import { type BatchSpec, jobsMax, specMaxBytes } from './spec.ts';
 import { writeSpec } from './spec-file.ts';
@@ -127,9 +127,7 @@ function whereHint(tree: unknown, where: Where): string {
 
 async function readSource(path: string): Promise<Buffer> {
   try {
-    const { size } = await stat(path);
-    if (size > writtenMaxBytes) throw new Error(`it has ${size} bytes (at most ${writtenMaxBytes})`);
-    return await readFile(path);
+    return await readUpTo(path, writtenMaxBytes);
   } catch (error) {
     const message = `Cannot read the job file "${basename(path)}": ${messageOf(error)}`;
     throw new ConfigError([{ file: path, line: 1, column: 1, path: '', message }]);

@@ -65,7 +65,7 @@ export async function openNamed(path: string): Promise<FileHandle> {
   const handle = await open(path, readOnly);
   try {
     const facts = fstatSync(handle.fd);
-    if (!facts.isFile()) throw new Fault('no-file', `"${path}" is ${kindOf(facts)}, no file`);
+    if (!facts.isFile()) throw new Fault('no-file', `it is ${kindOf(facts)}, no file`);
     return handle;
   } catch (error) {
     await handle.close();

@@ -1,6 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { isSystemError, messageOf } from '../../base/errors.ts';
 import { type ContentHash, startHash } from '../../base/transfer/hash.ts';
+import { openNamed } from '../../base/transfer/open-kept.ts';
 import { SourceError } from './scan-source.ts';
 
 /** A file's content as it was at one moment. */
@@ -15,8 +16,9 @@ export interface HashedFile {
 const readBytes = 2 ** 20;
 
 /**
- * Hashes a file. One that changes while it is read is an error: its hash would name a content that never was. Rejects
- * with `SourceError`, or with the signal's reason.
+ * Hashes a file. One that changes while it is read is an error: its hash would name a content that never was; so is
+ * what has taken the file's place since it was looked at, a FIFO for instance. Rejects with `SourceError`, or with the
+ * signal's reason.
  */
 export async function hashSource(
   path: string,
@@ -26,7 +28,7 @@ export async function hashSource(
 ): Promise<HashedFile> {
   let file: FileHandle | undefined;
   try {
-    file = await open(path, 'r');
+    file = await openNamed(path);
     const before = await file.stat({ bigint: true });
     const buffer = Buffer.allocUnsafe(Math.min(readBytes, Math.max(1, Number(before.size)) + 1));
     const hash = startHash();
@@ -38,6 +40,7 @@ export async function hashSource(
       hash.update(buffer.subarray(0, bytesRead));
       sizeBytes += bytesRead;
       onRead(bytesRead);
+      if (BigInt(sizeBytes) > before.size) break; // somebody appends, perhaps without end
     }
     const after = await file.stat({ bigint: true });
     if (before.mtimeNs !== after.mtimeNs || before.size !== after.size || BigInt(sizeBytes) !== after.size) {

@@ -1,5 +1,5 @@
 import type { Dirent, Stats } from 'node:fs';
-import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import { lstat, opendir, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve, sep } from 'node:path';
 import picomatch from 'picomatch';
 import { isSystemError, messageOf } from '../../base/errors.ts';
@@ -18,6 +18,8 @@ export type Found =
 
 /** Most files and folders that one path may stand for. */
 const entriesMax = 100_000;
+/** Most files and folders that a pattern is tried on, and that one folder may hold. */
+const lookedMax = 1_000_000;
 
 /** Cannot be laid out; the message says why. */
 export class SourceError extends Error {
@@ -45,7 +47,13 @@ export async function scanGlob(folder: string, pattern: string, base: string): P
   const root = resolve(folder, base);
   const found: Found[] = [];
   const depth = below.includes('**') ? Number.POSITIVE_INFINITY : below.split('/').length;
-  const walk: GlobWalk = { root, realRoot: await look(base, () => realpath(root)), matches: picomatch(below), found };
+  const walk: GlobWalk = {
+    root,
+    realRoot: await look(base, () => realpath(root)),
+    matches: picomatch(below),
+    found,
+    looked: 0,
+  };
   await scanMatches(walk, '', depth);
   if (found.length === 0) throw new SourceError(`"${pattern}" matches nothing`);
   return found;
@@ -56,11 +64,15 @@ interface GlobWalk {
   readonly realRoot: string;
   readonly matches: (path: string) => boolean;
   readonly found: Found[];
+  looked: number;
 }
 
 async function scanMatches(walk: GlobWalk, below: string, depth: number): Promise<void> {
   const { root, realRoot, matches, found } = walk;
-  const entries = await look(below, () => readdir(join(root, below), { withFileTypes: true }));
+  const entries = await look(below, () => entriesOf(join(root, below)));
+  walk.looked += entries.length;
+  if (walk.looked > lookedMax)
+    throw new SourceError(`looks at more than ${lookedMax} files; name a folder to begin with`);
   for (const { name, ...entry } of entries.map(kindOf).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (found.length >= entriesMax) throw new SourceError(`matches more than ${entriesMax} files`);
     const path = below === '' ? name : `${below}/${name}`;
@@ -81,8 +93,8 @@ function kindOf(entry: Dirent): { readonly name: string; readonly folder: boolea
 
 async function scanFolder(root: string, realRoot: string, below: string, facts: Stats, found: Found[]): Promise<void> {
   found.push({ kind: 'folder', path: below, mode: facts.mode & 0o777 });
-  const names = await look(below, () => readdir(join(root, below)));
-  for (const name of names.sort()) {
+  const entries = await look(below, () => entriesOf(join(root, below)));
+  for (const name of entries.map((entry) => entry.name).sort()) {
     if (found.length >= entriesMax) throw new SourceError(`"${root}" holds more than ${entriesMax} files`);
     const path = below === '' ? name : `${below}/${name}`;
     const entry = await look(path, () => lstat(join(root, path)));
@@ -119,10 +131,19 @@ async function staysInside(realRoot: string, link: string, target: string): Prom
   }
 }
 
+async function entriesOf(folder: string): Promise<Dirent[]> {
+  const entries: Dirent[] = [];
+  for await (const entry of await opendir(folder, { bufferSize: 1_024 })) {
+    if (entries.push(entry) > lookedMax) throw new SourceError(`"${folder}" holds more than ${lookedMax} files`);
+  }
+  return entries;
+}
+
 async function look<Result>(path: string, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof SourceError) throw error;
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) throw new SourceError(`"${path}" does not exist`);
     if (isSystemError(error, 'EACCES', 'EPERM')) throw new SourceError(`"${path}" may not be read`);
     throw new SourceError(`"${path}" cannot be read: ${messageOf(error)}`);

@@ -16,7 +16,9 @@ export interface Table {
 export function readTable(path: string): Table | string {
   let text: string;
   try {
-    const { size } = statSync(path);
+    const facts = statSync(path);
+    const { size } = facts;
+    if (!facts.isFile()) return 'is no file';
     if (size > tableMaxBytes) return `has ${formatBytes(size)} (at most ${formatBytes(tableMaxBytes)})`;
     text = readFileSync(path, 'utf8');
   } catch (error) {

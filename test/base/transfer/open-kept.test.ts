@@ -94,9 +94,9 @@ describe('opening what somebody named', () => {
     const handle = await openNamed(at('link'));
     expect(await handle.readFile('utf8')).toBe('x');
     await handle.close();
-    await expect(openNamed(at('fifo'))).rejects.toThrow(/fifo" is a FIFO, no file/);
-    await expect(openNamed(at('far'))).rejects.toThrow(/far" is a FIFO, no file/);
-    await expect(openNamed('/dev/zero')).rejects.toThrow('"/dev/zero" is a device, no file');
+    await expect(openNamed(at('fifo'))).rejects.toThrow('it is a FIFO, no file');
+    await expect(openNamed(at('far'))).rejects.toThrow('it is a FIFO, no file');
+    await expect(openNamed('/dev/zero')).rejects.toThrow('it is a device, no file');
   });
 });
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -50,4 +51,24 @@ describe('hashing an input', () => {
     rmSync(path, { force: true });
     await expect(hashSource(path, 'a', () => undefined, undefined)).rejects.toBeInstanceOf(SourceError);
   });
+
+  it('gives up on a file that somebody appends to without end, and waits for no FIFO', async () => {
+    const path = join(scratchFolder(), 'endless');
+    writeFileSync(path, 'x'.repeat(3_000_000));
+    let [reads, bytes] = [0, 0];
+    const append = (count: number) => {
+      reads++;
+      bytes += count;
+      appendFileSync(path, 'y'.repeat(2_000_000));
+      utimesSync(path, 1, 1);
+    };
+    await expect(hashSource(path, 'endless', append, undefined)).rejects.toThrow('changed while it was read');
+    expect(bytes).toBeLessThan(5_000_000);
+    expect(reads).toBeGreaterThan(1);
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+    await expect(hashSource(path, 'endless', () => undefined, undefined)).rejects.toThrow(
+      '"endless" cannot be read: it is a FIFO, no file',
+    );
+  }, 5_000);
 });
