@@ -9,9 +9,13 @@ export interface Log {
   error(facts: object, message: string): void;
 }
 
-/** The services' log. `level` is one of pino's. */
-export function openLog(service: string, level: string): Log {
-  const out = pino.destination({ dest: 2, sync: true });
+/** The services' log. `level` is one of pino's; `write` gets a line with its end, in place of standard error. */
+export function openLog(service: string, level: string, write = toStandardError()): Log {
   // Someone may read it in a terminal, and facts may come from strangers.
-  return pino({ name: service, level, base: { service } }, { write: (line) => void out.write(harmlessJson(line)) });
+  return pino({ name: service, level, base: { service } }, { write: (line) => write(harmlessJson(line)) });
+}
+
+function toStandardError(): (line: string) => void {
+  const out = pino.destination({ dest: 2, sync: true });
+  return (line) => void out.write(line);
 }
