@@ -13,7 +13,7 @@ import { killTree } from './kill-tree.ts';
 import { groupsFolder, groupsName, tidy, tidyAll } from './leftovers.ts';
 import { LimitWatch } from './limit-watch.ts';
 import { readBootId } from './process-table.ts';
-import { readSmallFile } from './small-file.ts';
+import { readWords } from './small-file.ts';
 import { Supervisor } from './supervisor.ts';
 import { findProcesses, shellCommand } from './tracking.ts';
 
@@ -244,7 +244,7 @@ class ProcessExecutor implements Executor {
     const identity = readIdentity(home);
     if (identity === undefined || identity.bootId !== this.#bootId || this.#own.has(identity.folder)) return undefined;
     // A supervisor gets its next tree only when nothing is left of the one before.
-    return readSmallFile(join(identity.folder, 'home')) === `${home}\n` ? identity : undefined;
+    return readWords(join(identity.folder, 'home')) === `${home}\n` ? identity : undefined;
   }
 
   async #endOf(home: string, identity: Identity): Promise<ProcessEnd> {

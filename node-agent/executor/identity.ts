@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LimitName, ProcessEnd } from '../ports.ts';
-import { readSmallFile } from './small-file.ts';
+import { readWords } from './small-file.ts';
 
 /**
  * How everything a job started is found, best first. The first three find also a child that cleared its environment,
@@ -31,7 +31,7 @@ export interface Identity {
 /** Reads `identity` of a home or of a supervisor's folder; nothing when none was written to its end. */
 export function readIdentity(folder: string): Identity | undefined {
   const path = join(folder, 'identity');
-  const lines = readSmallFile(path)?.split('\n');
+  const lines = readWords(path)?.split('\n');
   if (lines?.length !== 10 || lines[8] !== '.') return undefined;
   const [bootId = '', pid, startTicks, uptimeS, tracking = '', group = '', itsFolder = '', id = ''] = lines;
   if (!isTrackingName(tracking)) return undefined;
@@ -42,7 +42,7 @@ export function readIdentity(folder: string): Identity | undefined {
 
 /** How the tree of this home ended; `lost` when nobody wrote it. Call it when the supervisor has let go. */
 export function readEnd(home: string, identity: Identity): ProcessEnd {
-  const match = /^(\d+) (\d+\.\d+) (?:(memory|processes) )?\.$/.exec(readSmallFile(join(home, 'exit'))?.trim() ?? '');
+  const match = /^(\d+) (\d+\.\d+) (?:(memory|processes) )?\.$/.exec(readWords(join(home, 'exit'))?.trim() ?? '');
   if (!match) return { kind: 'lost', message: 'its supervisor was killed before the job ended' };
   const ranMs = Math.max(0, Math.round((Number(match[2]) - identity.uptimeS) * 1000));
   return endOf(Number(match[1]), ranMs, readLimit(match[3]));

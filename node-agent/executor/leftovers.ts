@@ -4,7 +4,7 @@ import { hashBytes } from '../../base/transfer/hash.ts';
 import { dismiss } from './alive-watch.ts';
 import { makeGroupsFolder, removeGroup } from './cgroup.ts';
 import { readIdentity, type TrackingName } from './identity.ts';
-import { readSmallFile } from './small-file.ts';
+import { readWords } from './small-file.ts';
 import { findProcesses, isSupervisorAlive } from './tracking.ts';
 
 /** The name of an executor's folder of control groups, in every hierarchy. */
@@ -37,7 +37,7 @@ export function tidyAll(folder: string, parents: readonly string[]): void {
 export function tidy(folder: string, parents: readonly string[]): void {
   const identity = readIdentity(folder);
   if (identity) {
-    const home = readSmallFile(join(folder, 'home'))?.slice(0, -1);
+    const home = readWords(join(folder, 'home'))?.slice(0, -1);
     const id = (home === undefined ? undefined : readIdentity(home)?.id) ?? `${basename(folder)} had no tree`;
     if (findProcesses({ ...identity, id }).length > 0) return;
     if (isSupervisorAlive(identity)) {

@@ -1,7 +1,9 @@
-import type { Dirent } from 'node:fs';
-import { lstat, readdir, statfs } from 'node:fs/promises';
+import { lstat, opendir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
+
+/** Entries that are read from a folder at a time. */
+const listAtOnce = 1_024;
 
 /** How a tree is measured. */
 export interface MeasureOptions {
@@ -11,7 +13,10 @@ export interface MeasureOptions {
   readonly enoughBytes: number;
 }
 
-/** Bytes that a tree takes on its disk. What vanishes meanwhile counts as nothing; links are not followed. */
+/**
+ * Bytes that a tree takes on its disk. What vanishes meanwhile counts as nothing, and so does what lies deeper than a path
+ * may be long (the reserve of the node guards against that, too); links are not followed.
+ */
 export async function diskUse(folder: string, { entriesMax, enoughBytes }: MeasureOptions): Promise<number> {
   const open = [folder];
   /** A file with several names takes its room once. */
@@ -19,15 +24,18 @@ export async function diskUse(folder: string, { entriesMax, enoughBytes }: Measu
   let bytes = 0;
   let entries = 0;
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    for (const entry of await list(next)) {
-      if (bytes > enoughBytes || ++entries > entriesMax) return bytes;
-      const path = join(next, entry.name);
+    const names = await list(next, entriesMax - entries);
+    entries += names.length;
+    for (const name of names) {
+      if (bytes > enoughBytes) return bytes;
+      const path = join(next, name);
       const facts = await ignoringGone(lstat(path));
       if (facts === undefined || seen.has(facts.ino)) continue;
       if (facts.nlink > 1 && !facts.isDirectory()) seen.add(facts.ino);
       bytes += facts.blocks * 512;
       if (facts.isDirectory()) open.push(path);
     }
+    if (entries >= entriesMax) return bytes;
   }
   return bytes;
 }
@@ -38,15 +46,20 @@ export async function freeBytes(folder: string): Promise<number> {
   return disk.bavail * disk.bsize;
 }
 
-async function list(folder: string): Promise<readonly Dirent[]> {
-  return (await ignoringGone(readdir(folder, { withFileTypes: true }))) ?? [];
+/** Names in a folder, at most so many: one may hold millions. */
+async function list(folder: string, max: number): Promise<readonly string[]> {
+  const names: string[] = [];
+  const entries = await ignoringGone(opendir(folder, { bufferSize: listAtOnce }));
+  if (entries === undefined) return names;
+  for await (const { name } of entries) if (names.push(name) >= max) break;
+  return names;
 }
 
 async function ignoringGone<Value>(asked: Promise<Value>): Promise<Value | undefined> {
   try {
     return await asked;
   } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ESTALE')) return undefined;
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'ESTALE', 'ENAMETOOLONG', 'ELOOP', 'EIO')) return undefined;
     throw error;
   }
 }
