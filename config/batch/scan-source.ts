@@ -1,8 +1,8 @@
 import type { Dirent, Stats } from 'node:fs';
 import { lstat, opendir, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join, posix, resolve, sep } from 'node:path';
-import picomatch from 'picomatch';
-import { isSystemError, messageOf } from '../../base/errors.ts';
+import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
+import { Glob } from '../../base/glob.ts';
 
 /** What a path of the job file stands for, before its files are hashed. */
 export type Found =
@@ -20,6 +20,8 @@ export type Found =
 const entriesMax = 100_000;
 /** Most files and folders that a pattern is tried on, and that one folder may hold. */
 const lookedMax = 1_000_000;
+/** How long a pattern may take on the entries of one folder, in milliseconds. */
+const matchMaxMs = 2_000;
 
 /** Cannot be laid out; the message says why. */
 export class SourceError extends Error {
@@ -50,7 +52,7 @@ export async function scanGlob(folder: string, pattern: string, base: string): P
   const walk: GlobWalk = {
     root,
     realRoot: await look(base, () => realpath(root)),
-    matches: picomatch(below),
+    glob: globOf(below),
     found,
     looked: 0,
   };
@@ -62,21 +64,25 @@ export async function scanGlob(folder: string, pattern: string, base: string): P
 interface GlobWalk {
   readonly root: string;
   readonly realRoot: string;
-  readonly matches: (path: string) => boolean;
+  readonly glob: Glob;
   readonly found: Found[];
   looked: number;
 }
 
 async function scanMatches(walk: GlobWalk, below: string, depth: number): Promise<void> {
-  const { root, realRoot, matches, found } = walk;
+  const { root, realRoot, glob, found } = walk;
   const entries = await look(below, () => entriesOf(join(root, below)));
   walk.looked += entries.length;
   if (walk.looked > lookedMax)
     throw new SourceError(`looks at more than ${lookedMax} files; name a folder to begin with`);
-  for (const { name, ...entry } of entries.map(kindOf).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  const sorted = entries.map((entry) => kindOf(below, entry)).sort((a, b) => (a.path < b.path ? -1 : 1));
+  const fits = tryAll(
+    glob,
+    sorted.map(({ path }) => path),
+  );
+  for (const [index, { path, ...entry }] of sorted.entries()) {
     if (found.length >= entriesMax) throw new SourceError(`matches more than ${entriesMax} files`);
-    const path = below === '' ? name : `${below}/${name}`;
-    if (!matches(path)) {
+    if (!fits[index]) {
       if (entry.folder && depth > 1) await scanMatches(walk, path, depth - 1);
       continue;
     }
@@ -87,8 +93,24 @@ async function scanMatches(walk: GlobWalk, below: string, depth: number): Promis
   }
 }
 
-function kindOf(entry: Dirent): { readonly name: string; readonly folder: boolean } {
-  return { name: entry.name, folder: entry.isDirectory() };
+function kindOf(below: string, entry: Dirent): { readonly path: string; readonly folder: boolean } {
+  return { path: below === '' ? entry.name : `${below}/${entry.name}`, folder: entry.isDirectory() };
+}
+
+function globOf(text: string): Glob {
+  return asSourceError(() => new Glob(text));
+}
+
+function tryAll(glob: Glob, paths: readonly string[]): readonly boolean[] {
+  return asSourceError(() => glob.test(paths, matchMaxMs));
+}
+
+function asSourceError<Result>(work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof Fault && error.code === 'glob' ? new SourceError(`the pattern ${error.message}`) : error;
+  }
 }
 
 async function scanFolder(root: string, realRoot: string, below: string, facts: Stats, found: Found[]): Promise<void> {

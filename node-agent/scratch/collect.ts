@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
 import { nameKey, relativePathProblem } from '../../base/names.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
@@ -9,7 +10,7 @@ import type { FileOwner } from '../../base/transfer/open-kept.ts';
 import { formatBytes } from '../../config/units.ts';
 import type { Collected, CollectedFile } from '../ports.ts';
 import type { FileHashes } from './file-hashes.ts';
-import { selectNews } from './select.ts';
+import { type Chosen, selectNews } from './select.ts';
 import { readSnapshot } from './snapshot.ts';
 import { UnbackedBytes } from './unbacked.ts';
 import { cannotKeep, type EntryFacts, unkept, type WalkEntry, walk } from './walk.ts';
@@ -28,6 +29,7 @@ export interface SweepOrder {
   readonly owner: FileOwner | undefined;
   /** Bytes that files may claim without taking them on the disk. */
   readonly holesMaxBytes: number;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   /** Most entries that an archive may have. Default: what a manifest takes, beside the log. */
   readonly entriesMax?: number;
 }
@@ -42,11 +44,9 @@ export async function collect(order: SweepOrder, hashes: FileHashes): Promise<Co
   const unreadable: string[] = [];
   const all = () => walk(order.archive, { owner, entriesMax });
   const archived = isEmptyFolder(order.archive) ? [] : await readable(unreadable, all);
-  const before = order.patterns.length === 0 ? new Map<string, string>() : await readSnapshot(order.snapshot);
-  const news = () => selectNews(order.work, order.patterns, before, owner);
-  const chosen = order.patterns.length === 0 ? [] : await readable(unreadable, news);
-  const { kept, problems } = merge(archived, chosen, entriesMax);
-  problems.unshift(...unreadable);
+  const chosen = order.patterns.length === 0 ? nothing : await choose(order);
+  const { kept, problems } = merge(archived, chosen.entries, entriesMax);
+  problems.unshift(...unreadable, ...chosen.problems);
   const unbacked = new UnbackedBytes(order.holesMaxBytes);
   const files = kept.filter(({ kind, path, facts }) => {
     if (kind !== 'file' || unbacked.take(facts)) return kind === 'file';
@@ -75,6 +75,12 @@ function claimText({ size, blocks, nlink }: EntryFacts, maxBytes: number): strin
     `it is ${long} long, takes ${taken} of disk${named}; beyond ${most} what an archive claims without holding it is not ` +
     'kept (limits.holes of the node); pack it, for instance with tar -S'
   );
+}
+
+const nothing: Chosen = { entries: [], problems: [] };
+
+async function choose(order: SweepOrder): Promise<Chosen> {
+  return selectNews({ ...order, before: await readSnapshot(order.snapshot) });
 }
 
 interface KeptEntry extends WalkEntry {

@@ -140,6 +140,7 @@ async function sweep(options: WorkspaceOptions, folders: AttemptFolders, order: 
     expect: rendered(group, order, 'expect'),
     owner: options.account,
     holesMaxBytes: options.holesMaxBytes(),
+    clock: options.clock,
   };
   return collect(sweepOrder, options.hashes);
 }

@@ -1,6 +1,7 @@
 import { closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { systemClock } from '../../../base/clock.ts';
 import { chunksOfKept } from '../../../base/transfer/chunk.ts';
 import { hashBytes } from '../../../base/transfer/hash.ts';
 import type { Collected } from '../../../node-agent/ports.ts';
@@ -21,7 +22,7 @@ it('no byte and no name from outside arrives, however fast files and folders are
   let [kept, refused, byFile, byFolder] = [0, 0, 0, 0];
   // Until each has happened; a time limit ends it if one never does.
   for (let round = 0; round < 300 || [kept, refused, byFile, byFolder].includes(0); round++) {
-    const order = { archive, expect: [], owner: undefined, holesMaxBytes: 0, ...patterns };
+    const order = { archive, expect: [], owner: undefined, holesMaxBytes: 0, clock: systemClock, ...patterns };
     const collected = await collect(round % 2 === 0 ? order : { ...order, patterns: [] }, hashes);
     for (const { path, hash } of collected.files) {
       expect(path).not.toContain(secretName);
