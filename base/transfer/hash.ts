@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
+import { openNamed } from './open-kept.ts';
 
 declare const brand: unique symbol;
 /** `blake3:` and 64 hex digits: what names a content everywhere. */
@@ -34,10 +34,14 @@ export function hashBytes(data: Uint8Array | string): ContentHash {
   return hash.digest();
 }
 
-/** The hash of a file, read in chunks. Rejects with the operating system's error. */
-export async function hashFile(path: string, signal?: AbortSignal): Promise<ContentHash> {
+/** The hash of a file, read in chunks. Waits for nothing else in its place: rejects with the system's error or `Fault` "no-file". */
+export async function hashFile(path: string): Promise<ContentHash> {
   const hash = startHash();
-  const stream = createReadStream(path, { highWaterMark: 2 ** 20, ...(signal ? { signal } : {}) });
-  for await (const chunk of stream) hash.update(chunk);
-  return hash.digest();
+  const file = await openNamed(path);
+  try {
+    for await (const chunk of file.createReadStream({ highWaterMark: 2 ** 20, autoClose: false })) hash.update(chunk);
+    return hash.digest();
+  } finally {
+    await file.close();
+  }
 }

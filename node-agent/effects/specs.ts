@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { Fault } from '../../base/errors.ts';
 import type { AttemptId } from '../../base/ids.ts';
+import { openNamed } from '../../base/transfer/open-kept.ts';
 import { buildDigest } from '../../config/digest.ts';
 import { locateJob } from '../../config/matrix.ts';
-import { type BatchSpec, specFeatures } from '../../config/spec.ts';
+import { type BatchSpec, specFeatures, specMaxBytes } from '../../config/spec.ts';
 import { readSpec } from '../../config/spec-file.ts';
 import type { Assignment } from '../attempts/attempt.ts';
 import type { BlobCache, JobOrder } from '../ports.ts';
@@ -79,7 +79,7 @@ export class Specs {
   }
 
   async #read(path: string, hash: string): Promise<KnownSpec> {
-    const spec = readSpec(await readFile(path));
+    const spec = readSpec(await bytesOf(path));
     if ('code' in spec) throw new Fault('invalid', spec.message);
     const known = { spec, digest: buildDigest(spec) };
     this.#known.set(hash, known);
@@ -88,5 +88,17 @@ export class Specs {
       this.#known.delete(oldest);
     }
     return known;
+  }
+}
+
+/** Nobody but us should have written there; were it a job of our account, nothing is waited for, and no more is read than a spec may have. */
+async function bytesOf(path: string): Promise<Buffer> {
+  const file = await openNamed(path);
+  try {
+    const { size } = await file.stat();
+    if (size > specMaxBytes) throw new Fault('invalid', `Cannot read a batch: its spec has ${size} bytes`);
+    return await file.readFile();
+  } finally {
+    await file.close();
   }
 }

@@ -12,6 +12,7 @@ import type { Collected, CollectedFile } from '../ports.ts';
 import type { FileHashes } from './file-hashes.ts';
 import { type Chosen, selectNews } from './select.ts';
 import { readSnapshot } from './snapshot.ts';
+import { listedMaxBytes } from './spare-folders.ts';
 import { UnbackedBytes } from './unbacked.ts';
 import { cannotKeep, type EntryFacts, unkept, type WalkEntry, walk } from './walk.ts';
 
@@ -106,6 +107,7 @@ function isEmptyFolder(archive: string): boolean {
   const facts = lstatSync(archive, { throwIfNoEntry: false });
   if (facts && !facts.isDirectory()) throw cannotKeep('.', 'the job replaced its archive folder');
   try {
+    if (facts && facts.size > listedMaxBytes) return false;
     return facts === undefined || readdirSync(archive).length === 0;
   } catch (error) {
     if (isSystemError(error, 'EACCES')) return false; // the walk meets the same, and names it

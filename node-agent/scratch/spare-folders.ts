@@ -6,6 +6,8 @@ import { removeTree } from './remove-tree.ts';
 /** Empty homes that are kept; more are removed. */
 const sparesMax = 16;
 const prefix = 'spare-';
+/** A folder that has grown beyond this is not listed without waiting: it may hold millions. On some disks it never shrinks. */
+export const listedMaxBytes = 65_536;
 /** What a home holds when its job left nothing: these folders, empty, and these files. */
 const folderNames: readonly string[] = ['work', 'archive', 'tmp', 'home'];
 const fileNames: readonly string[] = ['identity', 'exit', 'log', 'run.sh'];
@@ -54,14 +56,15 @@ export class SpareFolders {
   /** Folders as they were made: real ones, empty, of the mode that new ones have. */
   #isUntouched(home: string): boolean {
     const { mode, uid } = lstatSync(this.#attempts);
-    // The mode comes first: a job may have forbidden us to list its home.
-    if (lstatSync(home, { throwIfNoEntry: false })?.mode !== mode) return false;
+    // The mode comes first: a job may have forbidden us to list its home, or filled it.
+    const own = lstatSync(home, { throwIfNoEntry: false });
+    if (own?.mode !== mode || own.size > listedMaxBytes) return false;
     const entries = readdirSync(home, { withFileTypes: true });
     const folders = entries.filter((entry) => !entry.isFile() || !fileNames.includes(entry.name));
     if (folders.length !== folderNames.length) return false;
     return [home, ...folderNames.map((name) => join(home, name))].every((folder) => {
       const facts = lstatSync(folder, { throwIfNoEntry: false });
-      if (facts === undefined || facts.mode !== mode || facts.uid !== uid) return false;
+      if (facts === undefined || facts.mode !== mode || facts.uid !== uid || facts.size > listedMaxBytes) return false;
       return folder === home || readdirSync(folder).length === 0;
     });
   }
