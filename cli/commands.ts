@@ -160,6 +160,19 @@ function addServices(program: Command, finish: Finish): void {
     .option('--archive <folder>', 'where results are kept (default: archive/ in the data folder)')
     .option('--json', 'one JSON object')
     .action(act(finish, async () => (await import('./head.ts')).initHead));
+  head
+    .command('backup <DIR>')
+    .description('copy all it knows but results into a new folder of its machine, while it serves')
+    .option('--data <folder>', "the head's own folder, whose socket is used")
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./backup.ts')).backup));
+  head
+    .command('restore <DIR>')
+    .description('make a new data folder of a backup')
+    .requiredOption('--data <folder>', "the head's new folder")
+    .option('--archive <folder>', 'where results are, if not where they were')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./backup.ts')).restore));
   starting(head.command('start').description('serve people and agents'), finish);
   installing(head, 'head', 'labrun', finish);
   starting(program.command('server', { hidden: true }), finish);

@@ -16,6 +16,7 @@ import { BlobsClient } from '../proto/gen/labrun/v1/blobs.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { EventsClient } from '../proto/gen/labrun/v1/events.ts';
 import { NodesClient } from '../proto/gen/labrun/v1/nodes.ts';
+import { UpkeepClient } from '../proto/gen/labrun/v1/upkeep.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import { readLogin } from './login-folder.ts';
 import { renewLogin } from './renew-login.ts';
@@ -32,6 +33,7 @@ export interface Head {
   readonly nodes: NodesClient;
   readonly archive: ArchiveClient;
   readonly blobs: BlobsClient;
+  readonly upkeep: UpkeepClient;
 }
 
 /** Where the head is: `--data` or `--head`, else what the settings say, else where one has logged in. */
@@ -62,7 +64,8 @@ export async function withHead<T>(options: HeadOptions, task: (head: Head) => Pr
       ? noHead(head.address, error, address.kind === 'tcp' && !shown)
       : error;
   } finally {
-    for (const client of [head.access, head.batches, head.events, head.nodes, head.archive, head.blobs]) client.close();
+    for (const client of [head.access, head.batches, head.events, head.nodes, head.archive, head.blobs, head.upkeep])
+      client.close();
   }
 }
 
@@ -115,6 +118,7 @@ function open(address: Endpoint, text: string, user: string): Head {
     nodes: openClient<NodesClient>(NodesClient, address, 'control'),
     archive: openClient<ArchiveClient>(ArchiveClient, address, 'bulk'),
     blobs: openClient<BlobsClient>(BlobsClient, address, 'bulk'),
+    upkeep: openClient<UpkeepClient>(UpkeepClient, address, 'control'),
   };
 }
 

@@ -48,6 +48,12 @@ export async function readHeadSettings(dataFolder: string): Promise<HeadSettings
   });
 }
 
+/** The same settings with the archive in another folder: the line that says so, or a new one. */
+export function withArchive(text: string, archiveFolder: string): string {
+  const line = `archive: ${JSON.stringify(archiveFolder)}`;
+  return /^archive:.*$/m.test(text) ? text.replace(/^archive:.*$/m, () => line) : `${line}\n${text}`;
+}
+
 /** The text of a new head's settings: what was chosen, and every other setting at its default, in a comment. */
 export function newHeadSettings(archiveFolder: string | undefined): string {
   const folder = archiveFolder === undefined || isAbsolute(archiveFolder) ? archiveFolder : resolve(archiveFolder);

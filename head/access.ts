@@ -93,6 +93,7 @@ export const rules = {
     deed: 'share or close the namespace "{namespace}"',
     needs: 'only its owner {owner} and admins may',
   },
+  'head.backup': { roles: ['admin'], deed: 'make a backup of the head', needs: admins },
   audit: { roles: ['admin'], deed: 'read the audit', needs: admins },
 } as const satisfies Readonly<Record<string, Rule>>;
 

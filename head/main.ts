@@ -7,6 +7,8 @@ import { systemRandom } from '../base/random.ts';
 import { version } from '../base/version.ts';
 import { readHeadSettings } from '../config/head.ts';
 import { makeAuthorityIn } from './authority.ts';
+import type { BackupFacts } from './backup/backup-file.ts';
+import { checkBackup, type Restored, restoreBackup } from './backup/restore.ts';
 import { initDataFolder } from './data-folder.ts';
 import { fatalMessage } from './engine.ts';
 import { openHead } from './open-head.ts';
@@ -19,6 +21,21 @@ export async function initHead(options: {
   const made = await initDataFolder(options.dataFolder, options.archiveFolder, systemClock.nowMs(), systemRandom);
   await makeAuthorityIn(resolve(options.dataFolder), made.clusterId, systemClock, systemRandom);
   return made;
+}
+
+/** Makes a head's data folder of a backup. Throws `Fault` that says why not. */
+export async function restoreHead(options: {
+  readonly from: string;
+  readonly dataFolder: string;
+  readonly archiveFolder: string | undefined;
+}): Promise<Restored> {
+  const { from, dataFolder, archiveFolder } = options;
+  return await restoreBackup(resolve(from), resolve(dataFolder), archiveFolder, systemClock);
+}
+
+/** Reads a backup back. Throws `Fault` that names what is damaged. */
+export async function readBackup(folder: string): Promise<BackupFacts> {
+  return await checkBackup(resolve(folder));
 }
 
 /**

@@ -110,8 +110,13 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     const authority = await openAuthority({ dataFolder, clusterId, lifeMs: certificateLifeMs, clock, random });
     closing.push(() => authority.close());
     const enrolLimit = new AttemptLimit(clock);
+    const backup = {
+      ...{ clusterId, version, clock, dataFolder, archiveFolder, blobs: ports.blobs },
+      pinned: () => pinnedBlobs(ports.engine, ports.specs),
+      copyDatabase: (...how: Parameters<Store['copyTo']>) => store.copyTo(...how),
+    };
     const doors = await openDoors(
-      { ...ports, heartbeatMs, cancelGraceMs, authority, enrolLimit, random },
+      { ...ports, backup, heartbeatMs, cancelGraceMs, authority, enrolLimit, random },
       { ...options, clusterId, authority },
     );
     closing.push(() => doors.close());

@@ -1,3 +1,4 @@
+import { Fault } from '../base/errors.ts';
 import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
 import type { HeadEngine } from './ports.ts';
 import type { Specs } from './specs.ts';
@@ -22,7 +23,12 @@ export async function pinnedBlobs(
     };
     pin(specHash);
     pin(sourceHash);
-    for (const entries of Object.values((await specs.get(specHash)).sources)) {
+    const spec = await specs.get(specHash).catch((error: unknown) => {
+      // Without its spec a batch cannot say what else it needs; that it is gone is told where it is looked for.
+      if (error instanceof Fault && error.code === 'lost') return undefined;
+      throw error;
+    });
+    for (const entries of Object.values(spec?.sources ?? {})) {
       for (const entry of entries) if (entry.kind === 'file') pin(entry.hash);
     }
   }

@@ -11,6 +11,17 @@ import type { InputUsage } from './input-usage.ts';
 /** How long content that no batch needs is kept after it was last asked for, in milliseconds. */
 export const holdMs = 24 * 3_600_000;
 
+/** Where a content is in the folder of the blobs. */
+export function contentPath(folder: string, hash: ContentHash): string {
+  const hex = hash.slice('blake3:'.length);
+  return join(folder, 'content', hex.slice(0, 2), hex);
+}
+
+/** Where it says that a namespace has put a content. */
+export function holdPath(folder: string, namespace: string, hash: ContentHash): string {
+  return join(folder, 'holds', namespace, hash.slice('blake3:'.length));
+}
+
 /** What a namespace lacks, and how much of it is here already. */
 export interface MissingBlob {
   readonly hash: ContentHash;
@@ -52,8 +63,7 @@ export class BlobStore {
 
   /** Where this content is, or would be. */
   pathOf(hash: ContentHash): string {
-    const hex = hash.slice('blake3:'.length);
-    return join(this.#folder, 'content', hex.slice(0, 2), hex);
+    return contentPath(this.#folder, hash);
   }
 
   /** Which of these the namespace must put first. Renews the hold of the others. */
@@ -172,6 +182,6 @@ export class BlobStore {
   }
 
   #holdOf(namespace: string, hash: ContentHash): string {
-    return join(this.#folder, 'holds', namespace, hash.slice('blake3:'.length));
+    return holdPath(this.#folder, namespace, hash);
   }
 }

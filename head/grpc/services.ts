@@ -6,6 +6,7 @@ import { BatchesService } from '../../proto/gen/labrun/v1/batches.ts';
 import { BlobsService } from '../../proto/gen/labrun/v1/blobs.ts';
 import { EventsService } from '../../proto/gen/labrun/v1/events.ts';
 import { NodesService } from '../../proto/gen/labrun/v1/nodes.ts';
+import { UpkeepService } from '../../proto/gen/labrun/v1/upkeep.ts';
 import { type AccessPorts, accessService } from './access-service.ts';
 import type { AgentLinkPorts, AgentLinks } from './agent-link-service.ts';
 import { type ArchivePorts, archiveService } from './archive-service.ts';
@@ -14,9 +15,10 @@ import { blobsService } from './blobs-service.ts';
 import type { Door } from './door.ts';
 import { eventsService } from './events-service.ts';
 import { nodesService } from './nodes-service.ts';
+import { type UpkeepPorts, upkeepService } from './upkeep-service.ts';
 
 /** Everything the services need. */
-export type ServicePorts = ArchivePorts & BatchesPorts & AgentLinkPorts & AccessPorts;
+export type ServicePorts = ArchivePorts & BatchesPorts & AgentLinkPorts & AccessPorts & UpkeepPorts;
 
 /** Adds every service to a server, behind one door. */
 export function addServices(server: Server, ports: ServicePorts, links: AgentLinks, door: Door): void {
@@ -26,5 +28,6 @@ export function addServices(server: Server, ports: ServicePorts, links: AgentLin
   server.addService(EventsService, eventsService(ports, door));
   server.addService(NodesService, nodesService(ports, door));
   server.addService(AccessService, accessService(ports, door));
+  server.addService(UpkeepService, upkeepService(ports, door));
   server.addService(AgentLinkService, links.service(door));
 }

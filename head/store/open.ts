@@ -6,6 +6,7 @@ import { apply } from '../scheduler/apply.ts';
 import { type ClusterDraft, emptyCluster } from '../scheduler/draft.ts';
 import type { LogRecord } from '../scheduler/event.ts';
 import type { ClusterState } from '../scheduler/state.ts';
+import { type CopyFacts, copyOut } from './copy-out.ts';
 import { type Database, openDatabase } from './database.ts';
 import { checkRange, cutAfter, EventLog, type LogDamage, logStart, replay } from './event-log.ts';
 import { HighWater } from './high-water.ts';
@@ -32,6 +33,8 @@ export interface Store extends LogPort {
   checkHistory(): Promise<LogDamage | undefined>;
   /** Writes a snapshot when enough has happened since the last; call between turns. */
   snapshotIfDue(state: ClusterState): Promise<void>;
+  /** Copies the database as it is now into a new file, beside serving. */
+  copyTo(path: string, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<CopyFacts>;
   /** Closes without a snapshot, as if the process had been killed between turns. */
   abandon(): Promise<void>;
   /** Writes a last snapshot of `state` and closes. */
@@ -119,6 +122,10 @@ class OpenStore implements Store {
 
   async snapshotIfDue(state: ClusterState): Promise<void> {
     if (state.seq - this.#snapshotSeq >= snapshotEvery) await this.#track(this.#snapshot(state));
+  }
+
+  copyTo(path: string, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<CopyFacts> {
+    return this.#track(copyOut(this.#database, path, onBytes, signal));
   }
 
   async close(state: ClusterState): Promise<void> {

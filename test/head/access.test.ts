@@ -19,6 +19,7 @@ import { BatchesClient, SubmitMode } from '../../proto/gen/labrun/v1/batches.ts'
 import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
 import { NodesClient } from '../../proto/gen/labrun/v1/nodes.ts';
+import { UpkeepClient } from '../../proto/gen/labrun/v1/upkeep.ts';
 import { aSelector, newBatchId } from '../kit/head-world.ts';
 import { LinkAgent } from '../kit/link-agent.ts';
 import { aSpec } from '../kit/spec.ts';
@@ -192,6 +193,10 @@ const cells: Readonly<Record<Right, { may: readonly Name[]; ask: (name: Name) =>
     may: ['ada', 'root'],
     ask: (name) =>
       as(name, AccessClient, (client) => call(client, client.setNamespace, { namespace: 'ada', readable: false })),
+  },
+  'head.backup': {
+    may: ['root'],
+    ask: (name) => as(name, UpkeepClient, (client) => drain(readStream(client.backup({ folder: '' })))),
   },
   audit: {
     may: ['root'],

@@ -23,6 +23,7 @@ import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Selector } from '../../proto/gen/labrun/v1/common.ts';
 import { EventsClient, type EventView } from '../../proto/gen/labrun/v1/events.ts';
 import { NodesClient } from '../../proto/gen/labrun/v1/nodes.ts';
+import { UpkeepClient } from '../../proto/gen/labrun/v1/upkeep.ts';
 
 const metadata = callerMetadata({ kind: 'user', name: 'lab' });
 
@@ -49,6 +50,17 @@ export class HeadWorld {
     await appendFile(headSettingsFile(folder), settings);
     const complaints: string[] = [];
     return new HeadWorld(folder, await start(folder, complaints), complaints);
+  }
+
+  /** A head on a data folder that is there already. */
+  static async on(folder: string): Promise<HeadWorld> {
+    const complaints: string[] = [];
+    return new HeadWorld(folder, await start(folder, complaints), complaints);
+  }
+
+  /** Has the head make a backup. */
+  async backup(folder: string): Promise<void> {
+    for await (const _ of readStream(this.#clients.upkeep.backup({ folder }, metadata)));
   }
 
   get batches() {
@@ -189,5 +201,6 @@ function clientsFor({ address }: OpenHead) {
     archive: openClient(ArchiveClient, address, 'bulk'),
     events: openClient(EventsClient, address, 'control'),
     nodes: openClient(NodesClient, address, 'control'),
+    upkeep: openClient(UpkeepClient, address, 'control'),
   };
 }
