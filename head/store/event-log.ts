@@ -1,4 +1,5 @@
 import { Fault } from '../../base/errors.ts';
+import { Turns } from '../../base/turns.ts';
 import * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { LogRecord } from '../scheduler/event.ts';
 import { chainHash, chainStart, crc32c } from './checksum.ts';
@@ -27,10 +28,19 @@ export interface LogDamage {
   readonly lastSeq: number;
 }
 
-/** Records in one page of a read at most; fewer where they are large. */
-const pageRecordsMax = 1000;
-/** Bytes after which a page is closed; LevelDB's own 16 KiB makes six times as many trips. */
-const pageBytesMax = 1024 * 1024;
+/** How much is read in one trip to the database. */
+interface PageSize {
+  readonly records: number;
+  /** Bytes after which a page is closed. */
+  readonly bytes: number;
+}
+
+/** Of a replay, which is alone; LevelDB's own 16 KiB makes six times as many trips. */
+const replayPages: PageSize = { records: 1000, bytes: 1024 * 1024 };
+/** Of those who read while the head serves: each may hold a page for as long as its reader is slow. */
+const readerPages: PageSize = { records: 200, bytes: 256 * 1024 };
+/** Readers whose pages are fetched at once. More would be no faster, and each page is many objects. */
+const fetchesMax = 4;
 
 /** The position before the first record. */
 export const logStart: LogPosition = { seq: 0, chain: chainStart };
@@ -38,6 +48,7 @@ export const logStart: LogPosition = { seq: 0, chain: chainStart };
 /** The append-only log. LevelDB drops damaged records in silence, so every record is checked here. */
 export class EventLog {
   readonly #database: Database;
+  readonly #fetches = new Turns(fetchesMax);
   #position: LogPosition;
 
   constructor(database: Database, position: LogPosition) {
@@ -64,8 +75,19 @@ export class EventLog {
 
   /** Records from `seq` on, as pages, up to the last one written when reading began. Damage is thrown as a fault. */
   async *read(seq: number): AsyncGenerator<readonly LogRecord[]> {
-    for await (const page of readPages(this.#database, seq))
-      yield page.map(({ value }) => decodeRecord(openRecord(value).body));
+    const pages = readPages(this.#database, seq, readerPages);
+    try {
+      for (;;) {
+        const records = await this.#fetches.take(async () => {
+          const page = await pages.next();
+          return page.done ? undefined : page.value.map(({ value }) => decodeRecord(openRecord(value).body));
+        });
+        if (!records) return;
+        yield records;
+      }
+    } finally {
+      await pages.return(undefined);
+    }
   }
 
   /** The oldest record kept; 0 when there is none. */
@@ -192,15 +214,19 @@ function decodeRecord(body: Buffer): LogRecord {
   };
 }
 
-async function* readPages(database: Database, seq: number): AsyncGenerator<{ seq: number; value: Buffer }[]> {
+async function* readPages(
+  database: Database,
+  seq: number,
+  size = replayPages,
+): AsyncGenerator<{ seq: number; value: Buffer }[]> {
   const iterator = database.iterator({
     gte: recordKey(seq),
     lt: recordKey(Number.MAX_SAFE_INTEGER),
-    highWaterMarkBytes: pageBytesMax,
+    highWaterMarkBytes: size.bytes,
   });
   try {
     for (;;) {
-      const entries = await iterator.nextv(pageRecordsMax);
+      const entries = await iterator.nextv(size.records);
       if (entries.length === 0) return;
       yield entries.map(([key, value]) => ({ seq: numberIn(key), value }));
     }
