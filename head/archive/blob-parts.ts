@@ -60,11 +60,6 @@ export class BlobParts {
     return this.#open.has(part) ? 0 : (sizeOf(part)?.bytes ?? 0);
   }
 
-  /** Notes that a finished upload's file has been moved away. */
-  moved(namespace: string, upload: BlobUpload): void {
-    this.#usage.set(namespace, basename(upload.part), 0);
-  }
-
   /** Drops what nobody has gone on with since this moment, in milliseconds since 1970. */
   async dropOlder(thanMs: number): Promise<void> {
     for (const { namespace, name, path } of await this.#list()) {

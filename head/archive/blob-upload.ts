@@ -11,7 +11,7 @@ interface Start {
   readonly offset: number;
   /** Beside another upload of the same content: nobody will go on with it. */
   readonly spare: boolean;
-  /** Called once, when the upload is over, with the bytes that its partial file holds. */
+  /** Called once, when nobody writes the partial file any more, with the bytes that are in it. */
   readonly release: (receivedBytes: number) => void;
 }
 
@@ -106,7 +106,16 @@ export class BlobUpload {
       await rm(this.part, { force: true });
       this.#offset = 0;
     }
-    this.#release(this.#offset);
+    if (!this.#finished) this.#release(this.#offset);
+  }
+
+  /**
+   * After `finish`: the partial file has been moved away, or was left where it is. Before that nobody may write to it
+   * again: it would be other content that is moved.
+   */
+  letGo(how: 'moved' | 'left'): void {
+    if (this.#finished) this.#release(how === 'moved' ? 0 : this.#offset);
+    this.#finished = false;
   }
 }
 

@@ -121,9 +121,10 @@ export class BlobStore {
       await mkdir(folder, { recursive: true });
       await rename(upload.part, path);
       await syncFolder(folder);
-      this.#parts.moved(namespace, upload);
+      upload.letGo('moved');
       this.#usage.set(namespace, upload.hash, upload.sizeBytes);
     } catch (error) {
+      upload.letGo('left');
       throw diskTrouble(error, `keep "${upload.hash}"`);
     }
   }

@@ -179,7 +179,8 @@ export class StagedAttempt {
     for (const other of [...this.#files.keys()]) {
       if (path.startsWith(`${other}/`) || other.startsWith(`${path}/`)) await this.remove(other);
     }
-    if (await isFolder(file.path)) await rm(file.path, { recursive: true });
+    // Another piece may be making way for itself just now.
+    if (await isFolder(file.path)) await rm(file.path, { recursive: true, force: true });
     return await file.take(piece);
   }
 

@@ -70,11 +70,11 @@ export class Staging {
   /** An attempt's staging for the node that runs it. Throws `RefusedError` "stale" for anyone and anything else. */
   async forNode(fence: Fence, nodeId: NodeId): Promise<StagedAttempt> {
     const id = attemptId(fence, fence.attempt);
-    if ((await this.#ports.factsOf(fence))?.nodeId !== nodeId) {
-      this.#attempts.delete(id);
-      throw new RefusedError(refused('stale', `Cannot take files of attempt ${id}: it is not this node's any more`));
-    }
-    return await this.open(id);
+    const facts = await this.#ports.factsOf(fence);
+    if (facts?.nodeId === nodeId) return await this.open(id);
+    // What is over is closed. What another node runs is none of this one's business.
+    if (!facts) await this.forget(id);
+    throw new RefusedError(refused('stale', `Cannot take files of attempt ${id}: it is not this node's any more`));
   }
 
   /** What is staged of an attempt, whoever asks. */

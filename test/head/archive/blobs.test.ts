@@ -1,5 +1,5 @@
 import { mkdtempSync } from 'node:fs';
-import { readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -30,6 +30,18 @@ async function put(namespace: string, text: string, hash: ContentHash = hashByte
 }
 
 describe('the blob store', () => {
+  it('lets nobody write into an upload that is verified and not yet in its place', async () => {
+    const text = 'a'.repeat(1000);
+    const first = await blobs.upload('lab', hashBytes(text), 1000, 0);
+    await first.write(0, Buffer.from(text));
+    await first.finish();
+    const second = await blobs.upload('lab', hashBytes(text), 1000, 0);
+    expect(second.part).not.toBe(first.part);
+    await second.write(0, Buffer.from('b'));
+    expect(await readFile(first.part, 'utf8')).toBe(text);
+    await second.close();
+  });
+
   it('goes on with an interrupted upload, and verifies the whole of it', async () => {
     const text = 'a'.repeat(1000);
     const hash = hashBytes(text);
