@@ -7,6 +7,8 @@
 export const nameMax = 120;
 /** Longest path inside an archive or a working directory, in bytes. */
 export const pathMaxBytes = 1024;
+/** Longest part of a path, in bytes: what Linux filesystems take. */
+const partMaxBytes = 255;
 
 const nameForm = /^[A-Za-z0-9][A-Za-z0-9._+=,@-]*$/;
 
@@ -37,5 +39,6 @@ export function relativePathProblem(path: string): string | undefined {
   const parts = path.replace(/\/+$/, '').split('/');
   if (parts.includes('..')) return 'leaves its folder by ".."';
   if (parts.some((part) => part === '' || part === '.')) return 'has an empty part or "."';
+  if (parts.some((part) => Buffer.byteLength(part) > partMaxBytes)) return `has a part of over ${partMaxBytes} bytes`;
   return undefined;
 }

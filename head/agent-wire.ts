@@ -9,12 +9,23 @@ import type { Change, HeldPhase } from './dispatch/reconcile.ts';
 import type { AttemptRef } from './scheduler/attempt.ts';
 import type { Command } from './scheduler/command.ts';
 import type { InlineArchive, NodeFacts, Outcome } from './scheduler/event.ts';
+import { buildsPerNodeMax } from './scheduler/limits.ts';
 import { failureReasons } from './scheduler/state.ts';
+import { countMax } from './wire.ts';
 
 /** The one version of the agent protocol this head speaks. */
 export const protocol = 1;
 /** Most attempts a hello may name. */
 const helloMax = 100_000;
+/** Most capabilities or features of a machine, and the longest name or version of one, in characters. */
+const listMax = 1_000;
+const textMax = 256;
+/** More cpus or gpus than any machine has. */
+const cpusMax = 100_000;
+/** Largest amount of bytes that is kept without loss. */
+const amountMax = Number.MAX_SAFE_INTEGER;
+/** Longest time that a report looks back, in milliseconds: ten years. Clocks are wrong at times, logs must not be. */
+const agoMaxMs = 315_360_000_000;
 
 /** What an agent says of itself, checked. */
 export interface Greeting {
@@ -66,6 +77,11 @@ export function readHello(hello: wire.Hello, caller: NodeId, clusterId: ClusterI
     return refused('limit', `Cannot take the agent: it names over ${helloMax} attempts`);
   const facts = readInventory(hello.inventory);
   if ('code' in facts) return facts;
+  const texts = [hello.version, hello.bootId, ...hello.features];
+  if (hello.features.length > listMax || texts.some(isTooLong))
+    return refused('limit', `Cannot take the agent: its hello has over ${listMax} features, or one far too long`);
+  if (hello.builds.length > buildsPerNodeMax || hello.builds.some(({ buildDigest }) => isTooLong(buildDigest)))
+    return refused('limit', `Cannot take the agent: it names over ${buildsPerNodeMax} builds, or one far too long`);
   const reports: Report[] = [];
   for (const attempt of hello.attempts) {
     const report = readReport(attempt, clusterId);
@@ -83,17 +99,30 @@ export function readHello(hello: wire.Hello, caller: NodeId, clusterId: ClusterI
 export function readInventory(inventory: wire.Inventory | undefined): NodeFacts | Refusal {
   const total = inventory?.total;
   if (!inventory || !total || total.cpus < 1) return refused('invalid', 'Cannot take the agent: it tells of no cpus');
+  const { capabilities, os, architecture, tracking, jobsAccount } = inventory;
+  const texts = [os, architecture, tracking, jobsAccount, ...capabilities.flatMap((one) => [one.name, one.version])];
+  if (capabilities.length > listMax || texts.some(isTooLong))
+    return refused('limit', `Cannot take the agent: it tells of over ${listMax} capabilities, or of one far too long`);
+  if (
+    total.cpus > cpusMax ||
+    total.gpus > cpusMax ||
+    [total.memoryBytes, total.diskBytes].some((one) => one > amountMax)
+  )
+    return refused(
+      'invalid',
+      `Cannot take the agent: no machine has ${total.cpus} cpus, ${total.memoryBytes} bytes of memory and ${total.diskBytes} of disk`,
+    );
   return {
-    capabilities: Object.fromEntries(inventory.capabilities.map(({ name, version }) => [name, version])),
+    capabilities: Object.fromEntries(capabilities.map(({ name, version }) => [name, version])),
     cpus: total.cpus,
     memoryBytes: Number(total.memoryBytes),
     diskBytes: Number(total.diskBytes),
     gpus: total.gpus,
-    os: inventory.os,
-    architecture: inventory.architecture,
-    tracking: inventory.tracking,
+    os,
+    architecture,
+    tracking,
     dedicated: inventory.dedicated,
-    jobsAccount: inventory.jobsAccount,
+    jobsAccount,
     agentIsRoot: inventory.agentIsRoot,
   };
 }
@@ -103,8 +132,8 @@ export function readReport(report: wire.AttemptReport, clusterId: ClusterId): Re
   const { fence } = report;
   const batchId = asBatchId(fence?.batchId ?? '');
   const phase = phases[report.phase];
-  if (!fence || !batchId || phase === undefined || fence.attempt < 1)
-    return refused('invalid', 'Cannot read news of an attempt');
+  const isCounted = fence !== undefined && fence.attempt >= 1 && fence.attempt <= countMax && fence.index <= countMax;
+  if (!batchId || phase === undefined || !isCounted) return refused('invalid', 'Cannot read news of an attempt');
   if (asClusterId(fence.clusterId) !== clusterId)
     return refused('stale', `Cannot take news of cluster "${fence.clusterId}"`);
   const attempt = { batchId, index: fence.index, attempt: fence.attempt };
@@ -116,7 +145,7 @@ export function readReport(report: wire.AttemptReport, clusterId: ClusterId): Re
     startedMsAgo: ago(report.startedMsAgo),
     endedMsAgo: ago(report.endedMsAgo) ?? 0,
     end,
-    returnedReason: report.returnedReason,
+    returnedReason: report.returnedReason.slice(0, textMax),
     message: report.message.slice(0, messageMax),
   };
 }
@@ -126,7 +155,8 @@ export function readBuild(report: wire.BuildReport): BuildNews | Refusal {
   const { READY, FAILED, GONE } = wire.BuildState;
   const state =
     report.state === READY ? 'ready' : report.state === FAILED ? 'failed' : report.state === GONE ? 'gone' : undefined;
-  if (!state || report.buildDigest === '') return refused('invalid', 'Cannot read news of a build');
+  if (!state || report.buildDigest === '' || isTooLong(report.buildDigest))
+    return refused('invalid', 'Cannot read news of a build');
   return { digest: report.buildDigest, state, message: report.message.slice(0, messageMax) };
 }
 
@@ -183,11 +213,15 @@ function readEnd(report: wire.AttemptReport): Report['end'] | Refusal {
       message: outcome.message.slice(0, messageMax),
       exitCode: outcome.exitCode,
       signal: outcome.signal,
-      ranMs: Number(outcome.ranMs),
+      ranMs: Math.min(Number(outcome.ranMs), agoMaxMs),
     },
   };
 }
 
 function ago(value: bigint | undefined): number | undefined {
-  return value === undefined ? undefined : Math.max(0, Number(value));
+  return value === undefined ? undefined : Math.min(Math.max(0, Number(value)), agoMaxMs);
+}
+
+function isTooLong(text: string): boolean {
+  return text.length > textMax;
 }

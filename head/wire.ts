@@ -7,7 +7,12 @@ import type { Actor } from './scheduler/event.ts';
 import type { JobSeen } from './selected-jobs.ts';
 
 /** Most attempts and jobs that ids can count; what is larger is no fence of ours. */
-const countMax = 10_000_000;
+export const countMax = 9_999_999;
+
+/** A number of bytes as it crossed the wire, or nothing where it is larger than a number can hold exactly. */
+export function readOffset(wire: bigint): number | undefined {
+  return wire <= Number.MAX_SAFE_INTEGER ? Number(wire) : undefined;
+}
 
 /** The fence of a message, for this cluster. */
 export function readFence(wire: WireFence | undefined, clusterId: ClusterId): Fence | Refusal {
@@ -20,6 +25,11 @@ export function readFence(wire: WireFence | undefined, clusterId: ClusterId): Fe
     return refused('stale', `Cannot take news of an attempt of cluster ${cluster}: this is cluster ${clusterId}`);
   }
   return { clusterId: cluster, batchId, index: wire.index, attempt: wire.attempt };
+}
+
+/** Where in the log a reader wants to begin; what no log reaches counts as its end. */
+export function readSeq(wire: bigint): number {
+  return readOffset(wire) ?? Number.MAX_SAFE_INTEGER;
 }
 
 /** The id of the node that calls. */

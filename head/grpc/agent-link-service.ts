@@ -35,6 +35,9 @@ export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {
   readonly heartbeatMs: number;
 }
 
+/** Deltas of one agent that are worked on at once: twice what an honest one sends without an acknowledgement. */
+const deltasMax = 64;
+
 type Stream = ServerDuplexStream<AgentMessage, HeadMessage>;
 
 /** The agents' door: one session per node; a second one of the same node displaces the first. */
@@ -64,7 +67,8 @@ export class AgentLinks {
       );
       stream.end();
     } catch (error) {
-      stream.emit('error', failed(door.log, stream.getPath(), error));
+      // Who has gone cannot be told anything, and that writing to them failed is no news.
+      if (!stream.cancelled) stream.emit('error', failed(door.log, stream.getPath(), error));
     }
   }
 
@@ -96,6 +100,7 @@ class Link {
   #session: Session | undefined;
   #sentSeq = 0n;
   #taken: Promise<void> = Promise.resolve();
+  #untaken = 0;
 
   constructor(stream: Stream, nodeId: NodeId, ports: AgentLinkPorts) {
     this.#stream = stream;
@@ -198,7 +203,13 @@ class Link {
     this.#taken.catch((error: unknown) =>
       log.debug({ node: this.#nodeId, error: String(error) }, 'an acknowledgement was not sent'),
     );
-    // At most a few deltas are in the engine at once; the agent waits for acknowledgements beyond its own window.
+    // An honest agent waits for acknowledgements; the others are not read any further.
+    this.#untaken += 1;
+    const counted = () => {
+      this.#untaken -= 1;
+    };
+    const settled = this.#taken.then(counted, counted);
+    if (this.#untaken >= deltasMax) await settled;
   }
 
   async #sendDelta(changes: Parameters<SessionPorts['send']>[0]): Promise<void> {

@@ -17,7 +17,7 @@ import { placeOf } from '../archive/batch-folder.ts';
 import { type FileFilter, readFilter } from '../archive/patterns.ts';
 import { openBelow, readFrom, treeEntries } from '../archive/read-tree.ts';
 import { readSelection } from '../select.ts';
-import { callingNode, readFence } from '../wire.ts';
+import { callingNode, readFence, readOffset } from '../wire.ts';
 import { type PutPorts, takeArchive } from './archive-put.ts';
 import type { Door, Pass } from './door.ts';
 import { findBatch, findJobs } from './find-jobs.ts';
@@ -128,7 +128,9 @@ async function* readFiles(
     for (const { job, path, offset } of files) {
       const problem = job === '' ? undefined : nameProblem(job);
       if (problem) throw new RefusedError(refused('invalid', `Cannot read from the job "${job}": the name ${problem}`));
-      let at = Number(offset);
+      let at = readOffset(offset);
+      if (at === undefined)
+        throw new RefusedError(refused('invalid', `Cannot read "${path}" from ${offset}: no file is that long`));
       const handle = await openBelow(folder, job === '' ? path : `${job}/${path}`);
       for await (const chunk of readFrom(handle, at)) {
         at = chunk.offset + chunk.data.length;

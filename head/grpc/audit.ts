@@ -2,7 +2,7 @@ import type { AuditEntry, AuditPage, AuditRequest } from '../../proto/gen/labrun
 import { viewEvent } from '../event-view.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { LogRecord } from '../scheduler/event.ts';
-import { writeActor } from '../wire.ts';
+import { readSeq, writeActor } from '../wire.ts';
 
 /** What the audit reads. */
 export interface AuditPorts {
@@ -12,7 +12,7 @@ export interface AuditPorts {
 /** What people did, and what was done to who belongs. Machines' own reports are no business of an audit. */
 export async function* audit({ engine }: AuditPorts, { since }: AuditRequest): AsyncGenerator<AuditPage> {
   const oldest = await engine.oldest();
-  for await (const records of engine.records(Math.max(Number(since), oldest, 1))) {
+  for await (const records of engine.records(Math.max(readSeq(since), oldest, 1))) {
     const concerned = records.filter(isConcern);
     const names = await engine.query(({ nodes, access, batches }) =>
       concerned.map(({ event }) => {

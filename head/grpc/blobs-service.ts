@@ -51,6 +51,7 @@ async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>, 
   const finishing = new Set<Promise<void>>();
   const failures: unknown[] = [];
   let now: { namespace: string; upload: BlobUpload } | undefined;
+  let begun = false;
   const finish = async () => {
     const done = now;
     now = undefined;
@@ -70,6 +71,7 @@ async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>, 
         if (now) throw new RefusedError(refused('invalid', `Cannot take "${now.upload.hash}": it is cut off`));
         await pass.about({ namespace: chunk.namespace });
         now = await begin(blobs, chunk);
+        begun = true;
       }
       if (!now) throw new RefusedError(refused('invalid', 'Cannot take a blob: its first chunk does not name it'));
       try {
@@ -84,6 +86,7 @@ async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>, 
     await Promise.all(finishing);
   }
   if (failures.length > 0) throw failures[0];
+  if (!begun) throw new RefusedError(refused('invalid', 'Cannot take blobs: nothing was sent'));
   return stored;
 }
 

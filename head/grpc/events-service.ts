@@ -7,7 +7,7 @@ import { viewEvent } from '../event-view.ts';
 import type { LogRecord } from '../scheduler/event.ts';
 import { nameMatcher, readSelection } from '../select.ts';
 import type { NamedJob, SpecPlace } from '../specs.ts';
-import { writeActor } from '../wire.ts';
+import { readSeq, writeActor } from '../wire.ts';
 import type { Door } from './door.ts';
 import { type FindPorts, findBatch } from './find-jobs.ts';
 import { type CallFacts, orThrow, serverStream } from './handle.ts';
@@ -44,7 +44,7 @@ async function* subscribe(ports: EventsPorts, request: SubscribeRequest, call: C
   const { signal } = call;
   const wanted = await readWanted(ports, request, call);
   const oldest = await ports.engine.oldest();
-  const since = Number(request.since);
+  const since = readSeq(request.since);
   if (since > 0 && since < oldest) {
     throw new RefusedError(refused('limit', `Cannot tell events from ${since} on: the oldest kept is ${oldest}`));
   }

@@ -15,6 +15,7 @@ import type { Log } from '../../base/log.ts';
 import type { Right } from '../access.ts';
 import type { CallKind } from './crowd.ts';
 import type { Door, Knock, Pass } from './door.ts';
+import { requestOf } from './unreadable.ts';
 
 /** What a handler knows of its call. */
 export interface CallFacts {
@@ -33,7 +34,7 @@ export function unary<Request, Response>(
   return (call, callback) => {
     const act = () =>
       attend(door, right, call, 'unary', async (facts) => {
-        const response = await handler(call.request, facts);
+        const response = await handler(requestOf(call.request), facts);
         facts.pass.assertChecked();
         return response;
       });
@@ -55,7 +56,7 @@ export function serverStream<Request, Response>(
   return (call) => {
     const act = () =>
       attend(door, right, call, 'stream', async (facts) => {
-        for await (const message of handler(call.request, facts)) {
+        for await (const message of handler(requestOf(call.request), facts)) {
           if (facts.signal.aborted) return;
           facts.pass.assertChecked();
           await writeTo(call, message);
@@ -107,22 +108,30 @@ export function clientStream<Request, Response>(
   return (call: ServerReadableStream<Request, Response>, callback) => {
     const act = () =>
       attend(door, right, call, 'upload', async (facts) => {
-        const response = await handler(call, facts);
+        const response = await handler(eachOf<Request>(call), facts);
         facts.pass.assertChecked();
         return response;
       });
     background(
       act().then(
         (response) => callback(null, response),
-        (error: unknown) => callback(failed(door.log, call.getPath(), error)),
+        // Who has gone while sending hears nothing, and that their stream broke off is no news.
+        (error: unknown) => callback(call.cancelled ? statusFromError(error) : failed(door.log, call.getPath(), error)),
       ),
     );
   };
 }
 
 /** What comes in on a two-way stream. Reading it to its end must not destroy it: the answers are still to go out. */
-export function messagesOf<Request>(call: Pick<ServerDuplexStream<Request, unknown>, 'iterator'>) {
-  return call.iterator({ destroyOnReturn: false }) as AsyncIterable<Request>; // the service's deserializer makes nothing else
+export function messagesOf<Request>(
+  call: Pick<ServerDuplexStream<Request, unknown>, 'iterator'>,
+): AsyncGenerator<Request> {
+  return eachOf<Request>(call.iterator({ destroyOnReturn: false }));
+}
+
+/** Each message of a stream, the first that cannot be read thrown as its refusal. */
+async function* eachOf<Request>(messages: AsyncIterable<unknown>): AsyncGenerator<Request> {
+  for await (const message of messages) yield requestOf(message as Request); // the service's deserializer makes nothing else
 }
 
 /** What `attend` needs of a call. */

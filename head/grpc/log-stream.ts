@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import { attemptId } from '../../base/ids.ts';
-import { nameKey } from '../../base/names.ts';
+import { nameKey, nameProblem } from '../../base/names.ts';
 import { chunksOf } from '../../base/transfer/chunk.ts';
 import { logPath } from '../../base/transfer/manifest.ts';
 import type { FileChunk, LogRequest } from '../../proto/gen/labrun/v1/archive.ts';
@@ -31,6 +31,12 @@ export async function* logStream(ports: LogPorts, request: LogRequest, call: Cal
   const batch = await findBatch(ports, request.selector, call);
   const bell = ports.changes.bell(batch.batchId);
   try {
+    // It becomes part of a path.
+    const problem = request.buildNode === '' ? undefined : nameProblem(request.buildNode);
+    if (problem)
+      throw new RefusedError(
+        refused('invalid', `Cannot show the log of a build on "${request.buildNode}": the name ${problem}`),
+      );
     if (request.buildNode !== '') yield* buildLog(ports, batch, request, bell, signal);
     else {
       const job = await findJob(ports, batch.batchId, batch.selection);

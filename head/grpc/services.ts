@@ -15,6 +15,7 @@ import { blobsService } from './blobs-service.ts';
 import type { Door } from './door.ts';
 import { eventsService } from './events-service.ts';
 import { nodesService } from './nodes-service.ts';
+import { readable } from './unreadable.ts';
 import { type UpkeepPorts, upkeepService } from './upkeep-service.ts';
 
 /** Everything the services need. */
@@ -22,12 +23,12 @@ export type ServicePorts = ArchivePorts & BatchesPorts & AgentLinkPorts & Access
 
 /** Adds every service to a server, behind one door. */
 export function addServices(server: Server, ports: ServicePorts, links: AgentLinks, door: Door): void {
-  server.addService(BlobsService, blobsService(ports, door));
-  server.addService(ArchiveService, archiveService(ports, door));
-  server.addService(BatchesService, batchesService(ports, door));
-  server.addService(EventsService, eventsService(ports, door));
-  server.addService(NodesService, nodesService(ports, door));
-  server.addService(AccessService, accessService(ports, door));
-  server.addService(UpkeepService, upkeepService(ports, door));
-  server.addService(AgentLinkService, links.service(door));
+  server.addService(readable(BlobsService), blobsService(ports, door));
+  server.addService(readable(ArchiveService), archiveService(ports, door));
+  server.addService(readable(BatchesService), batchesService(ports, door));
+  server.addService(readable(EventsService), eventsService(ports, door));
+  server.addService(readable(NodesService), nodesService(ports, door));
+  server.addService(readable(AccessService), accessService(ports, door));
+  server.addService(readable(UpkeepService), upkeepService(ports, door));
+  server.addService(readable(AgentLinkService), links.service(door));
 }

@@ -7,7 +7,7 @@ import type { Event } from './event.ts';
 import { suits } from './fit.ts';
 import { rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
-import { buildExclusionMs, buildFailuresMax, leaseMs } from './limits.ts';
+import { buildExclusionMs, buildFailuresMax, buildsPerNodeMax, leaseMs } from './limits.ts';
 import type { Batch, ClusterState } from './state.ts';
 
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
@@ -31,6 +31,10 @@ export function decideBuild(state: ClusterState, command: CommandOf<'report-buil
   const { nodeId, digest, message } = command;
   const node = state.nodes.get(nodeId);
   if (!node) return refused('not-found', `Cannot note a build of node "${nodeId}": it has never said hello`);
+  const isNew = command.state !== 'gone' && !node.builds.has(digest) && !node.failedBuilds.has(digest);
+  if (isNew && node.builds.size + node.failedBuilds.size >= buildsPerNodeMax) {
+    return refused('limit', `Cannot note a build of node "${node.name}": it has told of ${buildsPerNodeMax} already`);
+  }
   if (command.state === 'ready')
     return { kind: 'accepted', events: node.builds.has(digest) ? [] : [{ kind: 'build-ready', nodeId, digest }] };
   if (command.state === 'gone')

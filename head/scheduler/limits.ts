@@ -4,6 +4,8 @@ export const leaseMs = 10 * 60_000;
 export const buildExclusionMs = 24 * 3_600_000;
 /** On how many nodes a build must have failed before its batch does, unless fewer could run it. */
 export const buildFailuresMax = 3;
+/** Builds of a node that are known, ready and failed ones; it is to forget some before it tells of more. */
+export const buildsPerNodeMax = 10_000;
 /** Most jobs placed in one turn; the next turn goes on. */
 export const placementsMax = 512;
 /** How long a node that gave a job back for lack of something (disk, a capability) takes none, in milliseconds. */
