@@ -9,6 +9,8 @@ export interface FuzzResult {
   readonly blocks: number;
   readonly memoryMaxBytes: number;
   readonly findings: readonly string[];
+  /** Sentences about the run, for people. */
+  readonly notes: readonly string[];
 }
 
 /** Longest that one input may take, in milliseconds. */
@@ -46,7 +48,7 @@ export async function fuzzReaders(options: {
     findings.push(`target ${seen[1]}: an input took over ${inputMaxMs} ms\n    input: ${file}`);
   }
   if (memory > memoryMaxBytes) findings.push(`readers: ${memory} bytes of memory (at most ${memoryMaxBytes})`);
-  return { inputs, blocks, memoryMaxBytes: memory, findings };
+  return { inputs, blocks, memoryMaxBytes: memory, findings, notes: [] };
 }
 
 function watch(

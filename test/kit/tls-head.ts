@@ -5,20 +5,15 @@ import { call, openClient } from '../../base/channel/client.ts';
 import type { Endpoint } from '../../base/channel/credentials.ts';
 import { findAuthority } from '../../base/channel/find-authority.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
-import { asNodeId, type NodeId, ulid } from '../../base/ids.ts';
-import { makeKeyRequest } from '../../base/pki/request.ts';
 import { readToken } from '../../base/pki/token.ts';
 import { systemRandom } from '../../base/random.ts';
 import { readHeadSettings } from '../../config/head.ts';
 import { initDataFolder } from '../../head/data-folder.ts';
 import { type OpenHead, openHead } from '../../head/open-head.ts';
 import { AccessClient, type CreateTokenRequest, type EnrolRequest } from '../../proto/gen/labrun/v1/access.ts';
+import { enrolAt, type Joined } from './enrol.ts';
 
-/** Somebody with a certificate, and where they are to use it. */
-export interface Joined {
-  readonly endpoint: Endpoint;
-  readonly nodeId: NodeId;
-}
+export type { Joined } from './enrol.ts';
 
 /** A real head behind TLS on the loopback, its own socket, and those whom it has let in. */
 export class TlsHead {
@@ -64,20 +59,7 @@ export class TlsHead {
 
   /** Joins with a token, as the CLI and the agent do. */
   async enrol(text: string, over: Partial<EnrolRequest> = {}): Promise<Joined> {
-    const token = readToken(text);
-    if (!token) throw new Error('the head makes proper tokens');
-    const { authorityPem } = await findAuthority(this.head.address, token.fingerprint);
-    const nodeId = aNodeId();
-    const { keyPem, requestPem } = await makeKeyRequest();
-    const client = openClient(AccessClient, { ...this.head.address, credentials: { authorityPem } }, 'control');
-    try {
-      const request = { tokenId: token.id, secret: token.secret, requestPem, nodeId, nodeName: '', owner: '', ...over };
-      const { certificatePem } = await call(client, client.enrol, request);
-      const credentials = { authorityPem, own: { certificatePem, keyPem } };
-      return { endpoint: { ...this.head.address, credentials }, nodeId };
-    } finally {
-      client.close();
-    }
+    return await enrolAt(this.head.address, text, over);
   }
 
   async user(name: string, admin = false): Promise<Joined> {
@@ -99,10 +81,4 @@ export class TlsHead {
     this.local.close();
     await this.head.close();
   }
-}
-
-function aNodeId(): NodeId {
-  const id = asNodeId(ulid(systemClock.nowMs(), systemRandom.bytes(10)));
-  if (!id) throw new Error('ulid makes ids');
-  return id;
 }
