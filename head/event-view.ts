@@ -156,8 +156,13 @@ function viewAttempt(event: AttemptEvent): EventFacts {
       return say('job-lost', `lost: ${event.message}`, { requeued: event.requeued });
     case 'archive-accepted': {
       const { state, reason, message, exitCode, signal, ranMs } = event.outcome;
-      const facts = { state, reason, exitCode, signal, ranMs, requeued: event.requeued };
-      const again = event.requeued ? '; it is tried again' : '';
+      const facts = { state, reason, exitCode, signal, ranMs, requeued: event.requeued !== undefined };
+      const again =
+        event.requeued === undefined
+          ? ''
+          : event.requeued === 'elsewhere'
+            ? '; it is tried elsewhere'
+            : '; it is tried again';
       return say('job-finished', `${state}${message === '' ? '' : `: ${message}`}${again}`, facts);
     }
     default:

@@ -1,14 +1,15 @@
 import { assert } from '../../base/assert.ts';
-import { attemptId } from '../../base/ids.ts';
+import { attemptId, type NodeId } from '../../base/ids.ts';
 import { batchOf, noteIfFinished, requeue } from './apply-batch.ts';
 import { restNode } from './apply-node.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
-import { type ClusterDraft, queueOf } from './draft.ts';
+import { type BatchDraft, type ClusterDraft, queueOf } from './draft.ts';
 import type { Event } from './event.ts';
 import { rowState, setRowNode, setRowReason, setRowState } from './job-rows.ts';
 import { restMs } from './limits.ts';
 import { advance } from './queue.ts';
 import type { Node } from './state.ts';
+import { isQuick, noTrial } from './trial.ts';
 
 type EventOf<Kind extends Event['kind']> = Extract<Event, { readonly kind: Kind }>;
 
@@ -75,6 +76,7 @@ function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {
   setRowState(batch.rows, ref.index, cancelling ? 'cancelled' : 'queued');
   batch.rows.startedS[ref.index] = 0;
   if (!cancelling) return requeue(batch, [ref.index]);
+  batch.secondTries.delete(ref.index);
   batch.rows.endedS[ref.index] = Math.floor(atMs / 1000);
   noteIfFinished(draft, batch);
 }
@@ -88,6 +90,7 @@ export function applyLost(draft: ClusterDraft, event: EventOf<'attempt-lost'>, a
   const { cancelling } = removeAttempt(draft, event.attempt);
   setRowState(batch.rows, index, cancelling ? 'cancelled' : 'failed');
   if (!cancelling) setRowReason(batch.rows, index, 'lost', event.message);
+  batch.secondTries.delete(index);
   batch.rows.endedS[index] = Math.floor(atMs / 1000);
   noteIfFinished(draft, batch);
 }
@@ -97,16 +100,39 @@ export function applyArchive(draft: ClusterDraft, event: EventOf<'archive-accept
   const { batchId, index } = event.attempt;
   const batch = batchOf(draft, batchId);
   const { rows } = batch;
-  removeAttempt(draft, event.attempt);
+  const { nodeId } = removeAttempt(draft, event.attempt);
   rows.startedS[index] = Math.floor((event.startedAtMs ?? 0) / 1000);
   rows.endedS[index] = Math.floor(event.endedAtMs / 1000);
   rows.exitCode[index] = event.outcome.exitCode ?? -1;
   setRowReason(rows, index, event.outcome.reason, event.outcome.state === 'succeeded' ? '' : event.outcome.message);
   setRowState(rows, index, event.requeued ? 'queued' : event.outcome.state);
-  if (event.requeued) {
-    rows.retriesUsed[index] = Math.min(255, (rows.retriesUsed[index] ?? 0) + 1);
-    requeue(batch, [index]);
-  } else noteIfFinished(draft, batch);
+  noteTrial(batch, nodeId, event);
+  if (event.requeued === undefined) return noteIfFinished(draft, batch);
+  if (event.requeued === 'retry') rows.retriesUsed[index] = Math.min(255, (rows.retriesUsed[index] ?? 0) + 1);
+  requeue(batch, [index]);
+}
+
+/** What an end tells of the node, and of the node on which the job failed before. */
+function noteTrial(batch: BatchDraft, nodeId: NodeId, event: EventOf<'archive-accepted'>): void {
+  const { index } = event.attempt;
+  const { state, ranMs } = event.outcome;
+  const before = batch.trials.get(nodeId) ?? noTrial;
+  const quick = isQuick(ranMs);
+  if (state === 'succeeded') {
+    batch.trials.set(nodeId, { ...before, succeeded: before.succeeded + 1, quickInARow: 0, refuted: 0 });
+    const second = batch.secondTries.get(index);
+    const there = second && batch.trials.get(second.nodeId);
+    if (there && second.quick && second.nodeId !== nodeId)
+      batch.trials.set(second.nodeId, { ...there, refuted: there.refuted + 1 });
+  } else if (state === 'failed') {
+    batch.trials.set(nodeId, {
+      ...before,
+      failed: before.failed + 1,
+      quickInARow: quick ? before.quickInARow + 1 : 0,
+    });
+  }
+  if (event.requeued === 'elsewhere') batch.secondTries.set(index, { nodeId, quick });
+  else if (event.requeued === undefined) batch.secondTries.delete(index);
 }
 
 function removeAttempt(draft: ClusterDraft, ref: AttemptRef): Attempt {

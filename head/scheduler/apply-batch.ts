@@ -23,6 +23,8 @@ export function applySubmitted(draft: ClusterDraft, event: EventOf<'batch-submit
     queues: [],
     extensions: new Set(),
     ended: undefined,
+    trials: new Map(),
+    secondTries: new Map(),
   };
   draft.batches.set(batch.id, batch);
   draft.batchByName.set(batchNameKey(event.namespace, event.name), batch.id);
@@ -63,6 +65,7 @@ export function applyJobs(
     else if (event.kind === 'jobs-cancelled' || event.kind === 'jobs-failed') {
       setRowState(batch.rows, index, event.kind === 'jobs-failed' ? 'failed' : 'cancelled');
       batch.rows.endedS[index] = Math.floor(atMs / 1000);
+      batch.secondTries.delete(index);
       if (event.kind === 'jobs-failed') setRowReason(batch.rows, index, event.reason, event.message);
     } else {
       setRowState(batch.rows, index, 'queued');
@@ -78,7 +81,9 @@ export function applyJobs(
 
 /** The batch's end, as an outcome. */
 export function applyEnded(draft: ClusterDraft, batchId: BatchId, state: EndState, atMs: number): void {
-  batchOf(draft, batchId).ended = { state, atMs };
+  const batch = batchOf(draft, batchId);
+  batch.ended = { state, atMs };
+  batch.trials.clear();
   draft.finished.delete(batchId);
 }
 
@@ -119,6 +124,7 @@ function clearEnd(batch: BatchDraft, index: number): void {
   batch.rows.exitCode[index] = -1;
   batch.rows.retriesUsed[index] = 0;
   batch.rows.losses[index] = 0;
+  batch.secondTries.delete(index);
   setRowReason(batch.rows, index, undefined, '');
 }
 

@@ -3,11 +3,12 @@ import { attemptId, type NodeId } from '../../base/ids.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
 import type { Command, Verdict } from './command.ts';
 import { buildIsExhausted } from './decide-node.ts';
-import type { Event, ProgressPhase } from './event.ts';
+import type { Event, ProgressPhase, Requeued } from './event.ts';
 import { rowState } from './job-rows.ts';
 import { lossesMax } from './limits.ts';
 import { findQueue } from './queue.ts';
 import type { Batch, ClusterState } from './state.ts';
+import { hasOther, isProven } from './trial.ts';
 
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
 
@@ -61,9 +62,6 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
   if (batch && hasEnded(batch, ref)) return { kind: 'accepted', events: [] };
   const attempt = current(state, command.nodeId, ref);
   if (attempt.kind === 'refused') return attempt;
-  const retries = (batch && findQueue(batch.queues, batch.rows, ref.index)?.retries) ?? 0;
-  const requeued =
-    outcome.state === 'failed' && !attempt.cancelling && (batch?.rows.retriesUsed[ref.index] ?? 0) < retries;
   const startedAtMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
   return {
     kind: 'accepted',
@@ -75,11 +73,23 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
         manifestHash: command.manifestHash,
         startedAtMs,
         endedAtMs: nowMs - command.endedMsAgo,
-        requeued,
+        requeued: batch && outcome.state === 'failed' ? whyAgain(state, batch, attempt) : undefined,
         inline: command.inline,
       },
     ],
   };
+}
+
+/**
+ * Why a job that failed is tried again, or nothing. A failure where no attempt of its batch has succeeded may be the
+ * machine's: the first is tried once elsewhere, if there is an elsewhere, beside the job's own retries.
+ */
+function whyAgain(state: ClusterState, batch: Batch, { ref, nodeId, cancelling }: Attempt): Requeued | undefined {
+  const queue = findQueue(batch.queues, batch.rows, ref.index);
+  if (cancelling || !queue) return undefined;
+  const first = !batch.secondTries.has(ref.index) && !isProven(batch, nodeId);
+  if (first && hasOther(state.nodes.values(), batch, queue, nodeId)) return 'elsewhere';
+  return (batch.rows.retriesUsed[ref.index] ?? 0) < queue.retries ? 'retry' : undefined;
 }
 
 /** The live attempt that a report speaks of, or why the report is not believed. This is the fence. */

@@ -7,6 +7,7 @@ import type { Submission } from './event.ts';
 import type { JobRowsDraft } from './job-rows.ts';
 import { findQueue, type QueueDraft } from './queue.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
+import type { SecondTry, Trial } from './trial.ts';
 
 /** The state as `apply` sees it: the same, writable. Only `apply` and its writers import this. */
 export interface ClusterDraft extends ClusterState {
@@ -29,6 +30,8 @@ export interface BatchDraft extends Batch {
   queues: QueueDraft[];
   extensions: Set<BatchId>;
   ended: Batch['ended'];
+  trials: Map<NodeId, Trial>;
+  secondTries: Map<number, SecondTry>;
 }
 
 export interface NodeDraft extends Node {

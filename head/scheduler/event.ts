@@ -68,7 +68,7 @@ export type Event =
       readonly message: string;
       readonly requeued: boolean;
     }
-  /** The commit point of an archive, and the end of the attempt. `requeued`: one of the job's retries follows. */
+  /** The commit point of an archive, and the end of the attempt. `requeued`: the job waits again, and why. */
   | {
       readonly kind: 'archive-accepted';
       readonly attempt: AttemptRef;
@@ -76,7 +76,7 @@ export type Event =
       readonly manifestHash: string;
       readonly startedAtMs: number | undefined;
       readonly endedAtMs: number;
-      readonly requeued: boolean;
+      readonly requeued: Requeued | undefined;
       readonly inline: InlineArchive | undefined;
     }
   | { readonly kind: 'build-ready'; readonly nodeId: NodeId; readonly digest: string }
@@ -84,6 +84,9 @@ export type Event =
   /** May be tried again there (everywhere: no node), or is no longer there. */
   | { readonly kind: 'build-forgotten'; readonly nodeId: NodeId | undefined; readonly digest: string }
   | AccessEvent;
+
+/** Why a job waits again: one of its retries, or the one try elsewhere that counts as none. */
+export type Requeued = 'retry' | 'elsewhere';
 
 /** One spec and the jobs it holds, as the log keeps them. */
 export interface Submission {

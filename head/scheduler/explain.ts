@@ -5,7 +5,8 @@ import { coresTaken, type Fit, fits, suits } from './fit.ts';
 import { rowNode, rowReason, rowState } from './job-rows.ts';
 import { findQueue } from './queue.ts';
 import { coresByPerson, fullness, openBatches, roomIn } from './rank.ts';
-import type { Batch, ClusterState } from './state.ts';
+import type { Batch, ClusterState, Node } from './state.ts';
+import { heldBack } from './trial.ts';
 
 /** Why a job is where it is: one sentence, and every node's verdict by the filters that placement uses. */
 export interface Explanation {
@@ -18,15 +19,20 @@ export function explain(state: ClusterState, batch: Batch, index: number, nowMs:
   const part = batch.parts[batch.rows.part[index] ?? -1];
   const queue = findQueue(batch.queues, batch.rows, index);
   if (!part || !queue) return { summary: 'The job is gone', nodes: [] };
-  const nodes = [...state.nodes.values()].map((node) => {
+  const verdict = (node: Node): Fit => {
     const fit = fits(part, queue.needs, node, coresTaken(state, node), nowMs);
+    const back = fit.kind === 'never' ? undefined : heldBack(state, batch, queue, node, { index, planned: 0 });
+    return back === undefined ? fit : { kind: 'later', reason: back };
+  };
+  const nodes = [...state.nodes.values()].map((node) => {
+    const fit = verdict(node);
     return {
       node: node.name,
       fits: fit.kind === 'fits',
       reason: reasonOf(fit),
     };
   });
-  return { summary: summaryOf(state, batch, index, part, queue.needs, nowMs), nodes };
+  return { summary: summaryOf(state, batch, index, part, queue.needs, verdict), nodes };
 }
 
 /**
@@ -47,7 +53,7 @@ function summaryOf(
   index: number,
   part: Submission,
   needs: Needs,
-  nowMs: number,
+  verdict: (node: Node) => Fit,
 ): string {
   const row = rowState(batch.rows, index);
   switch (row) {
@@ -56,7 +62,7 @@ function summaryOf(
     case 'live':
       return whereItLives(state, batch, index);
     case 'queued':
-      return waitsFor(state, batch, part, needs, nowMs);
+      return waitsFor(state, batch, part, needs, verdict);
     case 'failed':
       return `Failed (${rowReason(batch.rows, index) ?? 'exit'}): ${batch.rows.messages.get(index) ?? 'its log says more'}`;
     default:
@@ -96,7 +102,13 @@ function othersFirst(state: ClusterState, batch: Batch): string {
   return `jobs of ${first[0]} come first: ${cores.get(first[0]) ?? 0} cpus in use, ${batch.submittedBy.name} has ${mine}`;
 }
 
-function waitsFor(state: ClusterState, batch: Batch, part: Submission, needs: Needs, nowMs: number): string {
+function waitsFor(
+  state: ClusterState,
+  batch: Batch,
+  part: Submission,
+  needs: Needs,
+  verdict: (node: Node) => Fit,
+): string {
   const impossible = nobodySuits(state, part, needs);
   if (impossible !== undefined) return `Waits: ${impossible}`;
   const full = fullness(state, batch.namespace);
@@ -104,14 +116,12 @@ function waitsFor(state: ClusterState, batch: Batch, part: Submission, needs: Ne
   if (roomIn(batch) <= 0)
     return `Waits: ${batch.rows.counts.live} jobs of its batch run, and maxRunning is ${batch.maxRunning}`;
   const nodes = [...state.nodes.values()];
-  const free = nodes.filter((node) => fits(part, needs, node, coresTaken(state, node), nowMs).kind === 'fits');
+  const free = nodes.filter((node) => verdict(node).kind === 'fits');
   if (free.length > 0) return `Waits for its turn: ${free.map((node) => node.name).join(', ')} could start it now`;
   const suitable = nodes.filter((node) => suits(part, needs, node).kind === 'fits');
   if (suitable.every((node) => !node.connected))
     return `Waits: every node that could run it is away (${suitable.map((node) => node.name).join(', ')})`;
-  const reasons = suitable.map(
-    (node) => `${node.name} ${reasonOf(fits(part, needs, node, coresTaken(state, node), nowMs))}`,
-  );
+  const reasons = suitable.map((node) => `${node.name} ${reasonOf(verdict(node))}`);
   const first = othersFirst(state, batch);
   return `Waits: ${reasons.join('; ')}${first === '' ? '' : `; ${first}`}`;
 }

@@ -41,6 +41,12 @@ function batchViolations(state: ClusterState, batch: Batch): string[] {
     found.push(`${batch.name} has no open job and no end`);
   if (batch.maxRunning > 0 && batch.rows.counts.live > batch.maxRunning)
     found.push(`${batch.name} runs more than maxRunning`);
+  for (const index of batch.secondTries.keys()) {
+    const row = rowState(batch.rows, index);
+    if (row !== 'queued' && row !== 'held' && row !== 'live')
+      found.push(`job ${index} of ${batch.name} is ${row} and is still to be tried elsewhere`);
+  }
+  if (batch.ended !== undefined && batch.trials.size > 0) found.push(`${batch.name} has ended and keeps its trials`);
   return found;
 }
 

@@ -8,6 +8,8 @@ export const buildFailuresMax = 3;
 export const buildsPerNodeMax = 10_000;
 /** Most jobs placed in one turn; the next turn goes on. */
 export const placementsMax = 512;
+/** An attempt that fails sooner than this, in milliseconds, may owe that to its machine. */
+export const quickFailureMs = 60_000;
 /** How long a node that gave a job back for lack of something (disk, a capability) takes none, in milliseconds. */
 export const restMs = 30_000;
 /** How often a job may lose its attempt (a reboot, a killed supervisor) before it fails. */

@@ -2,10 +2,12 @@ import type { NodeId } from '../../base/ids.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
 import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, suits } from './fit.ts';
+import { rowState } from './job-rows.ts';
 import { buildExclusionMs, leaseMs, placementsMax } from './limits.ts';
 import { findQueue, type Queue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
+import { heldBack, isProven } from './trial.ts';
 
 /** What should happen now: jobs placed, prefilled ones asked back, batches whose end is reached. */
 export interface Plan {
@@ -40,6 +42,10 @@ class Placement {
   /** Rows already used of each queue. */
   readonly #waiting = new Map<Queue, Generator<number>>();
   readonly #placed = new Map<Batch, number>();
+  /** Waiting jobs that not every node may run, of each batch. */
+  readonly #choosy = new Map<Batch, Set<number>>();
+  /** Attempts that this plan adds on nodes where a batch has no success yet. */
+  readonly #tried = new Map<Batch, Map<Node, number>>();
 
   constructor(state: ClusterState, nowMs: number) {
     this.#state = state;
@@ -52,7 +58,7 @@ class Placement {
   /** Places jobs, the next always from the person who runs least, until nothing more fits. */
   fill(how: 'free' | 'prefill'): void {
     const open = openBatches(this.#state);
-    const closed = new Set<Queue>();
+    const closed: Closed = { queues: new Set(), choosy: new Set() };
     while (this.events.length < placementsMax && this.#anyRoom(how)) {
       open.sort(
         (a, b) => this.#coresOf(a) - this.#coresOf(b) || a.submittedAtMs - b.submittedAtMs || (a.id < b.id ? -1 : 1),
@@ -69,7 +75,7 @@ class Placement {
       if (this.#state.nodes.get(attempt.nodeId)?.connected) continue;
       const batch = this.#state.batches.get(attempt.ref.batchId);
       const queue = batch && findQueue(batch.queues, batch.rows, attempt.ref.index);
-      const node = batch && queue && this.#bestNode(batch, queue, 'free');
+      const node = batch && queue && this.#bestNode(batch, queue, 'free', attempt.ref.index);
       if (node) this.#assign(batch, queue, attempt.ref.index, node);
     }
   }
@@ -99,37 +105,78 @@ class Placement {
     const batch = this.#state.batches.get(attempt.ref.batchId);
     const queue = batch && findQueue(batch.queues, batch.rows, attempt.ref.index);
     const part = batch?.parts[queue?.part ?? -1];
-    if (!queue || !part) return false;
+    if (!batch || !queue || !part) return false;
+    const { index } = attempt.ref;
     const holder = this.#state.nodes.get(attempt.nodeId);
     const better = this.#nodes.find(
       (node) =>
-        node !== holder && fits(part, queue.needs, node, this.#taken.get(node) ?? 0, this.#nowMs).kind === 'fits',
+        node !== holder &&
+        fits(part, queue.needs, node, this.#taken.get(node) ?? 0, this.#nowMs).kind === 'fits' &&
+        this.#mayTry(batch, queue, node, index),
     );
     if (!better || !holder) return false;
+    this.#noteTried(batch, better);
     this.#taken.set(better, (this.#taken.get(better) ?? 0) + coresFor(queue.needs, better));
     this.#taken.set(holder, (this.#taken.get(holder) ?? 0) - attempt.cpus);
     return true;
   }
 
-  #placeOne(batch: Batch, how: 'free' | 'prefill', closed: Set<Queue>): boolean {
+  #placeOne(batch: Batch, how: 'free' | 'prefill', closed: Closed): boolean {
     if (roomIn(batch) - (this.#placed.get(batch) ?? 0) <= 0) return false;
+    if (!closed.choosy.has(batch)) {
+      if (this.#placeChoosy(batch, how)) return true;
+      closed.choosy.add(batch);
+    }
     for (const queue of batch.queues) {
-      if (queue.queued === 0 || closed.has(queue)) continue;
+      if (queue.queued === 0 || closed.queues.has(queue)) continue;
       const node = this.#bestNode(batch, queue, how);
-      if (!node) {
-        closed.add(queue);
-        continue;
-      }
-      const rows = this.#waiting.get(queue) ?? waitingRows(queue, batch.rows);
-      this.#waiting.set(queue, rows);
-      const next = rows.next();
-      if (!next.done) {
-        this.#assign(batch, queue, next.value, node);
+      const index = node && this.#nextPlain(batch, queue);
+      if (node && index !== undefined) {
+        this.#assign(batch, queue, index, node);
         return true;
       }
-      closed.add(queue);
+      closed.queues.add(queue);
     }
     return false;
+  }
+
+  /** Places one of the jobs that not every node may run: they have waited before. */
+  #placeChoosy(batch: Batch, how: 'free' | 'prefill'): boolean {
+    const waiting = this.#choosyOf(batch);
+    // What no node takes for one job, none takes for another of the same kind.
+    const hopeless = new Set<string>();
+    for (const index of waiting) {
+      const queue = findQueue(batch.queues, batch.rows, index);
+      if (!queue) continue;
+      const kind = `${queue.part} ${queue.specFirst} ${batch.secondTries.get(index)?.nodeId ?? ''}`;
+      if (hopeless.has(kind)) continue;
+      const node = this.#bestNode(batch, queue, how, index);
+      if (node) {
+        waiting.delete(index);
+        this.#assign(batch, queue, index, node);
+        return true;
+      }
+      hopeless.add(kind);
+    }
+    return false;
+  }
+
+  #choosyOf(batch: Batch): Set<number> {
+    let waiting = this.#choosy.get(batch);
+    if (!waiting) {
+      const indices = [...batch.secondTries.keys()].filter((index) => rowState(batch.rows, index) === 'queued');
+      waiting = new Set(indices.sort((a, b) => a - b));
+      this.#choosy.set(batch, waiting);
+    }
+    return waiting;
+  }
+
+  #nextPlain(batch: Batch, queue: Queue): number | undefined {
+    const rows = this.#waiting.get(queue) ?? waitingRows(queue, batch.rows);
+    this.#waiting.set(queue, rows);
+    for (let next = rows.next(); !next.done; next = rows.next())
+      if (!batch.secondTries.has(next.value)) return next.value;
+    return undefined;
   }
 
   #assign(batch: Batch, queue: Queue, index: number, node: Node): void {
@@ -138,15 +185,18 @@ class Placement {
     this.events.push({ kind: 'attempt-assigned', attempt, nodeId: node.id, cpus });
     this.#taken.set(node, (this.#taken.get(node) ?? 0) + cpus);
     this.#placed.set(batch, (this.#placed.get(batch) ?? 0) + 1);
+    this.#noteTried(batch, node);
     const person = batch.submittedBy.name;
     this.#people.set(person, (this.#people.get(person) ?? 0) + cpus);
   }
 
-  #bestNode(batch: Batch, queue: Queue, how: 'free' | 'prefill'): Node | undefined {
+  /** The best node for the queue's next job, or for one that not every node may run. */
+  #bestNode(batch: Batch, queue: Queue, how: 'free' | 'prefill', index?: number): Node | undefined {
     const part = batch.parts[queue.part];
     if (!part) return undefined;
     const fitting = this.#nodes.filter((node) => {
       const taken = this.#taken.get(node) ?? 0;
+      if (!this.#mayTry(batch, queue, node, index)) return false;
       if (how === 'free') return fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits';
       // One wave ahead at most: what is assigned beyond the node's cores never exceeds its cores.
       return (
@@ -158,6 +208,19 @@ class Placement {
     return fitting.sort(compareNodes(part, queue.needs, this.#taken))[0];
   }
 
+  /** Whether nothing that is known of the batch's failures speaks against the node. */
+  #mayTry(batch: Batch, queue: Queue, node: Node, index: number | undefined): boolean {
+    const planned = this.#tried.get(batch)?.get(node) ?? 0;
+    return heldBack(this.#state, batch, queue, node, { index, planned }) === undefined;
+  }
+
+  #noteTried(batch: Batch, node: Node): void {
+    if (isProven(batch, node.id)) return;
+    const tried = this.#tried.get(batch) ?? new Map<Node, number>();
+    tried.set(node, (tried.get(node) ?? 0) + 1);
+    this.#tried.set(batch, tried);
+  }
+
   #anyRoom(how: 'free' | 'prefill'): boolean {
     const factor = how === 'free' ? 1 : 2;
     return this.#nodes.some((node) => (this.#taken.get(node) ?? 0) < factor * node.facts.cpus);
@@ -166,6 +229,12 @@ class Placement {
   #coresOf(batch: Batch): number {
     return this.#people.get(batch.submittedBy.name) ?? 0;
   }
+}
+
+/** What a wave has found to have no place, and looks at no more. */
+interface Closed {
+  readonly queues: Set<Queue>;
+  readonly choosy: Set<Batch>;
 }
 
 /** Batches in which nothing waits or lives any more. */

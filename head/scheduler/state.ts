@@ -3,6 +3,7 @@ import type { AccessState } from './access-state.ts';
 import type { Attempt } from './attempt.ts';
 import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './event.ts';
 import type { Queue } from './queue.ts';
+import type { SecondTry, Trial } from './trial.ts';
 
 /** Everything the head knows. Only `apply` changes it; everyone else reads. */
 export interface ClusterState {
@@ -41,6 +42,10 @@ export interface Batch {
   /** The waiting jobs, one queue for each group of each part. */
   readonly queues: readonly Queue[];
   readonly ended: { readonly state: EndState; readonly atMs: number } | undefined;
+  /** How its attempts have fared on each node, while it has not ended. */
+  readonly trials: ReadonlyMap<NodeId, Trial>;
+  /** Its jobs that are tried once more elsewhere, until they end. */
+  readonly secondTries: ReadonlyMap<number, SecondTry>;
 }
 
 /** What waits or has ended. `assigned` to `archiving` are told by the live attempt; the row then says `live`. */

@@ -16,6 +16,7 @@ import {
   progressOf,
   reasonOf,
   ref,
+  requeuedOf,
 } from './value-codec.ts';
 
 /** An event from the disk. What a log holds was checked when it was written and by its sums since: disagreement is a bug. */
@@ -131,7 +132,7 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
         manifestHash: value.manifestHash,
         startedAtMs: maybeNumber(value.startedAtMs),
         endedAtMs: Number(value.endedAtMs),
-        requeued: value.requeued,
+        requeued: value.requeued ? requeuedOf(value.again) : undefined,
         inline: value.inlineArchive,
       };
     }

@@ -108,7 +108,8 @@ export function encodeEvent(event: Event): disk.Event {
           manifestHash: event.manifestHash,
           startedAtMs: maybeBig(event.startedAtMs),
           endedAtMs: big(event.endedAtMs),
-          requeued: event.requeued,
+          requeued: event.requeued !== undefined,
+          again: event.requeued ?? '',
           inlineArchive: event.inline && encodeInline(event.inline),
         },
       });

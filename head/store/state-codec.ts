@@ -92,6 +92,8 @@ function encodeBatch(batch: Batch): disk.SnapshotBatch {
     endedAtMs: maybeBig(batch.ended?.atMs),
     endedState: batch.ended?.state ?? '',
     rows: encodeRows(batch),
+    trials: [...batch.trials].map(([nodeId, trial]) => ({ nodeId, ...trial })),
+    secondTries: [...batch.secondTries].map(([index, second]) => ({ index, ...second })),
   };
 }
 
@@ -157,6 +159,9 @@ function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
   const batch = draft.batches.get(id);
   assert(batch, 'the batch was just made');
   decodeRows(batch, rows);
+  for (const { nodeId: id, ...trial } of stored.trials) batch.trials.set(nodeId(id), trial);
+  for (const { index, nodeId: id, quick } of stored.secondTries)
+    batch.secondTries.set(index, { nodeId: nodeId(id), quick });
   draft.finished.delete(id);
   if (stored.endedAtMs !== undefined)
     batch.ended = { state: endState(stored.endedState), atMs: Number(stored.endedAtMs) };

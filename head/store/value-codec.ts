@@ -11,6 +11,7 @@ import type {
   NodeFacts,
   Outcome,
   ProgressPhase,
+  Requeued,
   Submission,
 } from '../scheduler/event.ts';
 import { failureReasons } from '../scheduler/state.ts';
@@ -172,6 +173,11 @@ export function jobsOf(stored: { batchId: string; jobs?: disk.JobRanges | undefi
 /** A reason code; one that a later version wrote counts as the last. */
 export function reasonOf(text: string): FailureReason {
   return failureReasons.find((known) => known === text) ?? 'archive-failed';
+}
+
+/** Why a job waits again, from the disk; releases that knew one reason only wrote none. */
+export function requeuedOf(text: string): Requeued {
+  return text === 'elsewhere' ? text : 'retry';
 }
 
 /** How something ended, from the disk. */

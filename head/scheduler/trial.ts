@@ -1,0 +1,90 @@
+import { attemptId, type NodeId } from '../../base/ids.ts';
+import { coresFor, suits } from './fit.ts';
+import { rowState } from './job-rows.ts';
+import { quickFailureMs } from './limits.ts';
+import type { Queue } from './queue.ts';
+import type { Batch, ClusterState, Node } from './state.ts';
+
+/** How the attempts of one batch have fared on one node. Forgotten when the batch ends, or the node is quarantined. */
+export interface Trial {
+  readonly succeeded: number;
+  readonly failed: number;
+  /** Attempts that failed quickly, one after the other, since the last that did not. */
+  readonly quickInARow: number;
+  /** Jobs that failed there quickly and then succeeded elsewhere, since the last success there. */
+  readonly refuted: number;
+}
+
+/** A job that failed where none of its batch had succeeded, and is tried once elsewhere: where that was. */
+export interface SecondTry {
+  readonly nodeId: NodeId;
+  readonly quick: boolean;
+}
+
+/** Before anything has ended there. */
+export const noTrial: Trial = { succeeded: 0, failed: 0, quickInARow: 0, refuted: 0 };
+
+/** Whether a failure came so soon that the machine may be at fault. */
+export function isQuick(ranMs: number): boolean {
+  return ranMs < quickFailureMs;
+}
+
+/** Whether an attempt of the batch has succeeded there. */
+export function isProven(batch: Batch, nodeId: NodeId): boolean {
+  return (batch.trials.get(nodeId)?.succeeded ?? 0) > 0;
+}
+
+/** Whether another node than `not` is here that could ever run the queue's jobs. */
+export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not: NodeId): boolean {
+  const part = batch.parts[queue.part];
+  if (!part) return false;
+  for (const node of nodes)
+    if (node.id !== not && node.connected && suits(part, queue.needs, node).kind === 'fits') return true;
+  return false;
+}
+
+/**
+ * Why a node gets none of a batch's jobs now, by how its jobs have fared there; nothing when it may. A job that failed
+ * there is tried elsewhere first. Before its first success in the batch a node gets few: those it can run at once and
+ * one more, of which `planned` are on their way.
+ */
+export function heldBack(
+  state: ClusterState,
+  batch: Batch,
+  queue: Queue,
+  node: Node,
+  { index, planned }: { readonly index: number | undefined; readonly planned: number },
+): string | undefined {
+  const second = index === undefined ? undefined : batch.secondTries.get(index);
+  if (second) {
+    const elsewhere = second.nodeId === node.id && hasOther(state.nodes.values(), batch, queue, node.id);
+    return elsewhere ? 'it failed there, and is tried elsewhere' : undefined;
+  }
+  if (isProven(batch, node.id)) return undefined;
+  const others = batch.secondTries.size > 0 && hasOther(state.nodes.values(), batch, queue, node.id);
+  const count = outstanding(state, batch, node, others) + planned;
+  if (count < firstAttemptsMax(queue, node)) return undefined;
+  return `${count} jobs of its batch are on trial there, and none has succeeded yet`;
+}
+
+/** How many attempts of a batch may be outstanding on a node before the first success there. */
+function firstAttemptsMax(queue: Queue, node: Node): number {
+  return Math.max(1, Math.floor(node.facts.cpus / Math.max(1, coresFor(queue.needs, node)))) + 1;
+}
+
+/**
+ * Attempts of a batch on a node about which nothing is known yet: those that live, and, `withSecondTries`, those that
+ * failed there and whose jobs have not ended elsewhere. Those tell whether the node or the job is at fault; without them
+ * a broken machine would fail every job of a batch once while the good ones are still at their first.
+ */
+function outstanding(state: ClusterState, batch: Batch, node: Node, withSecondTries: boolean): number {
+  let count = 0;
+  for (const id of node.attempts) if (state.attempts.get(id)?.ref.batchId === batch.id) count += 1;
+  if (!withSecondTries) return count;
+  for (const [index, { nodeId }] of batch.secondTries) {
+    if (nodeId !== node.id || rowState(batch.rows, index) === 'held') continue;
+    const live = state.attempts.get(attemptId({ batchId: batch.id, index }, batch.rows.attempts[index] ?? 0));
+    if (live?.nodeId !== node.id) count += 1;
+  }
+  return count;
+}
