@@ -1,12 +1,14 @@
 import { call } from '../base/channel/client.ts';
 import { readStream } from '../base/channel/streams.ts';
+import { Fault } from '../base/errors.ts';
 import type { BatchSummary, JobsPage, JobView } from '../proto/gen/labrun/v1/batches.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
+import type { Notice } from '../proto/gen/labrun/v1/upkeep.ts';
 import { chooseSelector, type Head, type HeadOptions, wholeBatch, withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
 import { jobsTable } from './jobs-table.ts';
 import { batchJson, jobJson } from './json.ts';
-import { counted, momentText, type Printer, stateText } from './print.ts';
+import { counted, isoTime, momentText, type Printer, stateText } from './print.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
 import { tableText } from './table.ts';
 import { failureText } from './watch.ts';
@@ -60,10 +62,24 @@ async function listBatches(
     pageToken = page.nextPageToken;
     if (pageToken === '') break;
   }
-  if (options.json) print.json({ batches: batches.map(batchJson) });
-  else if (batches.length > 0) print.line(batchesTable(batches, print));
+  const notices = await noticesOf(head);
+  if (!options.json) for (const { text } of notices) print.note(print.colour.yellow(`Note: ${text}`));
+  if (options.json) {
+    const told = notices.map(({ text, sinceMs }) => ({ text, since: isoTime(sinceMs) }));
+    print.json({ batches: batches.map(batchJson), notices: told });
+  } else if (batches.length > 0) print.line(batchesTable(batches, print));
   else print.note(options.all ? 'There is no batch' : 'You have no batch; see everyone\'s with "labrun status --all"');
   return exitCodes.done;
+}
+
+/** What is wrong at the head; nothing from a head of an older release, which does not say. */
+async function noticesOf(head: Head): Promise<readonly Notice[]> {
+  try {
+    return (await call(head.upkeep, head.upkeep.notices, {}, { metadata: head.metadata })).notices;
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'UNIMPLEMENTED') return [];
+    throw error;
+  }
 }
 
 function batchesTable(batches: readonly BatchSummary[], print: Printer): string {

@@ -92,7 +92,8 @@ export function readHello(hello: wire.Hello, caller: NodeId, clusterId: ClusterI
     .filter((build) => build.state === wire.BuildState.READY)
     .map((build) => build.buildDigest);
   const { nodeName: name, version, features, bootId } = hello;
-  return { command: { kind: 'connect-node', nodeId, name, version, features, bootId, facts, builds }, reports };
+  const held = reports.map(({ attempt, phase }) => ({ attempt, isOver: overPhases.has(phase) }));
+  return { command: { kind: 'connect-node', nodeId, name, version, features, bootId, facts, builds, held }, reports };
 }
 
 /** Reads what a machine has. */
@@ -180,6 +181,9 @@ export function writeChange(change: Change, clusterId: ClusterId, cancelGraceMs:
 export function writeResend(attempt: AttemptRef, paths: readonly string[], clusterId: ClusterId): wire.HeadChange {
   return { change: { $case: 'resend', value: { fence: { clusterId, ...attempt }, paths: [...paths] } } };
 }
+
+/** Of attempts that are only remembered. */
+const overPhases: ReadonlySet<HeldPhase> = new Set(['returned', 'wiped', 'lost']);
 
 /** Longest sentence kept of a report, in characters. */
 const messageMax = 2_000;

@@ -49,6 +49,10 @@ export function viewEvent(event: Event): EventFacts {
     }
     case 'batch-ended':
       return { ...say(event.kind, `the batch ${event.state}`, { state: event.state }), batchId: event.batchId };
+    case 'batch-deleted':
+      return { ...say(event.kind, 'its results were removed from the archive', {}), batchId: event.batchId };
+    case 'log-shortened':
+      return say(event.kind, event.message, { how: event.how });
     default:
       return viewNodeOrAttempt(event);
   }
@@ -56,7 +60,16 @@ export function viewEvent(event: Event): EventFacts {
 
 type NodeOrAttempt = Exclude<
   Event,
-  { kind: 'head-started' | 'batch-submitted' | 'batch-extended' | 'batch-ended' | `jobs-${string}` }
+  {
+    kind:
+      | 'head-started'
+      | 'batch-submitted'
+      | 'batch-extended'
+      | 'batch-ended'
+      | 'batch-deleted'
+      | 'log-shortened'
+      | `jobs-${string}`;
+  }
 >;
 
 function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
@@ -136,6 +149,15 @@ function viewAttempt(event: AttemptEvent): EventFacts {
     case 'attempt-assigned':
       return {
         ...say('job-assigned', `assigned, with ${event.cpus} cpus`, { cpus: event.cpus }),
+        nodeId: event.nodeId,
+      };
+    case 'attempt-found':
+      return {
+        ...say(
+          'job-found',
+          'its node holds an attempt that the head has no memory of; its number is not used again',
+          {},
+        ),
         nodeId: event.nodeId,
       };
     case 'attempt-recalled':

@@ -4,7 +4,7 @@ import { background } from '../base/background.ts';
 import type { Address } from '../base/channel/address.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, RefusedError } from '../base/errors.ts';
-import type { AttemptId, ClusterId } from '../base/ids.ts';
+import { type AttemptId, type ClusterId, parseAttemptId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { version } from '../base/version.ts';
@@ -26,10 +26,14 @@ import { DiskWatch } from './disk-watch.ts';
 import { Engine } from './engine.ts';
 import { AttemptLimit } from './grpc/attempt-limit.ts';
 import { openDoors } from './grpc/listen.ts';
+import { noticeGap } from './notice-gap.ts';
+import { Notices } from './notices.ts';
 import { pinnedBlobs } from './pins.ts';
 import type { HeadEngine } from './ports.ts';
+import type { Command } from './scheduler/command.ts';
 import type { ClusterState } from './scheduler/state.ts';
 import { Specs } from './specs.ts';
+import type { LogDamage } from './store/event-log.ts';
 import { openStore, type Store } from './store/open.ts';
 import { openUsage } from './usage.ts';
 
@@ -89,7 +93,10 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       state = now;
       background(store.snapshotIfDue(now));
     });
-    const ports = await openArchive(options, { clusterId, archiveFolder, engine: facing(engine, store), trees });
+    const ports = await openArchive(options, {
+      ...{ clusterId, archiveFolder, trees, lastSeq: store.log.position.seq },
+      engine: facing(engine, store),
+    });
     let sweeping: Promise<void> | undefined;
     let stopping = false;
     closing.push(
@@ -99,11 +106,15 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
         return ports.close();
       },
     );
+    const notices = new Notices(log, () => engine.nowMs());
+    closing.push(noticeGap(engine, notices));
     const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
     if (started.kind === 'refused') throw new RefusedError(started);
+    // After the start, by which nobody is connected any more: nothing is given out on old knowledge.
+    if (store.accepted) await engine.submit({ kind: 'system', name: 'head' }, shortened(store.accepted));
     await ports.publisher.start();
     ports.usage.archive.start();
-    sweeping = sweepStaging(engine, ports).catch((error: unknown) => {
+    sweeping = sweepStaging(engine, ports, notices).catch((error: unknown) => {
       // Leftovers only take room; the next start tries again. A head that stops has been told to leave them.
       if (!stopping) log.warn({ error: messageOf(error) }, 'cannot sweep what attempts have left');
     });
@@ -116,7 +127,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       copyDatabase: (...how: Parameters<Store['copyTo']>) => store.copyTo(...how),
     };
     const doors = await openDoors(
-      { ...ports, backup, heartbeatMs, cancelGraceMs, authority, enrolLimit, random },
+      { ...ports, backup, notices, heartbeatMs, cancelGraceMs, authority, enrolLimit, random },
       { ...options, clusterId, authority },
     );
     closing.push(() => doors.close());
@@ -136,6 +147,8 @@ async function openArchive(
     readonly archiveFolder: string;
     readonly engine: HeadEngine;
     readonly trees: TreeWriter;
+    /** Of the log, as it was found. */
+    readonly lastSeq: number;
   },
 ) {
   const { clusterId, archiveFolder, engine, trees } = has;
@@ -147,9 +160,11 @@ async function openArchive(
   const staging = new Staging({ layout, usage: usage.staging, ...liveFacts(engine) });
   await staging.start();
   const publishing = { layout, engine, staging, specs, blobs, trees, version, log, usage: usage.archive };
+  const mark = new PublishedMark(join(layout.stagingFolder, 'published'), clock);
+  await mark.notBeyond(has.lastSeq);
   const publisher = new Publisher({
     engine,
-    mark: new PublishedMark(join(layout.stagingFolder, 'published'), clock),
+    mark,
     clock,
     log,
     publish: (records) => publish(publishing, records),
@@ -171,10 +186,41 @@ async function openArchive(
   };
 }
 
-/** Attempts that are over left files only if they were never accepted. */
-async function sweepStaging(engine: Engine, ports: { readonly staging: Staging; readonly publisher: Publisher }) {
-  const isLive = (ids: readonly AttemptId[]) => engine.query((state) => ids.map((id) => state.attempts.has(id)));
-  await ports.staging.sweep(isLive, () => ports.publisher.idle());
+/**
+ * Attempts that are over left files only if they were never accepted. What this log has never given may have been
+ * accepted in an end that it has lost: that is kept, and named.
+ */
+async function sweepStaging(
+  engine: Engine,
+  ports: { readonly staging: Staging; readonly publisher: Publisher },
+  notices: Notices,
+) {
+  let strange = 0;
+  const isKept = (ids: readonly AttemptId[]) =>
+    engine.query((state) =>
+      ids.map((id) => {
+        if (state.attempts.has(id)) return true;
+        if (!isUnknown(state, id)) return false;
+        strange += 1;
+        return true;
+      }),
+    );
+  await ports.staging.sweep(isKept, () => ports.publisher.idle());
+  if (strange === 0) return;
+  const what = `${strange} attempts that this head has no memory of left files in .staging of the archive`;
+  notices.say('strange staging', `${what}: kept there, for somebody to look at and remove`);
+}
+
+function isUnknown(state: ClusterState, id: AttemptId): boolean {
+  const ref = parseAttemptId(id);
+  const rows = ref && state.batches.get(ref.batchId)?.rows;
+  return !rows || (rows.attempts[ref.index] ?? 0) < ref.attempt;
+}
+
+/** What is told of a loss that was accepted. */
+function shortened({ seq, lastSeq }: LogDamage): Extract<Command, { kind: 'note-shortened' }> {
+  const message = `the head goes on without ${lastSeq - seq + 1} damaged events (${seq} to ${lastSeq})`;
+  return { kind: 'note-shortened', how: 'accepted', message };
 }
 
 /** The engine and its log, as the doors see them. */

@@ -54,6 +54,12 @@ export async function attemptIn(jobFolder: string): Promise<number | 'none' | 'f
   return match ? Number(match[1]) : 'foreign';
 }
 
+/** Which archive a job's folder holds, by its manifest's hash; nothing where labrun did not write it. */
+export async function manifestIn(jobFolder: string): Promise<string | undefined> {
+  const text = await readFile(join(jobFolder, ownFolder, 'meta.json'), 'utf8');
+  return /^\s*"manifestHash": "(blake3:[0-9a-f]+)",?$/m.exec(text)?.[1];
+}
+
 async function isThere(path: string): Promise<boolean> {
   try {
     await lstat(path);

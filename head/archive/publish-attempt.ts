@@ -7,7 +7,7 @@ import type { Tree } from '../../base/transfer/tree.ts';
 import type { InlineArchive } from '../scheduler/event.ts';
 import { syncFolder } from './durable.ts';
 import { type ArchiveLayout, type BatchPlace, inlineSuffix, ownFolder } from './layout.ts';
-import { type AcceptedAttempt, attemptIn, metaText } from './meta-file.ts';
+import { type AcceptedAttempt, attemptIn, manifestIn, metaText } from './meta-file.ts';
 
 /** Where an accepted attempt belongs. */
 export interface Destination {
@@ -37,14 +37,20 @@ export async function publishStaged(layout: ArchiveLayout, accepted: AcceptedAtt
 /** Puts a finished tree where it belongs: in the job's folder, or among the earlier attempts. */
 export async function takePlace(
   layout: ArchiveLayout,
-  accepted: Pick<AcceptedAttempt, 'job' | 'attempt'>,
+  accepted: Pick<AcceptedAttempt, 'job' | 'attempt' | 'manifestHash'>,
   place: BatchPlace,
   tree: string,
 ): Promise<void> {
   const folder = layout.jobFolder(place, accepted.job.name);
   const earlier = layout.earlierAttempt(place, accepted.job.name, accepted.attempt);
   const there = await attemptIn(folder);
-  if (there === accepted.attempt) return;
+  if (there === accepted.attempt) {
+    const hash = await manifestIn(folder);
+    if (hash === undefined || hash === accepted.manifestHash) return;
+    // Of an end that the log has lost, which gave this number before: another result, and kept as one.
+    await moveInto(folder, `${earlier}.${hash.slice('blake3:'.length).slice(0, 12)}`);
+    return await moveInto(tree, folder);
+  }
   if (there === 'foreign' || (there !== 'none' && there > accepted.attempt)) return await moveInto(tree, earlier);
   if (there !== 'none') await moveInto(folder, layout.earlierAttempt(place, accepted.job.name, there));
   await moveInto(tree, folder);

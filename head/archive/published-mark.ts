@@ -2,6 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError } from '../../base/errors.ts';
+import { writeDurably } from './durable.ts';
 
 /**
  * Files of small archives are written without flushing each to the disk, so the mark stays this far behind, in
@@ -33,6 +34,11 @@ export class PublishedMark {
       if (isSystemError(error, 'ENOENT')) return 0;
       throw error;
     }
+  }
+
+  /** The log now ends at `seq`: a mark beyond it belongs to an end that is gone, and would hide what comes in its place. */
+  async notBeyond(seq: number): Promise<void> {
+    if ((await this.read()) > seq) await writeDurably(this.#file, `${seq}\n`);
   }
 
   /** Everything up to this record has been published. */

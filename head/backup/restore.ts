@@ -7,6 +7,8 @@ import { asContentHash, type ContentHash, hashFile } from '../../base/transfer/h
 import { headSettingsFile, readHeadSettings, withArchive } from '../../config/head.ts';
 import { contentPath, holdPath } from '../archive/blobs.ts';
 import { syncFile, syncFolder, writeDurably } from '../archive/durable.ts';
+import { apply } from '../scheduler/apply.ts';
+import type { LogRecord } from '../scheduler/event.ts';
 import { checkCopy, copyIn } from '../store/copy-in.ts';
 import { openStore } from '../store/open.ts';
 import {
@@ -60,7 +62,7 @@ export async function restoreBackup(
     const inputs = await takeInputs(from, dataFolder, facts, clock);
     const copy = join(from, databaseName);
     await copyIn(copy, join(dataFolder, 'log'), facts.files[databaseName]);
-    const state = await openOnce(dataFolder);
+    const state = await openOnce(dataFolder, facts, clock);
     const archiveFolder = archive ?? facts.archiveFolder;
     await takeSettings(from, dataFolder, facts, archiveFolder);
     return { facts, ...state, ...inputs, archiveFolder, archiveIsThere: await isFolder(archiveFolder) };
@@ -70,9 +72,17 @@ export async function restoreBackup(
   }
 }
 
-/** Replays what was copied, as a head that starts would, and leaves a snapshot of it. */
-async function openOnce(dataFolder: string) {
+/** Replays what was copied, as a head that starts would, and notes that what came after it is gone. */
+async function openOnce(dataFolder: string, { madeAt }: BackupFacts, clock: Clock) {
   const store = await openStore(dataFolder, { acceptLoss: false });
+  const record: LogRecord = {
+    seq: store.draft.seq + 1,
+    atMs: Math.max(clock.nowMs(), store.draft.atMs),
+    actor: { kind: 'system', name: 'head' },
+    event: { kind: 'log-shortened', how: 'restored', message: `the head was restored from a backup of ${madeAt}` },
+  };
+  apply(store.draft, record);
+  await store.append([record]);
   const { batches, nodes, access } = store.draft;
   const jobs = [...batches.values()].reduce((sum, { rows }) => sum + rows.count, 0);
   const counts = { batches: batches.size, jobs, nodes: nodes.size, users: access.users.size };

@@ -2,8 +2,10 @@ import { assert } from '../../base/assert.ts';
 import { type AttemptId, attemptId, type NodeId, parseAttemptId } from '../../base/ids.ts';
 import type { AttemptRef } from '../scheduler/attempt.ts';
 import { hasEnded } from '../scheduler/decide-attempt.ts';
+import { rowState } from '../scheduler/job-rows.ts';
+import { lastNumber } from '../scheduler/numbers.ts';
 import { findQueue } from '../scheduler/queue.ts';
-import type { ClusterState } from '../scheduler/state.ts';
+import type { ClusterState, RowState } from '../scheduler/state.ts';
 
 /** Where an agent says an attempt is. */
 export type HeldPhase =
@@ -86,10 +88,15 @@ function strayChange(
 ): 'settle' | 'forget' | 'discard' | undefined {
   const ref = parseAttemptId(id);
   const batch = ref && state.batches.get(ref.batchId);
-  if (!ref || !batch || (batch.rows.attempts[ref.index] ?? 0) < ref.attempt) return undefined;
+  if (!ref || !batch || lastNumber(batch, ref.index) < ref.attempt) return undefined;
   if (phase === 'wiped' || phase === 'returned' || phase === 'lost') return 'forget';
+  // Found after the log has lost its end: what it has is kept for as long as the job has no end without it.
+  const isFound = (batch.rows.attempts[ref.index] ?? 0) < ref.attempt;
+  if (isFound && openRows.has(rowState(batch.rows, ref.index))) return undefined;
   return phase === 'ended' && hasEnded(batch, ref) ? 'settle' : 'discard';
 }
+
+const openRows: ReadonlySet<RowState> = new Set(['queued', 'held', 'live']);
 
 function assignment(state: ClusterState, id: AttemptId): Change {
   const attempt = state.attempts.get(id);

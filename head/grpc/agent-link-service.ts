@@ -22,6 +22,8 @@ import {
   readReport,
 } from '../agent-wire.ts';
 import { Session, type SessionPorts } from '../dispatch/session.ts';
+import { noticeUnknown } from '../notice-gap.ts';
+import type { Notices } from '../notices.ts';
 import type { NodeFacts } from '../scheduler/event.ts';
 import { leaseMs } from '../scheduler/limits.ts';
 import { callingNode } from '../wire.ts';
@@ -33,6 +35,7 @@ export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {
   readonly clock: Clock;
   readonly version: string;
   readonly heartbeatMs: number;
+  readonly notices: Notices;
 }
 
 /** Deltas of one agent that are worked on at once: twice what an honest one sends without an acknowledgement. */
@@ -157,7 +160,11 @@ class Link {
     const name = joined ?? greeting.command.name;
     const verdict = await engine.submit({ kind: 'node', name }, { ...greeting.command, name });
     if (verdict.kind === 'refused') throw new RefusedError(verdict);
-    const epoch = await engine.query((state) => state.epoch);
+    const { epoch, unknown } = await engine.query((state) => {
+      const batches = greeting.reports.map(({ attempt }) => attempt.batchId);
+      return { epoch: state.epoch, unknown: new Set(batches.filter((id) => !state.batches.has(id))) };
+    });
+    noticeUnknown(this.#ports.notices, this.#nodeId, name, unknown);
     const welcome = {
       protocol,
       features: [],

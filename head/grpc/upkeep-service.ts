@@ -1,20 +1,32 @@
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { BackupProgress, BackupRequest, UpkeepServer } from '../../proto/gen/labrun/v1/upkeep.ts';
+import { readableBy } from '../access.ts';
 import { type BackupMade, type BackupPorts, makeBackup } from '../backup/make-backup.ts';
 import { Bell } from '../changes.ts';
+import type { Notices } from '../notices.ts';
+import type { HeadEngine } from '../ports.ts';
 import type { Door } from './door.ts';
-import { type CallFacts, serverStream } from './handle.ts';
+import { type CallFacts, serverStream, unary } from './handle.ts';
 
 /** What the door of upkeep needs. */
 export interface UpkeepPorts {
   readonly backup: BackupPorts;
+  readonly notices: Notices;
+  readonly engine: Pick<HeadEngine, 'query'>;
   readonly log: Log;
 }
 
 /** What keeps a head in order. */
 export function upkeepService(ports: UpkeepPorts, door: Door): UpkeepServer {
-  return { backup: serverStream(door, 'head.backup', (request, facts) => backUp(ports, request, facts)) };
+  return {
+    backup: serverStream(door, 'head.backup', (request, facts) => backUp(ports, request, facts)),
+    notices: unary(door, 'cluster.read', async (_request, { pass }) => {
+      const mayRead = await ports.engine.query(({ access }) => readableBy(access, pass.who));
+      const told = ports.notices.list().filter(({ namespace }) => namespace === undefined || mayRead(namespace));
+      return { notices: told.map(({ text, sinceMs }) => ({ text, sinceMs: BigInt(sinceMs) })) };
+    }),
+  };
 }
 
 /** Tells how far it is, never faster than the caller reads. */

@@ -25,6 +25,8 @@ export function applySubmitted(draft: ClusterDraft, event: EventOf<'batch-submit
     ended: undefined,
     trials: new Map(),
     secondTries: new Map(),
+    found: new Map(),
+    deleted: undefined,
   };
   draft.batches.set(batch.id, batch);
   draft.batchByName.set(batchNameKey(event.namespace, event.name), batch.id);

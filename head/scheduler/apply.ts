@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { applyAccess, claimNamespace } from './apply-access.ts';
 import { applyArchive, applyAssigned, applyLost, applyReturned, changeAttempt } from './apply-attempt.ts';
-import { applyEnded, applyExtended, applyJobs, applySubmitted } from './apply-batch.ts';
+import { applyEnded, applyExtended, applyJobs, applySubmitted, batchOf } from './apply-batch.ts';
 import {
   applyConnected,
   applyDisconnected,
@@ -26,6 +26,10 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       // Whoever was connected is so no longer; every lease starts anew, for nobody could return while the head was away.
       for (const node of draft.nodes.values())
         if (node.connected || node.attempts.size > 0) applyDisconnected(draft, node.id, atMs);
+      if (draft.gap?.servedAtMs === 0) draft.gap = { ...draft.gap, servedAtMs: atMs };
+      return;
+    case 'log-shortened':
+      draft.gap = { atMs, servedAtMs: event.how === 'accepted' ? atMs : 0 };
       return;
     case 'batch-submitted':
       claimNamespace(draft.access, event.namespace, record.actor);
@@ -46,6 +50,15 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       return applyDisconnected(draft, event.nodeId, atMs);
     case 'node-changed':
       return applyNodeFacts(draft, event.nodeId, event.facts);
+    case 'attempt-found': {
+      const { batchId, index, attempt } = event.attempt;
+      const { found } = batchOf(draft, batchId);
+      found.set(index, Math.max(attempt, found.get(index) ?? 0));
+      return;
+    }
+    case 'batch-deleted':
+      batchOf(draft, event.batchId).deleted = { by: record.actor, atMs };
+      return;
     case 'attempt-assigned':
       return applyAssigned(draft, event, atMs);
     case 'attempt-recalled':

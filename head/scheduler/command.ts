@@ -38,7 +38,11 @@ export type Command =
       readonly bootId: string;
       readonly facts: NodeFacts;
       readonly builds: readonly string[];
+      /** Every attempt it holds; missing: none. Those that this log never gave are noted. */
+      readonly held?: readonly HeldAttempt[];
     }
+  /** The head goes on without the end of its log. */
+  | { readonly kind: 'note-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
   | { readonly kind: 'disconnect-node'; readonly nodeId: NodeId }
   | { readonly kind: 'change-node'; readonly nodeId: NodeId; readonly facts: NodeFacts }
   | {
@@ -77,6 +81,12 @@ export type Command =
   /** Time has passed: leases and exclusions may have run out. */
   | { readonly kind: 'tick' }
   | AccessCommand;
+
+/** An attempt that a node has; `isOver`: only the memory of it. */
+export interface HeldAttempt {
+  readonly attempt: AttemptRef;
+  readonly isOver: boolean;
+}
 
 /** What `decide` says to a command. */
 export type Verdict = { readonly kind: 'accepted'; readonly events: readonly Event[] } | Refusal;

@@ -3,6 +3,7 @@ import type { NodeId } from '../../base/ids.ts';
 import { nameKey } from '../../base/names.ts';
 import type { Command, Verdict } from './command.ts';
 import { gaveUp } from './decide-batch.ts';
+import { findAttempts } from './decide-found.ts';
 import type { Event } from './event.ts';
 import { suits } from './fit.ts';
 import { rangesOf } from './job-ranges.ts';
@@ -13,8 +14,8 @@ import type { Batch, ClusterState } from './state.ts';
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
 
 /** A node says hello. Its name must not be that of another node that is here. */
-export function decideConnect(state: ClusterState, command: CommandOf<'connect-node'>): Verdict {
-  const { kind: _kind, ...facts } = command;
+export function decideConnect(state: ClusterState, command: CommandOf<'connect-node'>, nowMs: number): Verdict {
+  const { kind: _kind, held = [], ...facts } = command;
   for (const node of state.nodes.values()) {
     if (node.id !== command.nodeId && node.connected && nameKey(node.name) === nameKey(command.name)) {
       return refused(
@@ -23,7 +24,10 @@ export function decideConnect(state: ClusterState, command: CommandOf<'connect-n
       );
     }
   }
-  return { kind: 'accepted', events: [{ kind: 'node-connected', ...facts }] };
+  return {
+    kind: 'accepted',
+    events: [{ kind: 'node-connected', ...facts }, ...findAttempts(state, facts, held, nowMs)],
+  };
 }
 
 /** A node tells how a build went. A failure everywhere it could run fails the jobs that wait for it. */

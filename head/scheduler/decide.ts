@@ -20,6 +20,8 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
         version: command.version,
         clusterId: command.clusterId,
       });
+    case 'note-shortened':
+      return accepted({ kind: 'log-shortened', how: command.how, message: command.message });
     case 'submit':
       return decideSubmit(state, command);
     case 'extend':
@@ -30,7 +32,7 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
     case 'retry':
       return decideChange(state, command);
     case 'connect-node':
-      return decideConnect(state, command);
+      return decideConnect(state, command, nowMs);
     case 'disconnect-node':
       return state.nodes.get(command.nodeId)?.connected
         ? accepted({ kind: 'node-disconnected', nodeId: command.nodeId })

@@ -6,7 +6,7 @@ import type { Attempt } from './attempt.ts';
 import type { Submission } from './event.ts';
 import type { JobRowsDraft } from './job-rows.ts';
 import { findQueue, type QueueDraft } from './queue.ts';
-import type { Batch, ClusterState, Node } from './state.ts';
+import type { Batch, ClusterState, LogGap, Node } from './state.ts';
 import type { SecondTry, Trial } from './trial.ts';
 
 /** The state as `apply` sees it: the same, writable. Only `apply` and its writers import this. */
@@ -21,6 +21,7 @@ export interface ClusterDraft extends ClusterState {
   nodes: Map<NodeId, NodeDraft>;
   /** Batches in which nothing waits or lives any more, and whose end has not been noted. */
   finished: Set<BatchId>;
+  gap: LogGap | undefined;
   access: AccessDraft;
 }
 
@@ -32,6 +33,8 @@ export interface BatchDraft extends Batch {
   ended: Batch['ended'];
   trials: Map<NodeId, Trial>;
   secondTries: Map<number, SecondTry>;
+  found: Map<number, number>;
+  deleted: Batch['deleted'];
 }
 
 export interface NodeDraft extends Node {
@@ -52,6 +55,7 @@ export function emptyCluster(): ClusterDraft {
     attempts: new Map(),
     nodes: new Map(),
     finished: new Set(),
+    gap: undefined,
     access: emptyAccess(),
   };
 }

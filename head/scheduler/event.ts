@@ -83,6 +83,12 @@ export type Event =
   | { readonly kind: 'build-failed'; readonly nodeId: NodeId; readonly digest: string; readonly message: string }
   /** May be tried again there (everywhere: no node), or is no longer there. */
   | { readonly kind: 'build-forgotten'; readonly nodeId: NodeId | undefined; readonly digest: string }
+  /** The log goes on without an end that it had; nodes may know of more. `message`: what is known of what is gone. */
+  | { readonly kind: 'log-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
+  /** A node holds an attempt that this log has never given: its number is not given again. */
+  | { readonly kind: 'attempt-found'; readonly attempt: AttemptRef; readonly nodeId: NodeId }
+  /** Its folder is removed from the archive, but for `batch.json`. */
+  | { readonly kind: 'batch-deleted'; readonly batchId: BatchId }
   | AccessEvent;
 
 /** Why a job waits again: one of its retries, or the one try elsewhere that counts as none. */

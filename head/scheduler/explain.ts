@@ -3,6 +3,7 @@ import type { Needs } from '../../config/spec.ts';
 import type { Submission } from './event.ts';
 import { coresTaken, type Fit, fits, suits } from './fit.ts';
 import { rowNode, rowReason, rowState } from './job-rows.ts';
+import { settlesUntilMs } from './numbers.ts';
 import { findQueue } from './queue.ts';
 import { coresByPerson, fullness, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
@@ -32,8 +33,12 @@ export function explain(state: ClusterState, batch: Batch, index: number, nowMs:
       reason: reasonOf(fit),
     };
   });
-  return { summary: summaryOf(state, batch, index, part, queue.needs, verdict), nodes };
+  const settles = rowState(batch.rows, index) === 'queued' && settlesUntilMs(state, nowMs) !== undefined;
+  return { summary: settles ? settling : summaryOf(state, batch, index, part, queue.needs, verdict), nodes };
 }
+
+const settling =
+  'Waits: the head was restored, or has lost the end of its log, and hears first what every node runs; a minute at most';
 
 /**
  * Why no node that is known could ever run jobs with these needs, or nothing. Said at submit: the batch then waits for a

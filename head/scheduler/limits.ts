@@ -35,3 +35,10 @@ export const tokenLifeMaxMs = 30 * 24 * 3_600_000;
 export const usersMax = 10_000;
 /** Valid certificates of one user or node; the oldest gives way. */
 export const certificatesMax = 64;
+/** After a restore or an accepted loss: how long known nodes may take to tell what they hold before jobs are given out. */
+export const settleMs = 60_000;
+/** For how long after that a node that comes back is believed to hold attempts which this log never gave, in milliseconds. */
+export const gapMemoryMs = 30 * 24 * 3_600_000;
+/** How far above what is known the number of an attempt may be that a node claims to hold, and the highest of all. */
+export const foundAheadMax = 1_000;
+export const attemptNumberMax = 1_000_000;

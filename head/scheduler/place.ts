@@ -4,6 +4,7 @@ import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
 import { buildExclusionMs, leaseMs, placementsMax } from './limits.ts';
+import { lastNumber, settlesUntilMs } from './numbers.ts';
 import { findQueue, type Queue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
@@ -23,6 +24,7 @@ export interface Plan {
  */
 export function place(state: ClusterState, nowMs: number): Plan {
   const events: Event[] = [...endings(state)];
+  if (settlesUntilMs(state, nowMs) !== undefined) return { events, more: false };
   const table = new Placement(state, nowMs);
   table.fill('free');
   table.replaceLapsed();
@@ -181,7 +183,7 @@ class Placement {
 
   #assign(batch: Batch, queue: Queue, index: number, node: Node): void {
     const cpus = coresFor(queue.needs, node);
-    const attempt: AttemptRef = { batchId: batch.id, index, attempt: (batch.rows.attempts[index] ?? 0) + 1 };
+    const attempt: AttemptRef = { batchId: batch.id, index, attempt: lastNumber(batch, index) + 1 };
     this.events.push({ kind: 'attempt-assigned', attempt, nodeId: node.id, cpus });
     this.#taken.set(node, (this.#taken.get(node) ?? 0) + cpus);
     this.#placed.set(batch, (this.#placed.get(batch) ?? 0) + 1);
@@ -256,6 +258,8 @@ export function nextDeadlineMs(state: ClusterState, nowMs: number): number | und
   const consider = (atMs: number) => {
     if (next === undefined || atMs < next) next = atMs;
   };
+  const settledMs = settlesUntilMs(state, nowMs);
+  if (settledMs !== undefined) consider(settledMs);
   for (const node of state.nodes.values()) {
     if (!node.connected && hasUnlapsed(state, node)) consider(node.sinceMs + leaseMs);
     if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);

@@ -21,8 +21,17 @@ export interface ClusterState {
   readonly nodes: ReadonlyMap<NodeId, Node>;
   /** Batches in which nothing waits or lives any more, and whose end has not been noted. */
   readonly finished: ReadonlySet<BatchId>;
+  /** When the log went on without an end that it had: until nodes have told, they may know of more. */
+  readonly gap: LogGap | undefined;
   /** Who belongs. */
   readonly access: AccessState;
+}
+
+/** The log was restored from a backup, or goes on after a loss that was accepted. */
+export interface LogGap {
+  readonly atMs: number;
+  /** When the head first served after it; 0: not yet. */
+  readonly servedAtMs: number;
 }
 
 /** One submission and what was added to it. */
@@ -46,6 +55,10 @@ export interface Batch {
   readonly trials: ReadonlyMap<NodeId, Trial>;
   /** Its jobs that are tried once more elsewhere, until they end. */
   readonly secondTries: ReadonlyMap<number, SecondTry>;
+  /** Numbers of attempts that nodes hold and this log never gave: the highest, by job. */
+  readonly found: ReadonlyMap<number, number>;
+  /** Who has removed its folder from the archive, and when. */
+  readonly deleted: { readonly by: Actor; readonly atMs: number } | undefined;
 }
 
 /** What waits or has ended. `assigned` to `archiving` are told by the live attempt; the row then says `live`. */

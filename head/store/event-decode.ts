@@ -151,6 +151,14 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
         nodeId: found.value.nodeId === '' ? undefined : nodeId(found.value.nodeId),
         digest: found.value.buildDigest,
       };
+    case 'logShortened': {
+      const { how, message } = found.value;
+      return { kind: 'log-shortened', how: how === 'restored' ? how : 'accepted', message };
+    }
+    case 'attemptFound':
+      return { kind: 'attempt-found', attempt: ref(found.value.attempt), nodeId: nodeId(found.value.nodeId) };
+    case 'batchDeleted':
+      return { kind: 'batch-deleted', batchId: batchId(found.value.batchId) };
     default:
       return decodeAccessEvent(found);
   }

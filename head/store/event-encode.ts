@@ -122,6 +122,12 @@ export function encodeEvent(event: Event): disk.Event {
       });
     case 'build-forgotten':
       return made({ $case: 'buildForgotten', value: { nodeId: event.nodeId ?? '', buildDigest: event.digest } });
+    case 'log-shortened':
+      return made({ $case: 'logShortened', value: { how: event.how, message: event.message } });
+    case 'attempt-found':
+      return made({ $case: 'attemptFound', value: { attempt: event.attempt, nodeId: event.nodeId } });
+    case 'batch-deleted':
+      return made({ $case: 'batchDeleted', value: { batchId: event.batchId } });
     default:
       return made(encodeAccessEvent(event));
   }

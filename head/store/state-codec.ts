@@ -47,6 +47,8 @@ export function encodeState(state: ClusterState, chain: Buffer): disk.Snapshot {
       })),
     ),
     access: encodeAccess(state.access),
+    shortenedAtMs: big(state.gap?.atMs ?? 0),
+    shortenedServedAtMs: big(state.gap?.servedAtMs ?? 0),
   };
 }
 
@@ -58,6 +60,8 @@ export function decodeState(stored: disk.Snapshot): ClusterDraft {
   draft.epoch = Number(stored.epoch);
   draft.clusterId = stored.clusterId === '' ? undefined : clusterId(stored.clusterId);
   draft.access = decodeAccess(stored.access);
+  if (stored.shortenedAtMs > 0n)
+    draft.gap = { atMs: Number(stored.shortenedAtMs), servedAtMs: Number(stored.shortenedServedAtMs) };
   for (const batch of stored.batches) decodeBatch(draft, batch);
   for (const node of stored.nodes) decodeNode(draft, node);
   for (const failure of stored.buildFailures) {
@@ -94,6 +98,9 @@ function encodeBatch(batch: Batch): disk.SnapshotBatch {
     rows: encodeRows(batch),
     trials: [...batch.trials].map(([nodeId, trial]) => ({ nodeId, ...trial })),
     secondTries: [...batch.secondTries].map(([index, second]) => ({ index, ...second })),
+    found: Object.fromEntries(batch.found),
+    deletedAtMs: maybeBig(batch.deleted?.atMs),
+    deletedBy: batch.deleted?.by,
   };
 }
 
@@ -162,6 +169,9 @@ function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
   for (const { nodeId: id, ...trial } of stored.trials) batch.trials.set(nodeId(id), trial);
   for (const { index, nodeId: id, quick } of stored.secondTries)
     batch.secondTries.set(index, { nodeId: nodeId(id), quick });
+  batch.found = new Map(Object.entries(stored.found).map(([index, number]) => [Number(index), number]));
+  if (stored.deletedAtMs !== undefined)
+    batch.deleted = { by: decodeActor(stored.deletedBy), atMs: Number(stored.deletedAtMs) };
   draft.finished.delete(id);
   if (stored.endedAtMs !== undefined)
     batch.ended = { state: endState(stored.endedState), atMs: Number(stored.endedAtMs) };

@@ -53,14 +53,20 @@ export class HeadWorld {
   }
 
   /** A head on a data folder that is there already. */
-  static async on(folder: string): Promise<HeadWorld> {
+  static async on(folder: string, acceptLoss = false): Promise<HeadWorld> {
     const complaints: string[] = [];
-    return new HeadWorld(folder, await start(folder, complaints), complaints);
+    return new HeadWorld(folder, await start(folder, complaints, acceptLoss), complaints);
   }
 
   /** Has the head make a backup. */
   async backup(folder: string): Promise<void> {
     for await (const _ of readStream(this.#clients.upkeep.backup({ folder }, metadata)));
+  }
+
+  /** What it says is wrong. */
+  async notices(): Promise<string[]> {
+    const { notices } = await call(this.#clients.upkeep, this.#clients.upkeep.notices, {}, { metadata });
+    return notices.map(({ text }) => text);
   }
 
   get batches() {
@@ -182,7 +188,7 @@ export function aSelector(over: Partial<Selector> = {}): Selector {
   return { namespace: '', batch: '', job: '', states: [], reasons: [], where: [], ...over };
 }
 
-async function start(folder: string, complaints: string[]): Promise<OpenHead> {
+async function start(folder: string, complaints: string[], acceptLoss = false): Promise<OpenHead> {
   const complain = (facts: object, message: string) => void complaints.push(`${message} ${JSON.stringify(facts)}`);
   const log = { debug() {}, info() {}, warn: complain, error: complain };
   const onFatal = (error: unknown) => {
@@ -191,7 +197,7 @@ async function start(folder: string, complaints: string[]): Promise<OpenHead> {
   const address = { kind: 'unix', path: join(folder, 'head.sock') } as const;
   const settings = await readHeadSettings(folder);
   const ports = { clock: systemClock, random: systemRandom, log, onFatal };
-  return await openHead({ dataFolder: folder, settings, address, plain: false, acceptLoss: false, ...ports });
+  return await openHead({ dataFolder: folder, settings, address, plain: false, acceptLoss, ...ports });
 }
 
 function clientsFor({ address }: OpenHead) {
