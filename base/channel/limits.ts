@@ -14,3 +14,5 @@ export const connectionsMax = 4_096;
 export const connectionsPerAddressMax = 1_024;
 /** How long a TLS handshake may take, in milliseconds. */
 export const handshakeMs = 10_000;
+/** Calls under way on one connection: as many as one caller may have; also those that have not said yet what they ask. */
+export const callsPerConnectionMax = 1_024;

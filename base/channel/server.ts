@@ -4,13 +4,14 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { systemClock } from '../clock.ts';
 import { Fault, RefusedError } from '../errors.ts';
 import { type Address, formatAddress, plainProblem } from './address.ts';
-import { bulkWindowBytes, messageMaxBytes, pingEveryMs, pingWaitMs } from './limits.ts';
+import { bulkWindowBytes, callsPerConnectionMax, messageMaxBytes, pingEveryMs, pingWaitMs } from './limits.ts';
 
 /** A gRPC server with labrun's limits. Add services, then `listen`. */
 export function makeServer(): Server {
   return new Server({
     'grpc.max_receive_message_length': messageMaxBytes,
     'grpc.max_send_message_length': messageMaxBytes,
+    'grpc.max_concurrent_streams': callsPerConnectionMax,
     'grpc.keepalive_time_ms': pingEveryMs,
     'grpc.keepalive_timeout_ms': pingWaitMs,
     'grpc-node.flow_control_window': bulkWindowBytes,

@@ -2,13 +2,20 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { connectionsMax, connectionsPerAddressMax, handshakeMs, messageMaxBytes } from '../../base/channel/limits.ts';
+import {
+  callsPerConnectionMax,
+  connectionsMax,
+  connectionsPerAddressMax,
+  handshakeMs,
+  messageMaxBytes,
+} from '../../base/channel/limits.ts';
 import { manifestEntriesMax } from '../../base/transfer/manifest.ts';
 import { formatBytes, formatDuration } from '../../config/units.ts';
 import { blobMaxBytes } from '../../head/grpc/blobs-service.ts';
 import { callLimits } from '../../head/grpc/crowd.ts';
 import { pageMax } from '../../head/grpc/events-service.ts';
 import {
+  buildsPerNodeMax,
   jobsMax,
   namespacesPerUserMax,
   openBatchesMax,
@@ -26,6 +33,7 @@ const limits: Readonly<Record<string, readonly [string | number, string | number
   connections: [`${connectionsPerAddressMax} (address)`, connectionsMax],
   'TLS handshake': [formatDuration(handshakeMs).replace('.0s', ' s'), ''],
   message: [formatBytes(messageMaxBytes).replace('.0', ''), ''],
+  'calls under way on one connection, headers alone included': [callsPerConnectionMax, ''],
   'calls under way': [`${callLimits.unary.perCaller} (caller)`, callLimits.unary.inAll],
   'uploads of inputs under way': [`${callLimits.upload.perCaller} (caller)`, callLimits.upload.inAll],
   "streams under way: events, logs, watches, pulls, agents' own": [
@@ -39,6 +47,7 @@ const limits: Readonly<Record<string, readonly [string | number, string | number
   namespaces: [`${namespacesPerUserMax} (user)`, ''],
   'one input file': [formatBytes(blobMaxBytes).replace('.0', ''), ''],
   'files an attempt keeps': [manifestEntriesMax, ''],
+  'builds a node tells of': [buildsPerNodeMax, ''],
   'join tokens not used up': ['', tokensMax],
   users: ['', usersMax],
 };
