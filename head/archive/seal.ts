@@ -49,10 +49,11 @@ async function compare(attempt: StagedAttempt): Promise<string[]> {
   const wrong: string[] = [];
   const listed = new Set(['manifest', 'log']);
   const links: Extract<ManifestEntry, { kind: 'link' }>[] = [];
+  const folders: Extract<ManifestEntry, { kind: 'folder' }>[] = [];
   for await (const entry of readManifest(bytesOf(join(attempt.folder, 'manifest')))) {
     const path = stagedPathOf(entry.path);
     if (entry.kind === 'link') links.push(entry);
-    else if (entry.kind === 'folder') await makeFolder(join(attempt.folder, path), entry.mode);
+    else if (entry.kind === 'folder') folders.push(entry);
     else {
       listed.add(path);
       if (attempt.facts(path)?.sizeBytes !== entry.sizeBytes || (await attempt.hashOf(path)) !== entry.hash) {
@@ -61,7 +62,9 @@ async function compare(attempt: StagedAttempt): Promise<string[]> {
       } else await chmod(join(attempt.folder, path), keepable(entry.mode));
     }
   }
+  // Nothing is made before the whole manifest has been read: one that is refused leaves nothing behind.
   if (wrong.length > 0) return wrong;
+  for (const { path, mode } of folders) await makeFolder(join(attempt.folder, stagedPathOf(path)), mode);
   for (const { path } of attempt.list()) if (!listed.has(path)) await attempt.remove(path);
   for (const { path, target } of links) await attempt.addLink(stagedPathOf(path), target);
   return [];

@@ -102,10 +102,11 @@ export class Session {
   }
 
   async #sealAndAccept(id: AttemptId, report: Report, manifestHash: string): Promise<void> {
-    const { intake, log, clusterId } = this.#ports;
+    const { intake, log, clusterId, nodeId } = this.#ports;
     try {
-      const known = await this.#ports.engine.query((state) => state.attempts.has(id));
-      const sealed = known ? await intake.seal(report.attempt, manifestHash) : { kind: 'sealed' as const };
+      // Of another node's attempt nothing is looked at, and its report is refused like any other.
+      const own = await this.#ports.engine.query((state) => state.attempts.get(id)?.nodeId === nodeId);
+      const sealed = own ? await intake.seal(report.attempt, manifestHash) : { kind: 'sealed' as const };
       const command = this.#stagedCommand(report);
       if (sealed.kind === 'sealed') {
         if (command) await this.#submit(command);
