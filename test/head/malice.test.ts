@@ -94,6 +94,8 @@ describe('a malicious agent', () => {
       await malicious.report(forged, AttemptPhase.ENDED, endOf(manifest, false));
     }
     expect(await adasJob()).toMatchObject({ state: 'running', node: 'n1', attempt: 1 });
+    // Nor does it learn whether what it names is staged.
+    expect(malicious.heard.map(({ change }) => change?.$case)).not.toContain('resend');
     await honest.endInline(fence, { 'result.txt': 'true' }, 'log');
     expect(await adasJob()).toMatchObject({ state: 'succeeded' });
   });

@@ -12,15 +12,15 @@ import { initHead } from '../../../head/main.ts';
 import { violations } from '../../../head/scheduler/invariants.ts';
 import { openStore } from '../../../head/store/open.ts';
 import { AttemptPhase } from '../../../proto/gen/labrun/v1/agent_link.ts';
-import { BatchesClient, SubmitMode } from '../../../proto/gen/labrun/v1/batches.ts';
-import { BlobsClient } from '../../../proto/gen/labrun/v1/blobs.ts';
+import { BatchesClient } from '../../../proto/gen/labrun/v1/batches.ts';
 import type { Fence } from '../../../proto/gen/labrun/v1/common.ts';
 import { NodesClient } from '../../../proto/gen/labrun/v1/nodes.ts';
+import { HeadProcess } from '../../kit/head-process.ts';
 import { aSelector, newBatchId } from '../../kit/head-world.ts';
 import { archiveOf, LinkAgent } from '../../kit/link-agent.ts';
 import { aGroup, aMatrix, aSpec } from '../../kit/spec.ts';
+import { putAs, submitAs } from '../../kit/submit-as.ts';
 import { Guests } from './guests.ts';
-import { HeadProcess } from './head-process.ts';
 import type { Refs } from './tree.ts';
 import { openTunnel, type Tunnel } from './tunnel.ts';
 
@@ -131,9 +131,9 @@ export class World {
     for (const [name, word] of Object.entries({ blob, manifest: files.manifest, spec: extra, requestPem })) {
       this.#words.set(name, word);
     }
-    await this.#put('ada', blob);
-    await this.#put('ada', Buffer.from('{"version":1}'));
-    await this.#put('ada', extra);
+    await putAs(this.guests.joined('ada').endpoint, 'ada', blob);
+    await putAs(this.guests.joined('ada').endpoint, 'ada', Buffer.from('{"version":1}'));
+    await putAs(this.guests.joined('ada').endpoint, 'ada', extra);
     this.#words.set('blobHash', hashBytes(blob));
     this.#words.set('badSpecHash', hashBytes('{"version":1}'));
     this.#words.set('extraHash', hashBytes(extra));
@@ -192,32 +192,11 @@ export class World {
   }
 
   async #submit(namespace: 'ada' | 'eve', name: string): Promise<string> {
-    const matrix = aMatrix({ i: ['1', '2', '3'] });
-    const spec = writeSpec(aSpec({ namespace, name, groups: [aGroup({ name: 'j_i-{{i}}', matrix })] }));
-    await this.#put(namespace, spec);
-    this.#words.set('specHash', hashBytes(spec));
-    const client = openClient(BatchesClient, this.guests.joined(namespace).endpoint, 'control');
-    try {
-      const ids = { batchId: newBatchId(), namespace, name, specHash: hashBytes(spec), sourceHash: '' };
-      await call(client, client.submit, { ...ids, mode: SubmitMode.NEW, dryRun: false });
-      return ids.batchId;
-    } finally {
-      client.close();
-    }
-  }
-
-  async #put(namespace: 'ada' | 'eve', bytes: Uint8Array): Promise<void> {
-    const client = openClient(BlobsClient, this.guests.joined(namespace).endpoint, 'bulk');
-    try {
-      await new Promise((resolve, reject) => {
-        const stream = client.put((error, response) => (error ? reject(error) : resolve(response)));
-        const data = Buffer.from(bytes);
-        stream.write({ namespace, hash: hashBytes(bytes), size: BigInt(bytes.length), offset: 0n, data });
-        stream.end();
-      });
-    } finally {
-      client.close();
-    }
+    const groups = [aGroup({ name: 'j_i-{{i}}', matrix: aMatrix({ i: ['1', '2', '3'] }) })];
+    const { endpoint } = this.guests.joined(namespace);
+    const { batchId, specHash } = await submitAs(endpoint, aSpec({ namespace, name, groups }));
+    this.#words.set('specHash', specHash);
+    return batchId;
   }
 }
 
