@@ -20,6 +20,7 @@ export function batchJson(batch: BatchSummary): Record<string, unknown> {
     origin: batch.origin,
     failures: batch.failures,
     buildFailures: batch.buildFailures,
+    notice: batch.notice === '' ? null : batch.notice,
   };
 }
 

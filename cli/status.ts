@@ -11,7 +11,7 @@ import { batchJson, jobJson } from './json.ts';
 import { counted, isoTime, momentText, type Printer, stateText } from './print.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
 import { tableText } from './table.ts';
-import { failureText } from './watch.ts';
+import { failureText, noticeText } from './watch.ts';
 
 /** Shows batches, or one batch with its jobs; failures are grouped, so that a hundred of one kind are one line. */
 export async function status(
@@ -67,8 +67,11 @@ async function listBatches(
   if (options.json) {
     const told = notices.map(({ text, sinceMs }) => ({ text, since: isoTime(sinceMs) }));
     print.json({ batches: batches.map(batchJson), notices: told });
-  } else if (batches.length > 0) print.line(batchesTable(batches, print));
-  else print.note(options.all ? 'There is no batch' : 'You have no batch; see everyone\'s with "labrun status --all"');
+  } else if (batches.length > 0) {
+    print.line(batchesTable(batches, print));
+    for (const batch of batches) if (batch.notice !== '') print.note(noticeText(batch));
+  } else
+    print.note(options.all ? 'There is no batch' : 'You have no batch; see everyone\'s with "labrun status --all"');
   return exitCodes.done;
 }
 
@@ -117,6 +120,7 @@ function showBatch(batch: BatchSummary, jobs: readonly JobView[], print: Printer
   const counts = Object.entries(batch.counts).filter(([, count]) => count > 0);
   print.line(counts.map(([state, count]) => `${count} ${stateText(print, state)}`).join(', '));
   print.line(colour.dim(`submitted ${momentText(batch.submittedAtMs)} by ${batch.submittedBy}`));
+  if (batch.notice !== '') print.line(colour.red(noticeText(batch)));
   for (const { node, message } of batch.buildFailures) {
     print.line(`${colour.red('build failed')} on ${node}: ${message} (labrun logs ${batch.name} --build ${node})`);
   }

@@ -9,7 +9,7 @@ import { readJobs } from './jobs-csv.ts';
 import { batchJson, jobJson } from './json.ts';
 import { counted, type Printer } from './print.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
-import { watchBatch } from './watch.ts';
+import { isStuck, noticeText, watchBatch } from './watch.ts';
 
 /** Waits until a batch, or the jobs chosen of it, have ended. Exits 1 when one of them failed or was cancelled. */
 export async function wait(
@@ -48,10 +48,14 @@ async function watchJobs(head: Head, selector: Selector, print: Printer): Promis
     print,
     () => true,
     async () => {
-      for await (const _ of readStream(head.batches.watch({ selector: wholeBatch(selector) }, head.metadata))) {
+      for await (const batch of readStream(head.batches.watch({ selector: wholeBatch(selector) }, head.metadata))) {
         const jobs = (await readJobs(head, same)).filter((job) => chosen.has(job.index));
         if (jobs.every((job) => ended.has(job.state))) {
           print.note(`${counted(jobs.length, 'job')} ended`);
+          return jobs;
+        }
+        if (isStuck(batch) && jobs.every((job) => ended.has(job.state) || job.state === 'held')) {
+          print.note(noticeText(batch));
           return jobs;
         }
       }

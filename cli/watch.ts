@@ -25,7 +25,8 @@ export interface WatchOptions {
 
 /**
  * Shows a batch's progress until it has ended. A head that goes away is waited for: it may only be restarted. Ctrl-C
- * leaves the batch alone and says how to come back.
+ * leaves the batch alone and says how to come back. One that is held because its jobs fail goes on only when somebody
+ * looks at it, so that the wait for it ends as for one that has failed.
  */
 export async function watchBatch(
   head: Head,
@@ -45,8 +46,9 @@ export async function watchBatch(
     for await (const batch of readStream(stream, leave.signal)) {
       last = batch;
       progress.update(ended(batch), total(batch), sentence(batch));
+      if (isStuck(batch)) return batch;
     }
-    if (last && ended(last) === total(last)) return last;
+    if (last && (ended(last) === total(last) || isStuck(last))) return last;
     throw new Fault('UNAVAILABLE', 'the head ended the call before the batch had ended');
   };
   try {
@@ -54,6 +56,8 @@ export async function watchBatch(
     progress.stop();
     print.note(`${batch.namespace}/${batch.name} ${batch.state}: ${sentence(batch)}`);
     for (const group of batch.failures) print.note(failureText(batch, group, logsBelow));
+    if (isStuck(batch))
+      print.note(logsBelow === undefined ? noticeText(batch) : `${heldText(batch)}: maxFailures says when`);
     return { batch, code: batch.state === 'succeeded' ? exitCodes.done : exitCodes.failed };
   } catch (error) {
     if (!leave.signal.aborted) throw error;
@@ -76,6 +80,20 @@ export function failureText(batch: BatchSummary, group: FailureGroup, logsBelow?
       ? `labrun logs ${batch.namespace}/${batch.name}/${group.exampleJob}`
       : join(logsBelow, group.exampleJob, '.labrun', 'log');
   return `${counted(group.jobs, 'job')} failed (${group.reason}): ${group.message}  see: ${see}`;
+}
+
+/** Why a batch is held by the head, and how it goes on. */
+export function noticeText(batch: BatchSummary): string {
+  return `${heldText(batch)}; when that is put right: labrun release ${batch.namespace}/${batch.name}`;
+}
+
+/** Whether nothing of a batch goes on until somebody has looked at it. */
+export function isStuck(batch: BatchSummary): boolean {
+  return batch.notice !== '' && batch.state === 'held';
+}
+
+function heldText(batch: BatchSummary): string {
+  return `${counted(batch.counts['held'] ?? 0, 'job')} held: ${batch.notice}`;
 }
 
 function ended({ counts }: BatchSummary): number {

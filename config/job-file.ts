@@ -82,7 +82,9 @@ function readDraft(written: Written, folder: string, options: ResolveOptions): D
 
 /** Keys whose mistakes say nothing about the rest of the file. */
 const droppable = new Set(
-  'namespace maxRunning env needs archive expect timeLimit retries slurm required_mounts $schema'.split(' '),
+  'namespace maxRunning maxFailures env needs archive expect timeLimit retries slurm required_mounts $schema'.split(
+    ' ',
+  ),
 );
 
 function readLabrun(written: Written, folder: string, where: Where, user: string): Draft | undefined {

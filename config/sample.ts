@@ -22,6 +22,7 @@ name: sweep
 # namespace: cfd                        # default: your user name
 # env: {OMP_PROC_BIND: "true"}          # for the build and every job
 # maxRunning: 10                        # most jobs of this batch at once; default: no limit
+# maxFailures: 5                        # hold the rest when so many have failed; none: never; default: docs/formats.md
 
 build:                                  # optional; runs once on each node, before its first job
   run: make -C solver

@@ -125,6 +125,8 @@ export const batchSpec = z.object({
   env,
   /** 0: no limit. */
   maxRunning: count,
+  /** At how many failed jobs the rest is held; 0: never. Not stated: the head has a rule. */
+  maxFailures: count.optional(),
   /** Every path that inputs name, once rendered, and what it stood for at submit. */
   sources: z.record(z.string(), z.array(sourceEntry)),
   build: build.optional(),

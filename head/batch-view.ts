@@ -20,6 +20,8 @@ export interface BatchFacts {
   readonly failures: readonly FailureFacts[];
   readonly maxRunning: number;
   readonly buildFailures: readonly { readonly node: string; readonly message: string }[];
+  /** What its owner should know; empty: nothing. */
+  readonly notice: string;
   readonly origin: 'labrun' | 'distribute';
 }
 
@@ -65,6 +67,7 @@ export function viewBatch(state: ClusterState, batch: Batch, live: readonly Atte
     failures: batch.rows.counts.failed > 0 ? failuresOf(batch) : [],
     maxRunning: batch.maxRunning,
     buildFailures: buildFailuresOf(state, batch),
+    notice: batch.held,
     origin: batch.origin,
   };
 }

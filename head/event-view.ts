@@ -32,7 +32,14 @@ export function viewEvent(event: Event): EventFacts {
       const message = `${added} jobs were added, ${event.changed.length} changed ones run again`;
       return { ...say(event.kind, message, { added, changed: event.changed.length }), batchId: event.batchId };
     }
-    case 'jobs-held':
+    case 'jobs-held': {
+      const jobs = countIn(event.jobs);
+      const view =
+        event.reason === ''
+          ? say(event.kind, `${jobs} jobs were held`, { jobs })
+          : say('batch-held', `${jobs} jobs are held: ${event.reason}`, { jobs });
+      return { ...view, batchId: event.batchId };
+    }
     case 'jobs-released':
     case 'jobs-cancelled':
     case 'jobs-retried': {

@@ -129,9 +129,12 @@ export const labrunFile = section({
   matrix: matrix.optional(),
   /** Most jobs of the batch that run at once. Default: no limit. */
   maxRunning: countFrom(1, 1_000_000).optional(),
+  /** At how many failed jobs the rest is held. Default: of more than 20 jobs, when the first 10 to end have all failed. */
+  maxFailures: z
+    .union([countFrom(1, 1_000_000), z.literal('none')], { error: 'expected a number of jobs (1 to 1000000), or none' })
+    .optional(),
   notify: notYet('telling people when a batch has ended (notify)'),
   priority: notYet('priority'),
-  maxFailures: notYet('holding a batch after failures (maxFailures)'),
   /** Of the build and of every job that states none. Default: none. */
   isolation: isolation.optional(),
   slurm: notYet('settings for Slurm (slurm)'),

@@ -31,6 +31,7 @@ export function resolveLabrun(written: Written, file: LabrunFile, folder: string
       name: file.name,
       env: file.env ?? {},
       maxRunning: file.maxRunning ?? 0,
+      ...(file.maxFailures === undefined ? {} : { maxFailures: file.maxFailures === 'none' ? 0 : file.maxFailures }),
       ...(build === undefined ? {} : { build }),
       initialInputs: [],
       notify: [],

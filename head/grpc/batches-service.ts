@@ -196,7 +196,7 @@ async function summaryOf(ports: BatchesPorts, batchId: BatchId): Promise<BatchSu
 }
 
 async function writeSummary(ports: BatchesPorts, facts: BatchFacts): Promise<BatchSummary> {
-  const { batchId, namespace, name, state, counts, submittedBy, maxRunning, buildFailures, origin } = facts;
+  const { batchId, namespace, name, state, counts, submittedBy, maxRunning, buildFailures, origin, notice } = facts;
   const names = facts.failures.length > 0 ? await exampleNames(ports, facts) : [];
   return {
     batchId,
@@ -216,6 +216,7 @@ async function writeSummary(ports: BatchesPorts, facts: BatchFacts): Promise<Bat
     maxRunning,
     buildFailures: [...buildFailures],
     origin,
+    notice,
   };
 }
 

@@ -226,8 +226,8 @@ async function warningsOf(ports: SubmitPorts, { submission, spec }: Checked): Pr
 
 function submitCommand(checked: Checked, { name: by }: Caller, replace: boolean): Command {
   const { submission, namespace, name, spec } = checked;
-  const { maxRunning, origin } = spec;
-  return { kind: 'submit', submission, namespace, name, maxRunning, origin, replace, by };
+  const { maxRunning, maxFailures, origin } = spec;
+  return { kind: 'submit', submission, namespace, name, maxRunning, maxFailures, origin, replace, by };
 }
 
 async function accept(ports: SubmitPorts, caller: Caller, command: Command): Promise<void> {

@@ -1,6 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import { attemptId, type NodeId } from '../../base/ids.ts';
-import { batchOf, noteIfFinished, requeue } from './apply-batch.ts';
+import { batchOf, noteIfFinished, waitAgain } from './apply-batch.ts';
 import { restNode } from './apply-node.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
 import { type BatchDraft, type ClusterDraft, queueOf } from './draft.ts';
@@ -73,9 +73,9 @@ function isHarmless(draft: ClusterDraft, node: Node, event: EventOf<'attempt-ret
 function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {
   const batch = batchOf(draft, ref.batchId);
   const { cancelling } = removeAttempt(draft, ref);
-  setRowState(batch.rows, ref.index, cancelling ? 'cancelled' : 'queued');
   batch.rows.startedS[ref.index] = 0;
-  if (!cancelling) return requeue(batch, [ref.index]);
+  if (!cancelling) return waitAgain(batch, ref.index);
+  setRowState(batch.rows, ref.index, 'cancelled');
   batch.secondTries.delete(ref.index);
   batch.rows.endedS[ref.index] = Math.floor(atMs / 1000);
   noteIfFinished(draft, batch);
@@ -105,11 +105,24 @@ export function applyArchive(draft: ClusterDraft, event: EventOf<'archive-accept
   rows.endedS[index] = Math.floor(event.endedAtMs / 1000);
   rows.exitCode[index] = event.outcome.exitCode ?? -1;
   setRowReason(rows, index, event.outcome.reason, event.outcome.state === 'succeeded' ? '' : event.outcome.message);
-  setRowState(rows, index, event.requeued ? 'queued' : event.outcome.state);
   noteTrial(batch, nodeId, event);
-  if (event.requeued === undefined) return noteIfFinished(draft, batch);
+  noteTally(batch, nodeId, event);
+  if (event.requeued === undefined) {
+    setRowState(rows, index, event.outcome.state);
+    return noteIfFinished(draft, batch);
+  }
   if (event.requeued === 'retry') rows.retriesUsed[index] = Math.min(255, (rows.retriesUsed[index] ?? 0) + 1);
-  requeue(batch, [index]);
+  waitAgain(batch, index);
+}
+
+/** What an end tells of the batch. */
+function noteTally(batch: BatchDraft, nodeId: NodeId, { outcome, requeued }: EventOf<'archive-accepted'>): void {
+  const { succeeded, failed, nodes } = batch.tally;
+  if (outcome.state === 'succeeded') batch.tally = { succeeded: succeeded + 1, failed, nodes };
+  else if (outcome.state === 'failed') {
+    const where = nodes.has(nodeId) ? nodes : new Set([...nodes, nodeId]);
+    batch.tally = { succeeded, failed: requeued === undefined ? failed + 1 : failed, nodes: where };
+  }
 }
 
 /** What an end tells of the node, and of the node on which the job failed before. */

@@ -2,11 +2,14 @@ import { assert } from '../../base/assert.ts';
 import type { BatchId } from '../../base/ids.ts';
 import { type BatchDraft, batchNameKey, type ClusterDraft, queueOf } from './draft.ts';
 import type { Actor, EndState, Event, Submission } from './event.ts';
+import type { Tally } from './holding.ts';
 import { countIn, indicesIn, type JobRanges } from './job-ranges.ts';
 import { addRows, emptyRows, rowState, setRowReason, setRowState } from './job-rows.ts';
 import { advance, giveBack } from './queue.ts';
 
 type EventOf<Kind extends Event['kind']> = Extract<Event, { readonly kind: Kind }>;
+
+const noTally: Tally = { succeeded: 0, failed: 0, nodes: new Set() };
 
 /** A new batch: its rows and queues. A matrix of 100,000 jobs is a few typed arrays. */
 export function applySubmitted(draft: ClusterDraft, event: EventOf<'batch-submitted'>, by: Actor, atMs: number): void {
@@ -17,12 +20,15 @@ export function applySubmitted(draft: ClusterDraft, event: EventOf<'batch-submit
     submittedBy: by,
     submittedAtMs: atMs,
     maxRunning: event.maxRunning,
+    maxFailures: event.maxFailures,
     origin: event.origin,
     parts: [],
     rows: emptyRows(),
     queues: [],
     extensions: new Set(),
     ended: undefined,
+    held: '',
+    tally: noTally,
     trials: new Map(),
     secondTries: new Map(),
     found: new Map(),
@@ -39,6 +45,7 @@ export function applyExtended(draft: ClusterDraft, event: EventOf<'batch-extende
   const batch = batchOf(draft, event.batchId);
   const part = addPart(batch, event, event.added);
   batch.extensions.add(event.extensionId);
+  countAnew(batch);
   for (const [index, specIndex] of event.changed) {
     if (rowState(batch.rows, index) === 'queued') queueOf(batch, index).queued -= 1;
     setRowState(batch.rows, index, 'queued');
@@ -60,6 +67,8 @@ export function applyJobs(
   atMs: number,
 ): void {
   const batch = batchOf(draft, event.batchId);
+  if (event.kind === 'jobs-held') batch.held = event.reason || batch.held;
+  else if (event.kind === 'jobs-released' || event.kind === 'jobs-retried') countAnew(batch);
   const back: number[] = [];
   for (const index of indicesIn(event.jobs)) {
     if (rowState(batch.rows, index) === 'queued') queueOf(batch, index).queued -= 1;
@@ -86,11 +95,18 @@ export function applyEnded(draft: ClusterDraft, batchId: BatchId, state: EndStat
   const batch = batchOf(draft, batchId);
   batch.ended = { state, atMs };
   batch.trials.clear();
+  countAnew(batch);
   draft.finished.delete(batchId);
 }
 
+/** A job waits again: for a node, or, in a batch that is held, for somebody who lets it go on. */
+export function waitAgain(batch: BatchDraft, index: number): void {
+  setRowState(batch.rows, index, batch.held === '' ? 'queued' : 'held');
+  if (batch.held === '') requeue(batch, [index]);
+}
+
 /** Lets waiting rows be found again; `ascending` have just become `queued`. */
-export function requeue(batch: BatchDraft, ascending: readonly number[]): void {
+function requeue(batch: BatchDraft, ascending: readonly number[]): void {
   const byQueue = new Map<ReturnType<typeof queueOf>, number[]>();
   for (const index of ascending) {
     const queue = queueOf(batch, index);
@@ -118,6 +134,12 @@ export function batchOf(draft: ClusterDraft, batchId: BatchId): BatchDraft {
 function reopen(draft: ClusterDraft, batch: BatchDraft): void {
   batch.ended = undefined;
   draft.finished.delete(batch.id);
+}
+
+/** Somebody has looked: what has failed before speaks against the batch no longer. */
+function countAnew(batch: BatchDraft): void {
+  batch.held = '';
+  batch.tally = noTally;
 }
 
 function clearEnd(batch: BatchDraft, index: number): void {

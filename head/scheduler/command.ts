@@ -14,6 +14,7 @@ export type Command =
       readonly namespace: string;
       readonly name: string;
       readonly maxRunning: number;
+      readonly maxFailures: number | undefined;
       readonly origin: 'labrun' | 'distribute';
       readonly replace: boolean;
       /** Who submits, for what one person may have. */

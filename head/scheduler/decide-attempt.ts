@@ -4,6 +4,7 @@ import type { Attempt, AttemptRef } from './attempt.ts';
 import type { Command, Verdict } from './command.ts';
 import { buildIsExhausted } from './decide-node.ts';
 import type { Event, ProgressPhase, Requeued } from './event.ts';
+import { holdAfter } from './holding.ts';
 import { rowState } from './job-rows.ts';
 import { lossesMax } from './limits.ts';
 import { findQueue } from './queue.ts';
@@ -62,31 +63,29 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
   if (batch && hasEnded(batch, ref)) return { kind: 'accepted', events: [] };
   const attempt = current(state, command.nodeId, ref);
   if (attempt.kind === 'refused') return attempt;
-  const startedAtMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
-  return {
-    kind: 'accepted',
-    events: [
-      {
-        kind: 'archive-accepted',
-        attempt: ref,
-        outcome,
-        manifestHash: command.manifestHash,
-        startedAtMs,
-        endedAtMs: nowMs - command.endedMsAgo,
-        requeued: batch && outcome.state === 'failed' ? whyAgain(state, batch, attempt) : undefined,
-        inline: command.inline,
-      },
-    ],
+  const hasFailed = batch !== undefined && outcome.state === 'failed' && !attempt.cancelling;
+  const requeued = hasFailed ? whyAgain(state, batch, attempt) : undefined;
+  const accepted: Event = {
+    kind: 'archive-accepted',
+    attempt: ref,
+    outcome,
+    manifestHash: command.manifestHash,
+    startedAtMs: command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo,
+    endedAtMs: nowMs - command.endedMsAgo,
+    requeued,
+    inline: command.inline,
   };
+  const events = hasFailed && requeued === undefined ? holdAfter(state, batch, attempt) : [];
+  return { kind: 'accepted', events: [accepted, ...events] };
 }
 
 /**
  * Why a job that failed is tried again, or nothing. A failure where no attempt of its batch has succeeded may be the
  * machine's: the first is tried once elsewhere, if there is an elsewhere, beside the job's own retries.
  */
-function whyAgain(state: ClusterState, batch: Batch, { ref, nodeId, cancelling }: Attempt): Requeued | undefined {
+function whyAgain(state: ClusterState, batch: Batch, { ref, nodeId }: Attempt): Requeued | undefined {
   const queue = findQueue(batch.queues, batch.rows, ref.index);
-  if (cancelling || !queue) return undefined;
+  if (!queue) return undefined;
   const first = !batch.secondTries.has(ref.index) && !isProven(batch, nodeId);
   if (first && hasOther(state.nodes.values(), batch, queue, nodeId)) return 'elsewhere';
   return (batch.rows.retriesUsed[ref.index] ?? 0) < queue.retries ? 'retry' : undefined;

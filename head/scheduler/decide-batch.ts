@@ -48,6 +48,7 @@ export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>):
         namespace,
         name,
         maxRunning: command.maxRunning,
+        maxFailures: command.maxFailures,
         origin: command.origin,
         replaces: old?.id,
       },
@@ -134,7 +135,9 @@ function bulk(
   const chosen = rangesOf(
     filter(indicesIn(jobs), (index) => index < batch.rows.count && from.includes(rowState(batch.rows, index))),
   );
-  return { kind: 'accepted', events: chosen.length === 0 ? [] : [{ kind, batchId: batch.id, jobs: chosen }] };
+  const about = { batchId: batch.id, jobs: chosen };
+  const event: Event = kind === 'jobs-held' ? { kind, ...about, reason: '' } : { kind, ...about };
+  return { kind: 'accepted', events: chosen.length === 0 ? [] : [event] };
 }
 
 function cancelAll(state: ClusterState, batch: Batch): Event[] {

@@ -4,6 +4,7 @@ import { nameKey } from '../../base/names.ts';
 import { type AccessDraft, emptyAccess } from './access-state.ts';
 import type { Attempt } from './attempt.ts';
 import type { Submission } from './event.ts';
+import type { Tally } from './holding.ts';
 import type { JobRowsDraft } from './job-rows.ts';
 import { findQueue, type QueueDraft } from './queue.ts';
 import type { Batch, ClusterState, LogGap, Node } from './state.ts';
@@ -31,6 +32,8 @@ export interface BatchDraft extends Batch {
   queues: QueueDraft[];
   extensions: Set<BatchId>;
   ended: Batch['ended'];
+  held: string;
+  tally: Tally;
   trials: Map<NodeId, Trial>;
   secondTries: Map<number, SecondTry>;
   found: Map<number, number>;

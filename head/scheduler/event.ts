@@ -15,6 +15,8 @@ export type Event =
       readonly namespace: string;
       readonly name: string;
       readonly maxRunning: number;
+      /** Nothing: the file says nothing. 0: no limit. */
+      readonly maxFailures: number | undefined;
       readonly origin: 'labrun' | 'distribute';
       readonly replaces: BatchId | undefined;
     } & Submission)
@@ -25,7 +27,8 @@ export type Event =
       readonly added: JobRanges;
       readonly changed: readonly (readonly [index: number, specIndex: number])[];
     } & Submission)
-  | ({ readonly kind: 'jobs-held' } & JobsOf)
+  /** `reason`: too many have failed; empty: somebody said so. */
+  | ({ readonly kind: 'jobs-held'; readonly reason: string } & JobsOf)
   | ({ readonly kind: 'jobs-released' } & JobsOf)
   /** Jobs that had no live attempt; live ones get `attempt-cancelling`. */
   | ({ readonly kind: 'jobs-cancelled' } & JobsOf)

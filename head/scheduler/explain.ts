@@ -63,7 +63,7 @@ function summaryOf(
   const row = rowState(batch.rows, index);
   switch (row) {
     case 'held':
-      return `Held: \`labrun release ${batch.namespace}/${batch.name}\` lets it wait for a node again`;
+      return `Held: ${batch.held === '' ? '' : `${batch.held}; `}\`labrun release ${batch.namespace}/${batch.name}\` lets it wait for a node again`;
     case 'live':
       return whereItLives(state, batch, index);
     case 'queued':

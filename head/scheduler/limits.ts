@@ -10,6 +10,9 @@ export const buildsPerNodeMax = 10_000;
 export const placementsMax = 512;
 /** An attempt that fails sooner than this, in milliseconds, may owe that to its machine. */
 export const quickFailureMs = 60_000;
+/** Batches of more jobs than this are held after `firstFailuresMax` failures and no success, unless they say otherwise. */
+export const holdAboveJobs = 20;
+export const firstFailuresMax = 10;
 /** How long a node that gave a job back for lack of something (disk, a capability) takes none, in milliseconds. */
 export const restMs = 30_000;
 /** How often a job may lose its attempt (a reboot, a killed supervisor) before it fails. */

@@ -2,6 +2,7 @@ import type { AttemptId, BatchId, ClusterId, NodeId } from '../../base/ids.ts';
 import type { AccessState } from './access-state.ts';
 import type { Attempt } from './attempt.ts';
 import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './event.ts';
+import type { Tally } from './holding.ts';
 import type { Queue } from './queue.ts';
 import type { SecondTry, Trial } from './trial.ts';
 
@@ -42,6 +43,8 @@ export interface Batch {
   readonly submittedBy: Actor;
   readonly submittedAtMs: number;
   readonly maxRunning: number;
+  /** At how many failed jobs the rest is held; 0: never; nothing said: as `holding.ts` does by default. */
+  readonly maxFailures: number | undefined;
   readonly origin: 'labrun' | 'distribute';
   /** The first submission, then those added. A job's row says which of them it follows. */
   readonly parts: readonly Submission[];
@@ -51,6 +54,9 @@ export interface Batch {
   /** The waiting jobs, one queue for each group of each part. */
   readonly queues: readonly Queue[];
   readonly ended: { readonly state: EndState; readonly atMs: number } | undefined;
+  /** Why its jobs are held since they failed too often; empty: they are not. */
+  readonly held: string;
+  readonly tally: Tally;
   /** How its attempts have fared on each node, while it has not ended. */
   readonly trials: ReadonlyMap<NodeId, Trial>;
   /** Its jobs that are tried once more elsewhere, until they end. */

@@ -39,6 +39,7 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
         namespace: value.namespace,
         name: value.name,
         maxRunning: value.maxRunning,
+        maxFailures: value.maxFailures,
         origin: value.origin === 'distribute' ? 'distribute' : 'labrun',
         replaces: value.replaces === '' ? undefined : batchId(value.replaces),
       };
@@ -54,7 +55,7 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       };
     }
     case 'jobsHeld':
-      return { kind: 'jobs-held', ...jobsOf(found.value) };
+      return { kind: 'jobs-held', ...jobsOf(found.value), reason: found.value.reason };
     case 'jobsReleased':
       return { kind: 'jobs-released', ...jobsOf(found.value) };
     case 'jobsCancelled':

@@ -20,6 +20,7 @@ export function encodeEvent(event: Event): disk.Event {
           namespace: event.namespace,
           name: event.name,
           maxRunning: event.maxRunning,
+          maxFailures: event.maxFailures,
           origin: event.origin,
           replaces: event.replaces ?? '',
         },
@@ -35,7 +36,10 @@ export function encodeEvent(event: Event): disk.Event {
         },
       });
     case 'jobs-held':
-      return made({ $case: 'jobsHeld', value: { batchId: event.batchId, jobs: { bounds: [...event.jobs] } } });
+      return made({
+        $case: 'jobsHeld',
+        value: { batchId: event.batchId, jobs: { bounds: [...event.jobs] }, reason: event.reason },
+      });
     case 'jobs-released':
       return made({ $case: 'jobsReleased', value: { batchId: event.batchId, jobs: { bounds: [...event.jobs] } } });
     case 'jobs-cancelled':

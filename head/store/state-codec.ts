@@ -82,6 +82,7 @@ function encodeBatch(batch: Batch): disk.SnapshotBatch {
       namespace: batch.namespace,
       name: batch.name,
       maxRunning: batch.maxRunning,
+      maxFailures: batch.maxFailures,
       origin: batch.origin,
       replaces: '',
     },
@@ -96,6 +97,8 @@ function encodeBatch(batch: Batch): disk.SnapshotBatch {
     endedAtMs: maybeBig(batch.ended?.atMs),
     endedState: batch.ended?.state ?? '',
     rows: encodeRows(batch),
+    held: batch.held,
+    tally: { succeeded: batch.tally.succeeded, failed: batch.tally.failed, nodeIds: [...batch.tally.nodes] },
     trials: [...batch.trials].map(([nodeId, trial]) => ({ nodeId, ...trial })),
     secondTries: [...batch.secondTries].map(([index, second]) => ({ index, ...second })),
     found: Object.fromEntries(batch.found),
@@ -145,6 +148,7 @@ function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
       namespace: submitted.namespace,
       name: submitted.name,
       maxRunning: submitted.maxRunning,
+      maxFailures: submitted.maxFailures,
       origin: submitted.origin === 'distribute' ? 'distribute' : 'labrun',
       replaces: undefined,
     },
@@ -166,6 +170,9 @@ function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
   const batch = draft.batches.get(id);
   assert(batch, 'the batch was just made');
   decodeRows(batch, rows);
+  batch.held = stored.held;
+  const { succeeded = 0, failed = 0, nodeIds = [] } = stored.tally ?? {};
+  batch.tally = { succeeded, failed, nodes: new Set(nodeIds.map(nodeId)) };
   for (const { nodeId: id, ...trial } of stored.trials) batch.trials.set(nodeId(id), trial);
   for (const { index, nodeId: id, quick } of stored.secondTries)
     batch.secondTries.set(index, { nodeId: nodeId(id), quick });

@@ -31,14 +31,14 @@ const cases: Readonly<Record<string, Case>> = {
     'name: a\nnamespaces: x\njobs:\n  - name: run\n    run: "true"\n    tmplates: [a]\n    archives: [b]\n    colour: red\n',
   ),
   'wrong types': labrun(
-    'name: 5\nmaxRunning: many\njobs:\n  - name: [a]\n    run: {cmd: x}\n    retries: -1\n    timeLimit: 90\n    needs: {ranks: 0, memory: lots}\n    files: case/\n    env: [A]\n',
+    'name: 5\nmaxRunning: many\nmaxFailures: 0\njobs:\n  - name: [a]\n    run: {cmd: x}\n    retries: -1\n    timeLimit: 90\n    needs: {ranks: 0, memory: lots}\n    files: case/\n    env: [A]\n',
   ),
   'keys that are missing': labrun('namespace: x\njobs:\n  - name: run\n  - run: x\n'),
   'no jobs at all': labrun('name: a\n'),
   'an empty file': labrun(''),
   'a list instead of a mapping': labrun('- a\n- b\n'),
   'keys of later releases': labrun(
-    'name: a\npriority: 3\nnotify: ["mailto:a@b.c"]\nmaxFailures: 5\njobs:\n  - name: run\n    run: x\n    after: build\n    slurm: {time: 1h}\n',
+    'name: a\npriority: 3\nnotify: ["mailto:a@b.c"]\njobs:\n  - name: run\n    run: x\n    after: build\n    slurm: {time: 1h}\n',
   ),
   'files that are not there': sweep(
     'matrix: {mesh: [coarse, fine]}\nfiles: [case/, "{{mesh}}.msh", "*.dat", coarse.msh/]',

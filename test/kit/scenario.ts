@@ -56,7 +56,8 @@ function commandOf(head: PureHead, verb: string, subject: string, words: Readonl
         words.get('name'),
       );
       if (submit.kind !== 'submit') throw new Error('a submission is a submission');
-      return { ...submit, maxRunning: number('max', 0), replace: words.has('replace') };
+      const maxFailures = words.has('failures') ? number('failures', 0) : undefined;
+      return { ...submit, maxRunning: number('max', 0), maxFailures, replace: words.has('replace') };
     }
     case 'cancel':
     case 'hold':
@@ -141,7 +142,7 @@ function tell(head: PureHead, event: Event): string {
   if ('phase' in event) about.push(event.phase);
   if ('state' in event) about.push(event.state);
   if ('outcome' in event) about.push(event.outcome.state);
-  if ('reason' in event) about.push(event.reason);
+  if ('reason' in event && event.reason !== '') about.push(event.reason);
   if ('requeued' in event && event.requeued) about.push('requeued');
   return about.join(' ');
 }

@@ -66,6 +66,7 @@ export function aSubmit(at: number, over: Partial<Submission> = {}, name = `batc
     namespace: 'lab',
     name,
     maxRunning: 0,
+    maxFailures: undefined,
     origin: 'labrun',
     replace: false,
     by: 'ada',

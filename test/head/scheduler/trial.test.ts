@@ -109,9 +109,9 @@ describe('the trial of a node', () => {
   });
 
   it('ends when both nodes are broken', () => {
-    const head = twoNodes(30);
+    const head = twoNodes(20);
     for (let [attempt] = liveOn(head); attempt; [attempt] = liveOn(head)) head.take(staged(attempt, broken));
-    expect(theBatch(head).rows.counts.failed).toBe(30);
+    expect(theBatch(head).rows.counts.failed).toBe(20);
   });
 
   it('says why a node gets no more', () => {
