@@ -206,6 +206,12 @@ function decodeRecord(body: Buffer): LogRecord {
       `Cannot read the log: record ${stored.seq} was written by a newer labrun (format ${stored.format}); upgrade this head`,
     );
   }
+  if (stored.event?.event === undefined) {
+    throw new Fault(
+      'newer-format',
+      `Cannot read the log: record ${stored.seq} is of a kind that only a newer labrun knows; upgrade this head`,
+    );
+  }
   return {
     seq: Number(stored.seq),
     atMs: Number(stored.atMs),
