@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, readlink, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { atOnce } from '../../base/at-once.ts';
 import { Fault } from '../../base/errors.ts';
 import { descriptors, hasDescriptors, openKept } from '../../base/transfer/open-kept.ts';
 import { KeptFolder, textOf } from './kept-folder.ts';
@@ -41,7 +42,7 @@ export async function copyTree(from: string, to: string, signal: AbortSignal): P
     }
     if (files.length + folders.length > entriesMax) throw invalid(`it has over ${entriesMax} files and folders`);
   }
-  await Promise.all(Array.from({ length: Math.min(atOnceMax, files.length) }, () => copyNext(files, signal)));
+  await atOnce(atOnceMax, files, (file) => copyFileAs(file, signal));
   // Folders last and from the leaves up: what is put into one changes its time.
   for (const { source, target } of folders.reverse()) {
     const facts = await lstat(source);
@@ -55,19 +56,17 @@ interface Copy {
   readonly target: string;
 }
 
-async function copyNext(files: Copy[], signal: AbortSignal): Promise<void> {
-  for (let next = files.pop(); next !== undefined; next = files.pop()) {
-    signal.throwIfAborted();
-    const file = await openKept({ path: next.source });
-    try {
-      const facts = await file.stat();
-      const source = hasDescriptors() ? `${descriptors}/${file.fd}` : next.source;
-      await copyFile(source, next.target, constants.COPYFILE_FICLONE);
-      await chmod(next.target, (facts.mode & 0o777) | 0o200);
-      await utimes(next.target, facts.atimeMs / 1000, facts.mtimeMs / 1000);
-    } finally {
-      await file.close();
-    }
+async function copyFileAs(copy: Copy, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const file = await openKept({ path: copy.source });
+  try {
+    const facts = await file.stat();
+    const source = hasDescriptors() ? `${descriptors}/${file.fd}` : copy.source;
+    await copyFile(source, copy.target, constants.COPYFILE_FICLONE);
+    await chmod(copy.target, (facts.mode & 0o777) | 0o200);
+    await utimes(copy.target, facts.atimeMs / 1000, facts.mtimeMs / 1000);
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, mkdir, realpath, symlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join, normalize } from 'node:path';
+import { atOnce } from '../../base/at-once.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import { relativePathProblem } from '../../base/names.ts';
@@ -48,9 +49,10 @@ export async function placeInputs(from: InputSource, inputs: readonly Input[], f
   for (const { entry, target } of entries) {
     if (entry.kind === 'folder') made.push([await makeInside(folder, target), (entry.mode & 0o777) | 0o700]);
   }
-  const files = entries.filter(({ entry }) => entry.kind === 'file');
+  // Of two with one name the later wins: a job's own over the batch's.
+  const files = new Map(entries.flatMap((one) => (one.entry.kind === 'file' ? [[one.target, one]] : [])));
   const places = new Places(folder);
-  await Promise.all(Array.from({ length: Math.min(atOnceMax, files.length) }, () => placeNext(from, files, places)));
+  await atOnce(atOnceMax, files.values(), (file) => placeFile(from, file, places));
   // Modes when all is inside; links last, so that neither a file nor a mode goes through one.
   for (const [path, mode] of made.reverse()) await chmod(path, mode);
   for (const { entry, target } of entries) {
@@ -103,23 +105,21 @@ class Places {
   }
 }
 
-async function placeNext(
+async function placeFile(
   from: InputSource,
-  files: { entry: SourceEntry; target: string }[],
+  { entry, target: asked }: { entry: SourceEntry; target: string },
   places: Places,
 ): Promise<void> {
-  for (let next = files.pop(); next !== undefined; next = files.pop()) {
-    from.signal.throwIfAborted();
-    if (next.entry.kind !== 'file') continue;
-    const content = await obtain(from, next.entry);
-    const target = await places.of(next.target);
-    await removeTree(target);
-    // A copy, never a hard link: a job may write to its inputs, and the cache must stay what its hashes say.
-    await copyFile(content, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
-    await chmod(target, next.entry.mode & 0o777);
-    const writtenS = (from.clock.nowMs() - datedBackMs) / 1000;
-    await utimes(target, writtenS, writtenS);
-  }
+  from.signal.throwIfAborted();
+  if (entry.kind !== 'file') return;
+  const content = await obtain(from, entry);
+  const target = await places.of(asked);
+  await removeTree(target);
+  // A copy, never a hard link: a job may write to its inputs, and the cache must stay what its hashes say.
+  await copyFile(content, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+  await chmod(target, entry.mode & 0o777);
+  const writtenS = (from.clock.nowMs() - datedBackMs) / 1000;
+  await utimes(target, writtenS, writtenS);
 }
 
 async function obtain(from: InputSource, entry: SourceEntry & { kind: 'file' }): Promise<string> {

@@ -1,6 +1,7 @@
 import { fchmodSync, fstatSync } from 'node:fs';
 import { chmod, lstat, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { atOnce } from '../../base/at-once.ts';
 import { isSystemError } from '../../base/errors.ts';
 import { KeptFolder, type ListedEntry } from './kept-folder.ts';
 
@@ -48,11 +49,8 @@ class Removal {
     for (;;) {
       const entries = await folder.list(listedMax);
       if (entries.length === 0) return;
-      const queue = entries[Symbol.iterator]();
-      const lane = async () => {
-        for (const entry of queue) await remove(entry);
-      };
-      await Promise.all(Array.from({ length: Math.min(atOnceMax, entries.length) }, lane));
+      // It waits for all it has begun: the folder is closed then, and its number may soon stand for another one.
+      await atOnce(atOnceMax, entries, remove);
     }
   }
 

@@ -112,8 +112,12 @@ class Walk {
       const entries: WalkEntry[] = [];
       for (let at = 0; at < names.length; at += atOnceMax) {
         const some = names.slice(at, at + atOnceMax);
-        const looked = await Promise.all(some.map((name) => this.#lookAt(folder, source, path, name)));
-        for (const entry of looked) if (entry) entries.push(entry);
+        // All of them, whatever one says: the folder is closed then, and its number may soon stand for another one.
+        const looked = await Promise.allSettled(some.map((name) => this.#lookAt(folder, source, path, name)));
+        for (const one of looked) {
+          if (one.status === 'rejected') throw one.reason;
+          if (one.value) entries.push(one.value);
+        }
       }
       return entries;
     } catch (error) {

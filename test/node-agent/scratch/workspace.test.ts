@@ -115,6 +115,15 @@ describe('laying out a job', () => {
     });
   });
 
+  it("lets a job's own file win over the batch's of that name", async () => {
+    const kit = await aWorkspace(scratchFolder());
+    const sources = { common: [kit.blobs.file('common')], own: [kit.blobs.file('own')] };
+    const facts = { sources, initialInputs: [{ source: 'common', as: 'f' }] };
+    const order = aJobOrder(aBatchSpec({ inputs: [{ source: 'own', as: 'f' }] }, facts));
+    await kit.workspace.prepare(order, undefined, never);
+    expect(readFileSync(join(kit.workspace.homeOf(order.id), 'work/f'), 'utf8')).toBe('own');
+  });
+
   it('refuses inputs that would leave the working directory', async () => {
     const kit = await aWorkspace(scratchFolder());
     const sources = { f: [kit.blobs.file('x')], g: [kit.blobs.file('x', '../../x')] };
