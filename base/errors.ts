@@ -57,3 +57,13 @@ export function messageOf(error: unknown): string {
 export function isSystemError(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
+
+/** Most bytes of a sentence that crosses the wire as a status: trailers that are too large never arrive. */
+const sentenceMaxBytes = 2_000;
+
+/** A sentence as a status or a line of a log can carry it: it may repeat what a stranger has sent. */
+export function cutOff(sentence: string): string {
+  if (Buffer.byteLength(sentence) <= sentenceMaxBytes) return sentence;
+  const beginning = Buffer.from(sentence).subarray(0, sentenceMaxBytes).toString('utf8');
+  return `${beginning.replace(/\ufffd$/, '')}… (cut off)`;
+}

@@ -1,5 +1,5 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { Fault, messageOf, type Refusal, type RefusalCode, RefusedError, refused } from '../errors.ts';
+import { cutOff, Fault, messageOf, type Refusal, type RefusalCode, RefusedError, refused } from '../errors.ts';
 import { strangerCode, tlsTrouble } from './tls-trouble.ts';
 
 /** The metadata key under which a refusal's own code travels. */
@@ -29,13 +29,13 @@ export interface StatusAnswer {
 export function statusFromRefusal(refusal: Refusal): StatusAnswer {
   const metadata = new Metadata();
   metadata.set(codeKey, refusal.code);
-  return { code: statusOf[refusal.code], details: refusal.message, metadata };
+  return { code: statusOf[refusal.code], details: cutOff(refusal.message), metadata };
 }
 
 /** Anything a handler threw as a gRPC status: refusals keep their code, the rest is `INTERNAL`. */
 export function statusFromError(error: unknown): StatusAnswer {
   if (error instanceof RefusedError) return statusFromRefusal(error.refusal);
-  return { code: status.INTERNAL, details: messageOf(error), metadata: new Metadata() };
+  return { code: status.INTERNAL, details: cutOff(messageOf(error)), metadata: new Metadata() };
 }
 
 /**

@@ -3,7 +3,7 @@ import { background } from '../../base/background.ts';
 import { statusFromRefusal } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
-import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
+import { cutOff, type Refusal, RefusedError, refused } from '../../base/errors.ts';
 import type { NodeId } from '../../base/ids.ts';
 import type {
   AgentDelta,
@@ -196,7 +196,7 @@ class Link {
           : change?.$case === 'build'
             ? readBuild(change.value)
             : readInventory(change?.$case === 'inventory' ? change.value : undefined);
-      if ('code' in read) log.warn({ node: this.#nodeId, code: read.code }, read.message);
+      if ('code' in read) log.warn({ node: this.#nodeId, code: read.code }, cutOff(read.message));
       else if ('phase' in read) reports.push(read);
       else if ('digest' in read) builds.push(read);
       else facts = read;

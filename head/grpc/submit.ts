@@ -96,9 +96,9 @@ async function check(ports: SubmitPorts, request: SubmitRequest): Promise<Checke
   const problem = nameProblem(namespace) ?? nameProblem(name);
   if (problem)
     throw new RefusedError(refused('invalid', `Cannot submit "${namespace}/${name}": a name in it ${problem}`));
-  if (!batchId || !specHash) {
+  if (!batchId || !specHash || (request.sourceHash !== '' && !asContentHash(request.sourceHash))) {
     throw new RefusedError(
-      refused('invalid', `Cannot submit "${namespace}/${name}": its batch id or spec hash is none`),
+      refused('invalid', `Cannot submit "${namespace}/${name}": its batch id, spec hash or source hash is none`),
     );
   }
   if (!(await ports.blobs.renew(namespace, specHash))) {

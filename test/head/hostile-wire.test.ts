@@ -7,6 +7,7 @@ import { callerMetadata } from '../../base/channel/caller.ts';
 import { call, openClient } from '../../base/channel/client.ts';
 import { readStream } from '../../base/channel/streams.ts';
 import { hashBytes } from '../../base/transfer/hash.ts';
+import { writeSpec } from '../../config/spec-file.ts';
 import { AccessClient } from '../../proto/gen/labrun/v1/access.ts';
 import {
   AgentLinkClient,
@@ -15,10 +16,11 @@ import {
   BuildState,
   type Hello,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
+import { SubmitMode } from '../../proto/gen/labrun/v1/batches.ts';
 import type { PutBlobChunk } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
 import { NodesClient } from '../../proto/gen/labrun/v1/nodes.ts';
-import { aSelector, HeadWorld } from '../kit/head-world.ts';
+import { aSelector, HeadWorld, newBatchId } from '../kit/head-world.ts';
 import { LinkAgent } from '../kit/link-agent.ts';
 import { scratchFolder } from '../kit/scratch-folder.ts';
 import { aSpec } from '../kit/spec.ts';
@@ -192,6 +194,26 @@ describe('what an agent tells of itself', () => {
     expect(await greet({}, { $case: 'delta', value: { seq: 1n, changes } })).toBe('taken');
     const told = (await world.story()).filter(({ kind }) => kind === 'build-ready');
     expect(told).toHaveLength(10_000);
+  });
+});
+
+describe('what a refusal repeats', () => {
+  it('is cut, so that it reaches the caller, whatever was sent', async () => {
+    const selector = aSelector({ batch: 'batch', job: 'é'.repeat(1_000_000) });
+    const asking = call(world.batches, world.batches.get, { selector }, { metadata });
+    await expect(asking).rejects.toThrow(/^Cannot select the jobs "é{100,}… \(cut off\)$/);
+    const spec = aSpec({ name: 'sourced' });
+    await world.submit(spec);
+    const request = {
+      batchId: newBatchId(),
+      namespace: 'lab',
+      name: 'sourced',
+      mode: SubmitMode.REPLACE,
+      dryRun: false,
+    };
+    const ids = { specHash: hashBytes(writeSpec(spec)), sourceHash: 'x'.repeat(1_000_000) };
+    const submitting = call(world.batches, world.batches.submit, { ...request, ...ids }, { metadata });
+    await expect(submitting).rejects.toThrow('its batch id, spec hash or source hash is none');
   });
 });
 

@@ -88,7 +88,7 @@ const hostileTexts: readonly string[] = [
     'x/'.repeat(500),
     `archive/${'n'.repeat(300)}`,
     'é'.repeat(100),
-    'z'.repeat(70_000),
+    'z'.repeat(300_000),
   ],
   ...[
     '-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----',
