@@ -1,8 +1,9 @@
-import { chmod, lstat, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { delay, systemClock } from '../base/clock.ts';
 import { Fault, isSystemError } from '../base/errors.ts';
+import { removeGuarded } from '../base/transfer/remove-guarded.ts';
 import { cancelAll } from './cancel-all.ts';
 import { ChildService } from './child-service.ts';
 import { exitCodes, usageError } from './exit.ts';
@@ -53,7 +54,7 @@ export async function withPrivateCluster(
   } finally {
     await Promise.all(services.map((service) => service.stop()));
     await endLeftovers(folder);
-    await removeFolder(folder);
+    await removeGuarded(folder);
     for (const signal of signals) process.off(signal, onSignal);
   }
 }
@@ -134,18 +135,4 @@ async function endLeftovers(folder: string): Promise<void> {
     }
     await delay(systemClock, lookAgainMs);
   }
-}
-
-/** Finished builds are read-only, and nobody but root may empty a read-only folder. */
-async function removeFolder(folder: string): Promise<void> {
-  const open = async (path: string): Promise<void> => {
-    await chmod(path, 0o700);
-    for (const entry of await readdir(path, { withFileTypes: true })) {
-      if (entry.isDirectory() && !(await lstat(join(path, entry.name))).isSymbolicLink()) {
-        await open(join(path, entry.name));
-      }
-    }
-  };
-  await open(folder);
-  await rm(folder, { recursive: true, force: true });
 }

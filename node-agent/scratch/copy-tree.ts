@@ -3,8 +3,8 @@ import { chmod, copyFile, lstat, mkdir, readlink, symlink, utimes } from 'node:f
 import { join } from 'node:path';
 import { atOnce } from '../../base/at-once.ts';
 import { Fault } from '../../base/errors.ts';
+import { KeptFolder, textOf } from '../../base/transfer/kept-folder.ts';
 import { descriptors, hasDescriptors, openKept } from '../../base/transfer/open-kept.ts';
-import { KeptFolder, textOf } from './kept-folder.ts';
 
 /** Files that are copied at the same time. */
 const atOnceMax = 8;

@@ -1,7 +1,7 @@
 import { type Dirent, lstatSync, opendirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
-import { removeGuarded } from './remove-guarded.ts';
+import { removeGuarded } from '../../base/transfer/remove-guarded.ts';
 
 /** Entries that are removed in one go. The folder of a short job has fewer, and awaiting each costs more than removing it. */
 const atOnceMax = 100;

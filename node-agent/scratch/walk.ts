@@ -3,8 +3,8 @@ import { lstat, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Fault, isSystemError } from '../../base/errors.ts';
 import { relativePathProblem } from '../../base/names.ts';
+import { KeptFolder, textOf } from '../../base/transfer/kept-folder.ts';
 import { type FileOwner, kindOf, mayRead } from '../../base/transfer/open-kept.ts';
-import { KeptFolder, textOf } from './kept-folder.ts';
 
 /** Something in a tree, looked at without following links. */
 export interface WalkEntry {

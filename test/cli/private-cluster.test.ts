@@ -14,10 +14,13 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const hidden = `1000.${process.pid}${signal.length}`; // a number to know it by: it names nothing else of ours
     const file = join(folder, 'labrun.yaml');
+    // Deeper than a path may be long: also this must go.
+    const step = 'require("node:fs").mkdirSync("level"); process.chdir("level");';
+    const nest = `${process.execPath} -e 'for (let level = 0; level < 1500; level++) { ${step} }'`;
     const job = {
       name: 'long',
       needs: { cpus: 1 },
-      run: `cd /; env -i setsid sleep ${hidden} & touch ${folder}/runs; sleep 1000`,
+      run: `${nest}; cd /; env -i setsid sleep ${hidden} & touch ${folder}/runs; sleep 1000`,
     };
     writeFileSync(file, JSON.stringify({ name: 'long', jobs: [job] }));
     const env = { PATH: process.env['PATH'] ?? '', HOME: folder, TMPDIR: folder };

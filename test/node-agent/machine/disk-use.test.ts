@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { removeGuarded } from '../../../base/transfer/remove-guarded.ts';
 import { diskUse } from '../../../node-agent/machine/disk-use.ts';
-import { removeGuarded } from '../../../node-agent/scratch/remove-guarded.ts';
 import { makeDeepTree } from '../../kit/deep-tree.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 

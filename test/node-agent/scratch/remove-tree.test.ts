@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { removeGuarded } from '../../../node-agent/scratch/remove-guarded.ts';
+import { removeGuarded } from '../../../base/transfer/remove-guarded.ts';
 import { removeTree } from '../../../node-agent/scratch/remove-tree.ts';
 import { makeDeepTree } from '../../kit/deep-tree.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';

@@ -3,7 +3,7 @@ import { chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { removeGuarded } from '../../../node-agent/scratch/remove-guarded.ts';
+import { removeGuarded } from '../../../base/transfer/remove-guarded.ts';
 import { look, walk } from '../../../node-agent/scratch/walk.ts';
 import { makeDeepTree } from '../../kit/deep-tree.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';

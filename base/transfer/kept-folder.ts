@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { opendir } from 'node:fs/promises';
-import { descriptors, hasDescriptors, openKeptFolder } from '../../base/transfer/open-kept.ts';
+import { descriptors, hasDescriptors, openKeptFolder } from './open-kept.ts';
 
 /** Entries that are read from a folder at a time. */
 const readAtOnce = 1_024;

@@ -1,8 +1,8 @@
 import { fchmodSync, fstatSync } from 'node:fs';
 import { chmod, lstat, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { atOnce } from '../../base/at-once.ts';
-import { isSystemError } from '../../base/errors.ts';
+import { atOnce } from '../at-once.ts';
+import { isSystemError } from '../errors.ts';
 import { KeptFolder, type ListedEntry } from './kept-folder.ts';
 
 /** Entries that are listed, and those that are removed, at the same time. */
