@@ -2,6 +2,7 @@ import type { Metadata } from '@grpc/grpc-js';
 import { assert } from '../../base/assert.ts';
 import { type Caller, callerOf } from '../../base/channel/caller.ts';
 import type { Peer } from '../../base/channel/tls-listener.ts';
+import type { Clock } from '../../base/clock.ts';
 import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
 import type { ClusterId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
@@ -21,6 +22,7 @@ export interface Knock {
 /** Where callers come in: knows who they are, and lets nobody do what they may not. */
 export interface Door {
   readonly log: Log;
+  readonly clock: Clock;
   /** Lets a call in. Throws `RefusedError` with what is missing and who can give it. */
   enter(knock: Knock, right: Right, kind: CallKind): Promise<Pass>;
 }
@@ -45,6 +47,7 @@ export interface Pass {
 export interface DoorPorts {
   readonly engine: Pick<HeadEngine, 'query'>;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** The head's own socket, or the loopback in plain text: whoever can open it is trusted, and names themselves. */
@@ -90,6 +93,7 @@ function door(ports: DoorPorts, look: (knock: Knock) => Visitor | Refusal): Door
   const crowd = new Crowd();
   return {
     log: ports.log,
+    clock: ports.clock,
     async enter(knock, right, kind) {
       const visitor = look(knock);
       if ('code' in visitor) throw new RefusedError(visitor);

@@ -15,6 +15,7 @@ import type { Log } from '../../base/log.ts';
 import type { Right } from '../access.ts';
 import type { CallKind } from './crowd.ts';
 import type { Door, Knock, Pass } from './door.ts';
+import { untilSilent } from './silence.ts';
 import { requestOf } from './unreadable.ts';
 
 /** What a handler knows of its call. */
@@ -99,7 +100,7 @@ export function bidi<Request, Response>(
   };
 }
 
-/** A method that reads a stream and answers once. */
+/** A method that reads a stream and answers once; a stream that falls silent is refused. */
 export function clientStream<Request, Response>(
   door: Door,
   right: Right,
@@ -108,7 +109,7 @@ export function clientStream<Request, Response>(
   return (call: ServerReadableStream<Request, Response>, callback) => {
     const act = () =>
       attend(door, right, call, 'upload', async (facts) => {
-        const response = await handler(eachOf<Request>(call), facts);
+        const response = await handler(untilSilent(eachOf<Request>(call), door.clock), facts);
         facts.pass.assertChecked();
         return response;
       });

@@ -14,6 +14,7 @@ import { formatBytes, formatDuration } from '../../config/units.ts';
 import { blobMaxBytes } from '../../head/grpc/blobs-service.ts';
 import { callLimits } from '../../head/grpc/crowd.ts';
 import { pageMax } from '../../head/grpc/events-service.ts';
+import { silenceMaxMs } from '../../head/grpc/silence.ts';
 import {
   buildsPerNodeMax,
   jobsMax,
@@ -36,6 +37,7 @@ const limits: Readonly<Record<string, readonly [string | number, string | number
   'calls under way on one connection, headers alone included': [callsPerConnectionMax, ''],
   'calls under way': [`${callLimits.unary.perCaller} (caller)`, callLimits.unary.inAll],
   'uploads of inputs under way': [`${callLimits.upload.perCaller} (caller)`, callLimits.upload.inAll],
+  'silence of an upload of inputs': [`${silenceMaxMs / 60_000} min`, ''],
   "streams under way: events, logs, watches, pulls, agents' own": [
     `${callLimits.stream.perCaller} (caller)`,
     callLimits.stream.inAll,
