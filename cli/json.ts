@@ -1,7 +1,7 @@
 import type { BatchSummary, JobView } from '../proto/gen/labrun/v1/batches.ts';
 import { ActorKind } from '../proto/gen/labrun/v1/common.ts';
 import type { EventView } from '../proto/gen/labrun/v1/events.ts';
-import type { NodeView } from '../proto/gen/labrun/v1/nodes.ts';
+import type { NodeView, QuarantineView } from '../proto/gen/labrun/v1/nodes.ts';
 import { isoTime } from './print.ts';
 
 /** What `--json` prints. Keys are only ever added; times are ISO 8601 in UTC, or null. */
@@ -63,6 +63,18 @@ export function nodeJson(node: NodeView): Record<string, unknown> {
     agentIsRoot: node.agentIsRoot,
     isolation: node.isolation === '' ? 'none' : node.isolation,
     lastSeenAt: isoTime(node.lastSeenAtMs),
+    quarantine: node.quarantine ? quarantineJson(node.quarantine) : null,
+  };
+}
+
+function quarantineJson(told: QuarantineView): Record<string, unknown> {
+  return {
+    evidence: told.evidence,
+    since: isoTime(told.sinceMs),
+    triedAgainAt: isoTime(told.triedAgainAtMs),
+    canariesFailed: told.canariesFailed,
+    batch: told.batch === '' ? null : told.batch,
+    message: told.message === '' ? null : told.message,
   };
 }
 

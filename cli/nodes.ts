@@ -1,9 +1,9 @@
 import { call } from '../base/channel/client.ts';
-import type { NodeView } from '../proto/gen/labrun/v1/nodes.ts';
+import type { NodeView, QuarantineView } from '../proto/gen/labrun/v1/nodes.ts';
 import { type HeadOptions, withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
 import { nodeJson } from './json.ts';
-import { type Printer, stateText } from './print.ts';
+import { counted, momentText, type Printer, stateText } from './print.ts';
 import { tableText } from './table.ts';
 
 /** Shows the machines and what they offer. */
@@ -17,6 +17,8 @@ export async function nodes(
     if (options.json) print.json({ nodes: answer.nodes.map(nodeJson) });
     else if (answer.nodes.length > 0) {
       print.line(nodesTable(answer.nodes, print));
+      for (const { name, quarantine } of answer.nodes)
+        if (quarantine) print.line(print.colour.yellow(`${name} is quarantined: ${quarantineText(quarantine)}`));
       const asRoot = answer.nodes.filter(({ jobsAccount }) => jobsAccount === 'root').map(({ name }) => name);
       if (asRoot.length > 0)
         print.note(`Jobs run as root on ${asRoot.join(', ')}: name another account as runAs in the agent's settings`);
@@ -49,6 +51,16 @@ function nodesTable(all: readonly NodeView[], print: Printer): string {
     node.capabilities.map(({ name, version }) => (version === '' ? name : `${name} ${version}`)).join(', '),
   ]);
   return tableText(print, columns, rows);
+}
+
+/** What speaks against a node, and when it is tried again. */
+function quarantineText(told: QuarantineView): string {
+  const { evidence, batch, message, canariesFailed, triedAgainAtMs } = told;
+  const where = batch === '' ? '' : ` (${batch}${message === '' ? '' : `: ${message}`})`;
+  const again =
+    triedAgainAtMs === undefined ? 'one tries it now' : `one tries it from ${momentText(triedAgainAtMs)} on`;
+  const since = canariesFailed === 0 ? '' : `; ${counted(canariesFailed, 'job')} that tried it failed`;
+  return `${evidence}${where}${since}; ${again}`;
 }
 
 /** The account that jobs run as, and whether the agent beside them is root. */

@@ -53,6 +53,7 @@ export function stateText(print: Printer, state: string): string {
     case 'failed':
     case 'lapsed':
     case 'unreachable':
+    case 'quarantined':
       return colour.red(state);
     case 'running':
     case 'building':

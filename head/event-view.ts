@@ -90,6 +90,13 @@ function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
       return { ...say(event.kind, 'the connection ended', {}), nodeId: event.nodeId };
     case 'node-changed':
       return { ...say(event.kind, 'what it offers has changed', {}), nodeId: event.nodeId };
+    case 'node-quarantined': {
+      const again = event.canariesFailed === 0 ? '' : `, and the job that tried it failed (${event.canariesFailed})`;
+      const facts = { triedAgainAtMs: event.untilMs, canariesFailed: event.canariesFailed };
+      return { ...say(event.kind, `gets no jobs for now: ${event.evidence}${again}`, facts), nodeId: event.nodeId };
+    }
+    case 'node-freed':
+      return { ...say(event.kind, `gets jobs again: ${event.reason}`, {}), nodeId: event.nodeId };
     case 'build-ready':
       return { ...say(event.kind, 'a build is ready', { build: event.digest }), nodeId: event.nodeId };
     case 'build-failed':

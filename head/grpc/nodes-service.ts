@@ -1,8 +1,11 @@
 import type { Clock } from '../../base/clock.ts';
-import type { NodesServer, NodeView } from '../../proto/gen/labrun/v1/nodes.ts';
+import type { NodesServer, NodeView, QuarantineView } from '../../proto/gen/labrun/v1/nodes.ts';
+import { readableBy, type Who } from '../access.ts';
 import type { HeadEngine } from '../ports.ts';
 import { coresTaken } from '../scheduler/fit.ts';
 import { leaseMs } from '../scheduler/limits.ts';
+import type { Quarantine } from '../scheduler/quarantine.ts';
+import type { ClusterState } from '../scheduler/state.ts';
 import type { Door } from './door.ts';
 import { unary } from './handle.ts';
 
@@ -14,10 +17,10 @@ export interface NodesPorts {
 
 /** The machines, as the head sees them. */
 export function nodesService(ports: NodesPorts, door: Door): NodesServer {
-  return { list: unary(door, 'cluster.read', async () => ({ nodes: await viewNodes(ports) })) };
+  return { list: unary(door, 'cluster.read', async (_, { pass }) => ({ nodes: await viewNodes(ports, pass.who) })) };
 }
 
-async function viewNodes({ engine, clock }: NodesPorts): Promise<NodeView[]> {
+async function viewNodes({ engine, clock }: NodesPorts, who: Who): Promise<NodeView[]> {
   const nowMs = clock.nowMs();
   return await engine.query((state) =>
     [...state.nodes.values()]
@@ -33,7 +36,13 @@ async function viewNodes({ engine, clock }: NodesPorts): Promise<NodeView[]> {
         return {
           name: node.name,
           nodeId: node.id,
-          state: connected ? 'connected' : nowMs - sinceMs < leaseMs ? 'unreachable' : 'away',
+          state: connected
+            ? node.quarantine
+              ? 'quarantined'
+              : 'connected'
+            : nowMs - sinceMs < leaseMs
+              ? 'unreachable'
+              : 'away',
           capabilities: Object.entries(facts.capabilities).map(([name, version]) => ({ name, version })),
           total,
           free: { ...total, cpus: Math.max(0, facts.cpus - coresTaken(state, node)) },
@@ -46,7 +55,23 @@ async function viewNodes({ engine, clock }: NodesPorts): Promise<NodeView[]> {
           // What strict isolation needs is what the scheduler asks for, too.
           isolation: facts.capabilities['bubblewrap'] === undefined ? 'none' : 'strict',
           lastSeenAtMs: BigInt(connected ? nowMs : sinceMs),
+          quarantine: node.quarantine && viewQuarantine(state, node.quarantine, who),
         };
       }),
   );
+}
+
+/** Every user sees the nodes; what a batch told is for those who may read it. */
+function viewQuarantine(state: ClusterState, told: Quarantine, who: Who): QuarantineView {
+  const { evidence, sinceMs, untilMs, canary, canariesFailed, message } = told;
+  const batch = state.batches.get(told.batchId);
+  const mayRead = batch !== undefined && readableBy(state.access, who)(batch.namespace);
+  return {
+    evidence,
+    sinceMs: BigInt(sinceMs),
+    triedAgainAtMs: canary === undefined ? BigInt(untilMs) : undefined,
+    canariesFailed,
+    batch: mayRead ? `${batch.namespace}/${batch.name}` : '',
+    message: mayRead ? message : '',
+  };
 }

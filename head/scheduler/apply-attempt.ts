@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { attemptId, type NodeId } from '../../base/ids.ts';
 import { batchOf, noteIfFinished, waitAgain } from './apply-batch.ts';
-import { restNode } from './apply-node.ts';
+import { noteCanary, restNode } from './apply-node.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
 import { type BatchDraft, type ClusterDraft, queueOf } from './draft.ts';
 import type { Event } from './event.ts';
@@ -39,6 +39,7 @@ export function applyAssigned(draft: ClusterDraft, event: EventOf<'attempt-assig
     lapsedSinceMs: undefined,
   });
   advance(queueOf(batch, index), batch.rows);
+  noteCanary(draft, event.nodeId, id);
 }
 
 /** Puts a changed attempt in the old one's place. */
@@ -153,6 +154,8 @@ function removeAttempt(draft: ClusterDraft, ref: AttemptRef): Attempt {
   const attempt = draft.attempts.get(id);
   assert(attempt, 'events name attempts that live');
   draft.attempts.delete(id);
-  draft.nodes.get(attempt.nodeId)?.attempts.delete(id);
+  const node = draft.nodes.get(attempt.nodeId);
+  node?.attempts.delete(id);
+  if (node?.quarantine?.canary === id) noteCanary(draft, node.id, undefined);
   return attempt;
 }

@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts';
-import type { NodeId } from '../../base/ids.ts';
+import type { AttemptId, NodeId } from '../../base/ids.ts';
 import type { ClusterDraft, NodeDraft } from './draft.ts';
 import type { Event, NodeFacts } from './event.ts';
 
@@ -22,6 +22,7 @@ export function applyConnected(
     builds: new Set(event.builds),
     failedBuilds: before && sameCapabilities(before.facts, event.facts) ? before.failedBuilds : new Map(),
     restsUntilMs: 0,
+    quarantine: before?.quarantine,
     attempts: before?.attempts ?? new Set(),
   });
 }
@@ -41,6 +42,31 @@ export function applyNodeFacts(draft: ClusterDraft, nodeId: NodeId, facts: NodeF
 /** A node has run out of something and takes nothing for a while. */
 export function restNode(draft: ClusterDraft, nodeId: NodeId, untilMs: number): void {
   draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), restsUntilMs: untilMs });
+}
+
+/** A node gets no jobs for a while. When it is tried again, every batch knows as little of it as of a new one. */
+export function quarantineNode(
+  draft: ClusterDraft,
+  event: Extract<Event, { kind: 'node-quarantined' }>,
+  atMs: number,
+): void {
+  const { nodeId, untilMs, canariesFailed, evidence, batchId, message } = event;
+  const node = nodeOf(draft, nodeId);
+  const sinceMs = node.quarantine?.sinceMs ?? atMs;
+  const quarantine = { sinceMs, untilMs, canariesFailed, evidence, batchId, message, canary: undefined };
+  draft.nodes.set(nodeId, { ...node, quarantine });
+  for (const batch of draft.batches.values()) batch.trials.delete(nodeId);
+}
+
+/** A node gets jobs again. */
+export function freeNode(draft: ClusterDraft, nodeId: NodeId): void {
+  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), quarantine: undefined });
+}
+
+/** A quarantined node has its canary, or no longer. */
+export function noteCanary(draft: ClusterDraft, nodeId: NodeId, canary: AttemptId | undefined): void {
+  const node = nodeOf(draft, nodeId);
+  if (node.quarantine) draft.nodes.set(nodeId, { ...node, quarantine: { ...node.quarantine, canary } });
 }
 
 /** A build is ready on a node. */

@@ -7,8 +7,10 @@ import {
   applyDisconnected,
   applyNodeFacts,
   forgetBuild,
+  freeNode,
   noteBuild,
   noteBuildFailure,
+  quarantineNode,
 } from './apply-node.ts';
 import type { ClusterDraft } from './draft.ts';
 import type { LogRecord } from './event.ts';
@@ -59,6 +61,10 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
     case 'batch-deleted':
       batchOf(draft, event.batchId).deleted = { by: record.actor, atMs };
       return;
+    case 'node-quarantined':
+      return quarantineNode(draft, event, atMs);
+    case 'node-freed':
+      return freeNode(draft, event.nodeId);
     case 'attempt-assigned':
       return applyAssigned(draft, event, atMs);
     case 'attempt-recalled':

@@ -7,6 +7,7 @@ import type { Event, ProgressPhase, Requeued } from './event.ts';
 import { holdAfter } from './holding.ts';
 import { rowState } from './job-rows.ts';
 import { lossesMax } from './limits.ts';
+import { judge } from './quarantine.ts';
 import { findQueue } from './queue.ts';
 import type { Batch, ClusterState } from './state.ts';
 import { hasOther, isProven } from './trial.ts';
@@ -75,8 +76,15 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
     requeued,
     inline: command.inline,
   };
-  const events = hasFailed && requeued === undefined ? holdAfter(state, batch, attempt) : [];
-  return { kind: 'accepted', events: [accepted, ...events] };
+  const judged = batch === undefined ? [] : judge(state, batch, attempt, outcome, nowMs);
+  const held = hasFailed && requeued === undefined ? holdAfter(state, batch, attempt) : [];
+  return { kind: 'accepted', events: [accepted, ...judged, ...onlyNew(held, judged)] };
+}
+
+/** What of the later events the earlier do not say already: an attempt is asked back once. */
+function onlyNew(later: readonly Event[], earlier: readonly Event[]): Event[] {
+  const said = new Set(earlier.map((event) => JSON.stringify(event)));
+  return later.filter((event) => !said.has(JSON.stringify(event)));
 }
 
 /**

@@ -1,14 +1,16 @@
 import { refused } from '../../base/errors.ts';
 import type { NodeId } from '../../base/ids.ts';
 import { nameKey } from '../../base/names.ts';
+import { sameCapabilities } from './apply-node.ts';
 import type { Command, Verdict } from './command.ts';
 import { gaveUp } from './decide-batch.ts';
 import { findAttempts } from './decide-found.ts';
-import type { Event } from './event.ts';
+import type { Event, NodeFacts } from './event.ts';
 import { suits } from './fit.ts';
 import { rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
 import { buildExclusionMs, buildFailuresMax, buildsPerNodeMax, leaseMs } from './limits.ts';
+import { outlived } from './quarantine.ts';
 import type { Batch, ClusterState } from './state.ts';
 
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
@@ -26,8 +28,19 @@ export function decideConnect(state: ClusterState, command: CommandOf<'connect-n
   }
   return {
     kind: 'accepted',
-    events: [{ kind: 'node-connected', ...facts }, ...findAttempts(state, facts, held, nowMs)],
+    events: [
+      { kind: 'node-connected', ...facts },
+      ...freeIfChanged(state, facts.nodeId, facts.facts),
+      ...findAttempts(state, facts, held, nowMs),
+    ],
   };
+}
+
+/** A machine that offers something else now is not the one that failed: it gets jobs again. */
+export function freeIfChanged(state: ClusterState, nodeId: NodeId, facts: NodeFacts): Event[] {
+  const node = state.nodes.get(nodeId);
+  if (!node?.quarantine || sameCapabilities(node.facts, facts)) return [];
+  return [{ kind: 'node-freed', nodeId, reason: 'what it offers has changed' }];
 }
 
 /** A node tells how a build went. A failure everywhere it could run fails the jobs that wait for it. */
@@ -57,6 +70,9 @@ export function decideTick(state: ClusterState, nowMs: number): Verdict {
     for (const [digest, failure] of node.failedBuilds) {
       if (failure.atMs + buildExclusionMs <= nowMs) events.push({ kind: 'build-forgotten', nodeId: node.id, digest });
     }
+    const enoughMs = outlived(state, node);
+    if (enoughMs !== undefined && enoughMs <= nowMs)
+      events.push({ kind: 'node-freed', nodeId: node.id, reason: 'a job has run there for long enough' });
     if (node.connected || node.sinceMs + leaseMs > nowMs) continue;
     for (const id of node.attempts) {
       const attempt = state.attempts.get(id);

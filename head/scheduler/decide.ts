@@ -5,7 +5,7 @@ import type { Command, Verdict } from './command.ts';
 import { decideAccess } from './decide-access.ts';
 import { decideArchive, decideLost, decideProgress, decideReturn } from './decide-attempt.ts';
 import { decideChange, decideExtend, decideSubmit } from './decide-batch.ts';
-import { decideBuild, decideConnect, decideTick } from './decide-node.ts';
+import { decideBuild, decideConnect, decideTick, freeIfChanged } from './decide-node.ts';
 import type { Event } from './event.ts';
 import type { ClusterState } from './state.ts';
 
@@ -42,7 +42,12 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
       if (!node) return refused('not-found', `Cannot note what node "${command.nodeId}" has: it has never said hello`);
       const same =
         sameCapabilities(node.facts, command.facts) && JSON.stringify(node.facts) === JSON.stringify(command.facts);
-      return same ? accepted() : accepted({ kind: 'node-changed', nodeId: command.nodeId, facts: command.facts });
+      return same
+        ? accepted()
+        : accepted(
+            { kind: 'node-changed', nodeId: command.nodeId, facts: command.facts },
+            ...freeIfChanged(state, command.nodeId, command.facts),
+          );
     }
     case 'progress-attempt':
       return decideProgress(state, command, nowMs);

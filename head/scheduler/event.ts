@@ -48,6 +48,17 @@ export type Event =
     }
   | { readonly kind: 'node-disconnected'; readonly nodeId: NodeId }
   | { readonly kind: 'node-changed'; readonly nodeId: NodeId; readonly facts: NodeFacts }
+  /** It gets no jobs but, from `untilMs` on, one. */
+  | {
+      readonly kind: 'node-quarantined';
+      readonly nodeId: NodeId;
+      readonly untilMs: number;
+      readonly canariesFailed: number;
+      readonly evidence: string;
+      readonly batchId: BatchId;
+      readonly message: string;
+    }
+  | { readonly kind: 'node-freed'; readonly nodeId: NodeId; readonly reason: string }
   | { readonly kind: 'attempt-assigned'; readonly attempt: AttemptRef; readonly nodeId: NodeId; readonly cpus: number }
   | { readonly kind: 'attempt-recalled'; readonly attempt: AttemptRef }
   | {

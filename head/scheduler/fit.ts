@@ -1,6 +1,7 @@
 import type { Needs } from '../../config/spec.ts';
 import { formatNeed, offers } from './capability.ts';
 import type { Submission } from './event.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { ClusterState, Node } from './state.ts';
 
 /** Whether a node can take a job: `never` while it is what it is, `later` when something frees up or comes back. */
@@ -44,8 +45,17 @@ export function fits(part: Submission, needs: Needs, node: Node, taken: number, 
   if (ever.kind !== 'fits') return ever;
   if (!node.connected) return { kind: 'later', reason: 'is away' };
   if (node.restsUntilMs > nowMs) return { kind: 'later', reason: 'rests after it ran out of something' };
+  const quarantined = node.quarantine && quarantineReason(node.quarantine, nowMs);
+  if (quarantined !== undefined) return { kind: 'later', reason: quarantined };
   const cores = coresFor(needs, node);
   const free = node.facts.cpus - taken;
   if (free >= cores) return { kind: 'fits' };
   return { kind: 'later', reason: `${Math.max(0, free)} of ${node.facts.cpus} cpus free, needs ${cores}` };
+}
+
+/** Why a quarantined node gets no job now; nothing when it may have its canary. */
+function quarantineReason({ untilMs, evidence, canary }: Quarantine, nowMs: number): string | undefined {
+  if (canary !== undefined) return `is quarantined (${evidence}); one job tries it now`;
+  if (untilMs <= nowMs) return undefined;
+  return `is quarantined (${evidence}); one job tries it in ${Math.ceil((untilMs - nowMs) / 60_000)} min`;
 }

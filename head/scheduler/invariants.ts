@@ -63,6 +63,9 @@ function attemptViolations(state: ClusterState): string[] {
 function nodeViolations(state: ClusterState): string[] {
   const found: string[] = [];
   for (const node of state.nodes.values()) {
+    const canary = node.quarantine?.canary;
+    if (canary !== undefined && !node.attempts.has(canary))
+      found.push(`node ${node.name} is tried with the dead ${canary}`);
     for (const id of node.attempts)
       if (!state.attempts.has(id)) found.push(`node ${node.name} holds the dead attempt ${id}`);
   }

@@ -10,6 +10,15 @@ export const buildsPerNodeMax = 10_000;
 export const placementsMax = 512;
 /** An attempt that fails sooner than this, in milliseconds, may owe that to its machine. */
 export const quickFailureMs = 60_000;
+/** How many jobs must have failed quickly on a node and succeeded elsewhere before it is quarantined. */
+export const refutedMax = 3;
+/** A run of quick failures that would come about by chance less often than this quarantines its node. */
+export const chanceMax = 1e-6;
+/** When a quarantined node is tried with one job, in milliseconds: this after the first time, then twice as long each time. */
+export const firstCanaryMs = 60_000;
+export const lastCanaryMs = 3_600_000;
+/** A canary that has run for this long, in milliseconds, frees its node as one that succeeds. */
+export const canaryEnoughMs = 10 * 60_000;
 /** Batches of more jobs than this are held after `firstFailuresMax` failures and no success, unless they say otherwise. */
 export const holdAboveJobs = 20;
 export const firstFailuresMax = 10;

@@ -5,6 +5,7 @@ import { coresFor, coresTaken, fits, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
 import { buildExclusionMs, leaseMs, placementsMax } from './limits.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
+import { outlived } from './quarantine.ts';
 import { findQueue, type Queue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
@@ -46,6 +47,8 @@ class Placement {
   readonly #placed = new Map<Batch, number>();
   /** Waiting jobs that not every node may run, of each batch. */
   readonly #choosy = new Map<Batch, Set<number>>();
+  /** Quarantined nodes that this plan gives a job. */
+  readonly #canaries = new Set<Node>();
   /** Attempts that this plan adds on nodes where a batch has no success yet. */
   readonly #tried = new Map<Batch, Map<Node, number>>();
 
@@ -113,6 +116,7 @@ class Placement {
     const better = this.#nodes.find(
       (node) =>
         node !== holder &&
+        !node.quarantine &&
         fits(part, queue.needs, node, this.#taken.get(node) ?? 0, this.#nowMs).kind === 'fits' &&
         this.#mayTry(batch, queue, node, index),
     );
@@ -188,6 +192,7 @@ class Placement {
     this.#taken.set(node, (this.#taken.get(node) ?? 0) + cpus);
     this.#placed.set(batch, (this.#placed.get(batch) ?? 0) + 1);
     this.#noteTried(batch, node);
+    if (node.quarantine) this.#canaries.add(node);
     const person = batch.submittedBy.name;
     this.#people.set(person, (this.#people.get(person) ?? 0) + cpus);
   }
@@ -198,11 +203,12 @@ class Placement {
     if (!part) return undefined;
     const fitting = this.#nodes.filter((node) => {
       const taken = this.#taken.get(node) ?? 0;
-      if (!this.#mayTry(batch, queue, node, index)) return false;
+      if (this.#canaries.has(node) || !this.#mayTry(batch, queue, node, index)) return false;
       if (how === 'free') return fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits';
       // One wave ahead at most: what is assigned beyond the node's cores never exceeds its cores.
       return (
         node.restsUntilMs <= this.#nowMs &&
+        !node.quarantine &&
         suits(part, queue.needs, node).kind === 'fits' &&
         taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus
       );
@@ -250,7 +256,7 @@ function* endings(state: ClusterState): Generator<Event> {
 }
 
 /**
- * When something happens by itself next, on the head's clock: a lease, an exclusion or a rest runs out. `nowMs` is the
+ * When something happens by itself next, on the head's clock: a lease, an exclusion, a rest or a quarantine runs out. `nowMs` is the
  * moment of the last turn: what a rest kept back before it has been looked at.
  */
 export function nextDeadlineMs(state: ClusterState, nowMs: number): number | undefined {
@@ -263,6 +269,9 @@ export function nextDeadlineMs(state: ClusterState, nowMs: number): number | und
   for (const node of state.nodes.values()) {
     if (!node.connected && hasUnlapsed(state, node)) consider(node.sinceMs + leaseMs);
     if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);
+    if (node.quarantine && node.quarantine.untilMs > nowMs) consider(node.quarantine.untilMs);
+    const enoughMs = outlived(state, node);
+    if (enoughMs !== undefined) consider(enoughMs);
     for (const failure of node.failedBuilds.values()) consider(failure.atMs + buildExclusionMs);
   }
   return next;

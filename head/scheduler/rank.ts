@@ -33,19 +33,26 @@ export function roomIn(batch: Batch): number {
 }
 
 /**
- * The better node of two for a job, as a comparison. Built already, then least scarce (fewest capabilities the job has
+ * The better node of two for a job, as a comparison. Not quarantined, built already, then least scarce (fewest capabilities the job has
  * no use for, a GPU counting most), then the one with most room.
  */
 export function compareNodes(part: Submission, needs: Needs, taken: ReadonlyMap<Node, number>) {
   const wanted = new Set(needs.capabilities.map((need) => need.name));
   const score = (node: Node) => ({
+    doubted: node.quarantine ? 1 : 0,
     built: part.buildDigest !== '' && node.builds.has(part.buildDigest) ? 0 : 1,
     scarce: scarcity(node, wanted, needs),
     free: node.facts.cpus - (taken.get(node) ?? 0),
   });
   return (one: Node, other: Node): number => {
     const [a, b] = [score(one), score(other)];
-    return a.built - b.built || a.scarce - b.scarce || b.free - a.free || (one.name < other.name ? -1 : 1);
+    return (
+      a.doubted - b.doubted ||
+      a.built - b.built ||
+      a.scarce - b.scarce ||
+      b.free - a.free ||
+      (one.name < other.name ? -1 : 1)
+    );
   };
 }
 

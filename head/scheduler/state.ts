@@ -3,6 +3,7 @@ import type { AccessState } from './access-state.ts';
 import type { Attempt } from './attempt.ts';
 import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './event.ts';
 import type { Tally } from './holding.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { Queue } from './queue.ts';
 import type { SecondTry, Trial } from './trial.ts';
 
@@ -146,6 +147,8 @@ export interface Node {
   readonly failedBuilds: ReadonlyMap<string, { readonly message: string; readonly atMs: number }>;
   /** Takes no new jobs before this moment, because it has just run out of something; 0: it does. */
   readonly restsUntilMs: number;
+  /** Why and until when it gets no jobs, after those it had failed. */
+  readonly quarantine: Quarantine | undefined;
   /** Its live attempts. */
   readonly attempts: ReadonlySet<AttemptId>;
 }

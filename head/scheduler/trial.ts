@@ -34,12 +34,13 @@ export function isProven(batch: Batch, nodeId: NodeId): boolean {
   return (batch.trials.get(nodeId)?.succeeded ?? 0) > 0;
 }
 
-/** Whether another node than `not` is here that could ever run the queue's jobs. */
+/** Whether another node than `not` is here, trusted, that could ever run the queue's jobs. */
 export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not: NodeId): boolean {
   const part = batch.parts[queue.part];
   if (!part) return false;
   for (const node of nodes)
-    if (node.id !== not && node.connected && suits(part, queue.needs, node).kind === 'fits') return true;
+    if (node.id !== not && node.connected && !node.quarantine && suits(part, queue.needs, node).kind === 'fits')
+      return true;
   return false;
 }
 
@@ -60,7 +61,8 @@ export function heldBack(
     const elsewhere = second.nodeId === node.id && hasOther(state.nodes.values(), batch, queue, node.id);
     return elsewhere ? 'it failed there, and is tried elsewhere' : undefined;
   }
-  if (isProven(batch, node.id)) return undefined;
+  // A quarantined node gets one job at a time anyway.
+  if (isProven(batch, node.id) || node.quarantine) return undefined;
   const others = batch.secondTries.size > 0 && hasOther(state.nodes.values(), batch, queue, node.id);
   const count = outstanding(state, batch, node, others) + planned;
   if (count < firstAttemptsMax(queue, node)) return undefined;

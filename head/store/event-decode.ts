@@ -7,6 +7,7 @@ import {
   clusterId,
   decodeFacts,
   decodeOutcome,
+  decodeQuarantined,
   decodeSubmission,
   endState,
   jobsOf,
@@ -88,6 +89,10 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       return { kind: 'node-disconnected', nodeId: nodeId(found.value.nodeId) };
     case 'nodeChanged':
       return { kind: 'node-changed', nodeId: nodeId(found.value.nodeId), facts: decodeFacts(found.value.facts) };
+    case 'nodeQuarantined':
+      return { kind: 'node-quarantined', ...decodeQuarantined(found.value) };
+    case 'nodeFreed':
+      return { kind: 'node-freed', nodeId: nodeId(found.value.nodeId), reason: found.value.reason };
     case 'attemptAssigned':
       return {
         kind: 'attempt-assigned',

@@ -1,7 +1,7 @@
 import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { Event } from '../scheduler/event.ts';
 import { encodeAccessEvent } from './access-codec.ts';
-import { big, encodeFacts, encodeInline, encodeSubmission, maybeBig } from './value-codec.ts';
+import { big, encodeFacts, encodeInline, encodeQuarantined, encodeSubmission, maybeBig } from './value-codec.ts';
 
 /** An event as the disk has it. */
 export function encodeEvent(event: Event): disk.Event {
@@ -75,6 +75,10 @@ export function encodeEvent(event: Event): disk.Event {
       return made({ $case: 'nodeDisconnected', value: { nodeId: event.nodeId } });
     case 'node-changed':
       return made({ $case: 'nodeChanged', value: { nodeId: event.nodeId, facts: encodeFacts(event.facts) } });
+    case 'node-quarantined':
+      return made({ $case: 'nodeQuarantined', value: encodeQuarantined(event) });
+    case 'node-freed':
+      return made({ $case: 'nodeFreed', value: { nodeId: event.nodeId, reason: event.reason } });
     case 'attempt-assigned':
       return made({
         $case: 'attemptAssigned',

@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts';
-import { attemptId } from '../../base/ids.ts';
+import { attemptId, parseAttemptId } from '../../base/ids.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/snapshot.ts';
 import { claimNamespace } from '../scheduler/apply-access.ts';
 import { applyExtended, applySubmitted } from '../scheduler/apply-batch.ts';
@@ -7,6 +7,7 @@ import { applyConnected } from '../scheduler/apply-node.ts';
 import type { Attempt, AttemptPhase } from '../scheduler/attempt.ts';
 import { type BatchDraft, batchNameKey, type ClusterDraft, emptyCluster, queueOf } from '../scheduler/draft.ts';
 import { type columns, type JobRowsDraft, rowState } from '../scheduler/job-rows.ts';
+import type { Quarantine } from '../scheduler/quarantine.ts';
 import { type Batch, type ClusterState, type Node, rowStates } from '../scheduler/state.ts';
 import { decodeAccess, encodeAccess } from './access-codec.ts';
 import { logFormat } from './event-log.ts';
@@ -16,8 +17,10 @@ import {
   clusterId,
   decodeActor,
   decodeFacts,
+  decodeQuarantined,
   decodeSubmission,
   encodeFacts,
+  encodeQuarantined,
   encodeSubmission,
   endState,
   maybeBig,
@@ -233,6 +236,11 @@ function encodeNode(node: Node): disk.SnapshotNode {
     isConnected: node.connected,
     lastSeenAtMs: big(node.sinceMs),
     builds: [],
+    quarantine: node.quarantine && {
+      quarantined: encodeQuarantined({ nodeId: id, ...node.quarantine }),
+      sinceMs: big(node.quarantine.sinceMs),
+      canary: node.quarantine.canary ?? '',
+    },
   };
 }
 
@@ -254,7 +262,18 @@ function decodeNode(draft: ClusterDraft, stored: disk.SnapshotNode): void {
     Number(stored.lastSeenAtMs),
   );
   const node = draft.nodes.get(nodeId(value.nodeId));
-  if (node && !stored.isConnected) draft.nodes.set(node.id, { ...node, connected: false });
+  if (node) draft.nodes.set(node.id, { ...node, connected: stored.isConnected, quarantine: decodeQuarantine(stored) });
+}
+
+function decodeQuarantine({ quarantine }: disk.SnapshotNode): Quarantine | undefined {
+  if (!quarantine?.quarantined) return undefined;
+  const { nodeId: _node, ...told } = decodeQuarantined(quarantine.quarantined);
+  const canary = parseAttemptId(quarantine.canary);
+  return {
+    ...told,
+    sinceMs: Number(quarantine.sinceMs),
+    canary: canary && attemptId(canary, canary.attempt),
+  };
 }
 
 function encodeAttempt(attempt: Attempt): disk.SnapshotAttempt {

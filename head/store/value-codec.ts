@@ -14,7 +14,10 @@ import type {
   Requeued,
   Submission,
 } from '../scheduler/event.ts';
+import type { Quarantine } from '../scheduler/quarantine.ts';
 import { failureReasons } from '../scheduler/state.ts';
+
+type Quarantined = Omit<Quarantine, 'sinceMs' | 'canary'>;
 
 /** Who did it, from the disk. */
 export function decodeActor(actor: disk.Actor | undefined): Actor {
@@ -163,6 +166,19 @@ export function encodeInline(inline: InlineArchive): disk.InlineArchive {
     manifest: Buffer.from(inline.manifest),
     files: inline.files.map(({ path, data }) => ({ path, data: Buffer.from(data) })),
   };
+}
+
+/** Why a node gets no jobs, as the disk has it. */
+export function encodeQuarantined(told: Quarantined & { readonly nodeId: NodeId }): disk.NodeQuarantined {
+  const { nodeId: id, untilMs, canariesFailed, evidence, batchId: batch, message } = told;
+  return { nodeId: id, untilMs: big(untilMs), canariesFailed, evidence, batchId: batch, message };
+}
+
+/** The same, from the disk. */
+export function decodeQuarantined(stored: disk.NodeQuarantined): Quarantined & { readonly nodeId: NodeId } {
+  const { canariesFailed, evidence, message } = stored;
+  const ids = { nodeId: nodeId(stored.nodeId), batchId: batchId(stored.batchId) };
+  return { ...ids, untilMs: Number(stored.untilMs), canariesFailed, evidence, message };
 }
 
 /** The jobs an event is about, from the disk. */
