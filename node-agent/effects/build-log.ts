@@ -1,10 +1,11 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
-import { isSystemError } from '../../base/errors.ts';
+import { Fault, isSystemError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { hashKept } from '../../base/transfer/chunk.ts';
+import { isHollowLog } from '../scratch/unbacked.ts';
 import { keepTrying } from '../uplink/backoff.ts';
 import type { BulkLink } from '../uplink/bulk-link.ts';
 import { LiveLog } from '../uplink/live-log.ts';
@@ -41,7 +42,9 @@ export function openBuildLog(ports: BuildLogPorts, home: string, batchId: string
     async complete() {
       const sentBytes = await live.close();
       try {
-        const sizeBytes = (await lstat(source)).size;
+        const facts = await lstat(source);
+        if (isHollowLog(facts)) throw new Fault('hollow', 'it is long and holds next to nothing');
+        const sizeBytes = facts.size;
         const hash = await hashKept({ path: source }, sizeBytes);
         await keepTrying(ports, ports.closing, async () => {
           const stream = await ports.link.open(ports.closing);

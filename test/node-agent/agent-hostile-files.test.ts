@@ -6,7 +6,7 @@ import { agentWorld, type Change } from '../kit/agent-world.ts';
 import { aFence } from '../kit/attempts.ts';
 
 const world = agentWorld();
-const { ENDED } = AttemptPhase;
+const { ENDED, RETURNED } = AttemptPhase;
 const cancel: Change = { $case: 'cancel', value: { fence: aFence(), graceMs: 1_000n } };
 
 describe('a job that puts something else in the place of its log', () => {
@@ -35,6 +35,22 @@ describe('a job that puts something else in the place of its log', () => {
     expect((await world.head.untilPhase(ENDED, 1)).outcome).toMatchObject({ state: 'succeeded' });
   });
 });
+
+it.each(['rm log; mkfifo log', 'ln -sf ../../../secret log', 'truncate -s 1T log'])(
+  'a build that makes its log something else is told of as any other: %s',
+  async (trick) => {
+    writeFileSync(world.at('secret'), 'SECRET\n'.repeat(1_000));
+    const { agent } = await world.startAgent();
+    await world.head.until(() => world.head.connected);
+    world.head.say(world.aBatch('true', { build: `${trick}; exit 2` })());
+    expect((await world.head.untilPhase(RETURNED)).message).toContain('exit code 2');
+    // Everything it began has ended by then, and nothing came of it.
+    await agent.close();
+    const sent = [...world.head.staged.values()].map(({ data }) => data.toString()).join('');
+    expect(sent).not.toContain('SECRET');
+    expect(sent.length).toBeLessThan(1_000_000);
+  },
+);
 
 describe('while a job runs', () => {
   const big = 'head -c 20000 /dev/zero >';
