@@ -1,3 +1,4 @@
+import { uptime } from 'node:os';
 import { performance } from 'node:perf_hooks';
 
 /** A timer that has been set; `cancel` is harmless once it has fired. */
@@ -11,6 +12,8 @@ export interface Clock {
   nowMs(): number;
   /** Milliseconds since some fixed moment; never jumps and never goes back. */
   monotonicMs(): number;
+  /** Milliseconds since the machine was started, the time it slept included: for promises made to other machines. */
+  sinceBootMs(): number;
   /** Calls `task` once, after `delayMs`. */
   setTimer(delayMs: number, task: () => void): Timer;
 }
@@ -22,6 +25,7 @@ const timerMaxMs = 2 ** 31 - 1;
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
+  sinceBootMs: () => uptime() * 1_000,
   setTimer(delayMs, task) {
     const handle = setTimeout(task, Math.min(Math.max(0, delayMs), timerMaxMs));
     return { cancel: () => clearTimeout(handle) };

@@ -7,6 +7,7 @@ import { specFeatures } from '../config/spec.ts';
 import { Agent, type AgentPorts } from './agent.ts';
 import type { Executor } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
+import { Lease } from './uplink/lease.ts';
 import type { LinkClient } from './uplink/session.ts';
 import { Uplink } from './uplink/uplink.ts';
 import {
@@ -77,6 +78,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
   const { clock, random, log, record, executor } = parts;
   const { nodeId } = record;
   const closing = new AbortController();
+  const lease = new Lease(clock);
   const uplink = new Uplink({
     endpoint: () => parts.endpoint(),
     dial: (endpoint) => parts.dial(endpoint),
@@ -98,8 +100,14 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       attempts: agent.reports().map(writeAttemptReport),
       builds: effects.buildReports().map(writeBuildReport),
     }),
-    welcomed: (welcome) => join(record, welcome),
+    welcomed: (welcome) => {
+      lease.setTerm(welcome.leaseMs);
+      return join(record, welcome);
+    },
     heard: (word) => agent.heard(word),
+    leased: () => {
+      if (lease.renew()) agent.resume();
+    },
     garbled: (message) => log.warn({ problem: message }, 'the head said something that was not understood'),
     written: () => record.written(),
     durable: () => record.durable(),
@@ -119,6 +127,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       log,
       executor,
       record,
+      lease,
       closing: closing.signal,
       killGraceMs: parts.killGraceMs,
       capabilities: () => agent.inventory.capabilities,

@@ -113,6 +113,11 @@ export class Agent {
     this.#fillSlots();
   }
 
+  /** The lease holds again: what waits may start. */
+  resume(): void {
+    this.#fillSlots();
+  }
+
   /** Resolves when nothing is being done any more. Jobs go on. */
   async close(): Promise<void> {
     await Promise.all([...this.#held.values()].map(({ work }) => work.close()));
@@ -170,7 +175,7 @@ export class Agent {
   }
 
   #fillSlots(): void {
-    if (!this.#restored) return;
+    if (!this.#restored || !this.#ports.lease.isValid) return;
     const attempts = [...this.#held.values()].map(({ attempt }) => attempt);
     for (const id of startable(attempts, this.#inventory.cpus)) {
       const held = this.#held.get(id);

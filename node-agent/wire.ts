@@ -22,6 +22,8 @@ export interface Welcome {
   readonly version: string;
   readonly clusterId: ClusterId;
   readonly heartbeatMs: number;
+  /** For how long the head leaves this node its attempts while it is silent. */
+  readonly leaseMs: number;
 }
 
 /** News of a build on this node. */
@@ -103,7 +105,13 @@ export function readWelcome(message: Wire.Welcome): Welcome | Refusal {
   if (!clusterId) return refused('invalid', `Cannot join the head: its cluster id "${message.clusterId}" is none`);
   if (!(heartbeatMs >= 100))
     return refused('invalid', `Cannot join the head: it asks for a heartbeat every ${heartbeatMs} ms`);
-  return { protocol: message.protocol, version: message.version, clusterId, heartbeatMs };
+  return {
+    protocol: message.protocol,
+    version: message.version,
+    clusterId,
+    heartbeatMs,
+    leaseMs: Number(message.leaseMs),
+  };
 }
 
 /** News as it crosses the wire. */

@@ -26,7 +26,7 @@ export interface ArchiveRecord extends LogRecord {
 /** What the publisher drives. */
 export interface PublisherPorts {
   readonly engine: Pick<HeadEngine, 'subscribe' | 'records'>;
-  readonly mark: PublishedMark;
+  readonly mark: Pick<PublishedMark, 'read' | 'reached' | 'close'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Makes records part of the tree, in order; repeatable. Rejects when the disk says no. */

@@ -38,6 +38,8 @@ export class Session {
   #dirty = true;
   #comparing = false;
   #closed = false;
+  /** The first delta says, be it empty, that the agent's attempts were compared: what is not taken from it is still its own. */
+  #hasSpoken = false;
 
   constructor(ports: SessionPorts, name: string) {
     this.#ports = ports;
@@ -71,6 +73,7 @@ export class Session {
     const { nodeId } = this.#ports;
     const { attempt, startedMsAgo, message } = report;
     switch (report.phase) {
+      case 'assigned':
       case 'staging':
       case 'building':
       case 'running':
@@ -84,7 +87,7 @@ export class Session {
       case 'ended':
         return report.end?.inline === undefined ? 'seal' : this.#stagedCommand(report);
       default:
-        return undefined; // assigned and wiped say nothing that the head has to note
+        return undefined; // wiped says nothing that the head has to note
     }
   }
 
@@ -169,8 +172,10 @@ export class Session {
       const told = changes.map((change) => writeChange(change, clusterId, cancelGraceMs));
       const messages = [...told, ...this.#extra.splice(0)];
       try {
-        for (let at = 0; at < messages.length; at += changesMax)
+        for (let at = 0; at < messages.length || !this.#hasSpoken; at += changesMax) {
+          this.#hasSpoken = true;
           await this.#ports.send(messages.slice(at, at + changesMax));
+        }
       } catch (error) {
         this.#ports.log.debug({ error: messageOf(error) }, 'the stream ended while something was to be said');
         this.close();

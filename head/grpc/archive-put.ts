@@ -18,13 +18,19 @@ import { callingNode, readFence } from '../wire.ts';
 import type { Door } from './door.ts';
 import { attend, failed, messagesOf, orThrow } from './handle.ts';
 
+/** What is staged of an attempt, as far as it comes in here. */
+export type StagedPieces = Pick<StagedAttempt, 'closed' | 'isCrowded' | 'take' | 'list'>;
+
 /** What taking archives needs. */
 export interface PutPorts {
   readonly layout: ArchiveLayout;
   readonly clusterId: ClusterId;
   readonly engine: Pick<HeadEngine, 'query'>;
-  readonly staging: Staging;
-  readonly buildLogs: BuildLogs;
+  readonly staging: {
+    forNode(...which: Parameters<Staging['forNode']>): Promise<StagedPieces>;
+    checkEnding: Staging['checkEnding'];
+  };
+  readonly buildLogs: Pick<BuildLogs, 'take'>;
   readonly publisher: Pick<Publisher, 'settled'>;
   readonly log: Log;
 }
@@ -101,7 +107,7 @@ async function answerTo(ports: PutPorts, targets: Targets, chunk: ArchiveChunk):
 class Targets {
   readonly #ports: PutPorts;
   readonly #nodeId: NodeId;
-  readonly #attempts = new Map<string, Promise<StagedAttempt>>();
+  readonly #attempts = new Map<string, Promise<StagedPieces>>();
   readonly #builds = new Map<string, Promise<string>>();
 
   constructor(ports: PutPorts, nodeId: NodeId) {

@@ -50,7 +50,8 @@ export type Command =
       readonly kind: 'progress-attempt';
       readonly nodeId: NodeId;
       readonly attempt: AttemptRef;
-      readonly phase: ProgressPhase;
+      /** `assigned`: it is there, and has not begun. */
+      readonly phase: ProgressPhase | 'assigned';
       readonly startedMsAgo: number | undefined;
     }
   | {

@@ -19,7 +19,7 @@ export function decideProgress(state: ClusterState, command: CommandOf<'progress
   const attempt = current(state, command.nodeId, command.attempt);
   if (attempt.kind === 'refused') return attempt;
   const events = readopt(attempt);
-  if (isFurther(attempt.phase.kind, command.phase)) {
+  if (command.phase !== 'assigned' && isFurther(attempt.phase.kind, command.phase)) {
     const startedAtMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
     events.push({ kind: 'attempt-progressed', attempt: command.attempt, phase: command.phase, startedAtMs });
   }

@@ -103,7 +103,7 @@ function cancel(attempt: Attempt, graceMs: number, nowMs: number): Step {
   if (phase.kind === 'assigned') return cancelUnstarted(attempt, nowMs);
   if (attempt.stop) return same(attempt);
   if (isStaging(phase)) return stopping(attempt, 'cancelled', { kind: 'abort' });
-  if (phase.kind === 'starting') return stopping(attempt, 'cancelled');
+  if (phase.kind === 'starting') return stopping(attempt, 'cancelled', { kind: 'abort' });
   if (phase.kind === 'running') return stopping(attempt, 'cancelled', { kind: 'kill', graceMs });
   return tell(attempt);
 }
@@ -130,9 +130,8 @@ function discard(attempt: Attempt): Step {
       return to({ ...attempt, stop: 'discarded' }, { kind: 'wiping' }, save, { kind: 'abort' }, wipe);
     case 'staging':
     case 'building':
-      return attempt.stop === 'discarded' ? same(attempt) : stopping(attempt, 'discarded', { kind: 'abort' });
     case 'starting':
-      return stopping(attempt, 'discarded');
+      return attempt.stop === 'discarded' ? same(attempt) : stopping(attempt, 'discarded', { kind: 'abort' });
     case 'running':
       if (attempt.stop === 'discarded') return same(attempt);
       return stopping(attempt, 'discarded', { kind: 'kill', graceMs: discardGraceMs });

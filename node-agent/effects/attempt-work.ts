@@ -11,6 +11,7 @@ import { leftoverGraceMs } from '../attempts/limits.ts';
 import { outcomeOf } from '../attempts/outcome.ts';
 import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
+import type { Lease } from '../uplink/lease.ts';
 import { type ArchiveLink, ArchiveSender } from '../uplink/send-archive.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { KeepLimits } from './keep-limits.ts';
@@ -31,6 +32,8 @@ export interface WorkPorts extends StagePorts {
   sweep(job: Sweep, signal: AbortSignal): Promise<Finish>;
   /** Sends what a running job has finished already, until closed. */
   travel(attempt: Attempt, home: string, sender: ArchiveSender): { close(): Promise<void> };
+  /** Nothing is started while it does not hold. */
+  readonly lease: Pick<Lease, 'isValid' | 'valid'>;
   /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
   written(): Promise<void>;
   /** Resolves when everything saved so far is on disk, which it will be in a moment. */
@@ -96,12 +99,19 @@ export class AttemptWork {
   }
 
   launch(attempt: Attempt): void {
-    this.#then(async () => {
+    this.#then(async (signal) => {
       // Else a restarted agent would find processes of an attempt it has never heard of.
       await this.#recorded;
       const staged = this.#staged;
       if (!staged) throw new Fault('unstaged', `Cannot start ${attempt.id}: it was not laid out`);
       this.#staged = undefined;
+      try {
+        await this.#ports.lease.valid(signal);
+      } catch {
+        // Only the signal ends the wait: the head has said that the attempt is not wanted any more.
+        this.#emit({ kind: 'stage-stopped' });
+        return;
+      }
       try {
         this.#follow(attempt, await this.#ports.executor.start(staged.request));
       } catch (error) {

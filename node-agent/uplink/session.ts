@@ -28,6 +28,8 @@ export interface SessionPorts {
   welcomed(welcome: Welcome): Promise<void>;
   /** One word of the head; what it changes is durable once `durable` has resolved. */
   heard(word: HeadWord): void;
+  /** The head has been heard, and has said before what is still this node's. */
+  leased(): void;
   /** A word that could not be read. */
   garbled(message: string): void;
   /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
@@ -55,6 +57,8 @@ export class Session {
   #answer: Timer | undefined;
   #mayAnswer = false;
   #ended = false;
+  /** The head has compared what we hold with what we should: its first delta says so, be it empty. */
+  #isCompared = false;
 
   constructor(client: LinkClient, ports: SessionPorts) {
     this.#ports = ports;
@@ -115,12 +119,13 @@ export class Session {
     switch (message.message?.$case) {
       case 'delta':
         this.#takeDelta(message.message.value);
-        return;
+        break;
       case 'acknowledged':
         this.#takeAcknowledgement(message.message.value);
-        return;
+        break;
       default: // heartbeats say by coming that the head is there
     }
+    if (this.#isCompared) this.#ports.leased();
   }
 
   #takeAcknowledgement(seq: bigint): void {
@@ -138,6 +143,7 @@ export class Session {
         else this.#ports.heard(word);
       }
     }
+    this.#isCompared = true;
     this.#answer ??= this.#ports.clock.setTimer(answerMs, () => {
       this.#answer = undefined;
       this.#mayAnswer = true;

@@ -17,6 +17,10 @@ export class ManualClock implements Clock {
     return this.#atMs;
   }
 
+  sinceBootMs(): number {
+    return this.#atMs;
+  }
+
   setTimer(delayMs: number, task: () => void) {
     const timer = { dueMs: this.#atMs + delayMs, task };
     this.#timers.add(timer);

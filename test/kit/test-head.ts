@@ -165,6 +165,7 @@ export class TestHead {
         call.write({ message: { $case: 'welcome', value: welcome } });
         this.#link = call;
         for (const report of message.value.attempts) this.#heard(report);
+        this.say(); // as the head does once it has compared
       } else if (message?.$case === 'acknowledged') this.acknowledged.push(message.value);
       else if (message?.$case === 'delta') {
         call.write({ message: { $case: 'acknowledged', value: message.value.seq } });

@@ -7,6 +7,7 @@ function recording() {
   const clock: Clock = {
     nowMs: () => 0,
     monotonicMs: () => 0,
+    sinceBootMs: () => 0,
     setTimer(_delayMs, task) {
       timers.push(task);
       return { cancel: () => timers.splice(timers.indexOf(task), 1) };
