@@ -33,6 +33,7 @@ async function bundle() {
       bench: join(root, 'bench/main.ts'),
       fuzz: join(root, 'test/fuzz/main.ts'),
       covered: join(root, 'test/fuzz/wire/covered.ts'),
+      sim: join(root, 'test/sim/main.ts'),
       schema: join(root, 'scripts/schema.ts'),
       ...Object.fromEntries(workers),
     },

@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { afterAll, expect, it } from 'vitest';
+import { type Mutant, mutants } from './mutants.ts';
+
+const repository = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+// Inside the repository, so that packages are found from there.
+const folder = join(repository, '.build', 'sim-mutants');
+mkdirSync(folder, { recursive: true });
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Worlds in which a broken labrun must be found out, at most. */
+const seedsMax = 60;
+
+for (const [at, mutant] of mutants.entries()) {
+  it.concurrent(`the simulation objects when ${mutant.name}`, { timeout: 240_000 }, async () => {
+    const program = join(folder, `mutant-${at}.mjs`);
+    await bundle(mutant, program);
+    const { code, output } = await run(program, mutant.weather);
+    expect(output).toMatch(/broke its promises|AssertionError/);
+    expect(code).toBe(1);
+  });
+}
+
+async function bundle({ file, from, to }: Mutant, outfile: string): Promise<void> {
+  const path = join(repository, file);
+  const source = readFileSync(path, 'utf8');
+  expect(source.split(from), `${file} holds the place that is changed, once`).toHaveLength(2);
+  await build({
+    entryPoints: [join(repository, 'test/sim/main.ts')],
+    ...{ bundle: true, platform: 'node', format: 'esm', packages: 'external', outfile, logLevel: 'silent' },
+    plugins: [
+      {
+        name: 'mutate',
+        setup: ({ onLoad }) =>
+          onLoad({ filter: /\.ts$/ }, ({ path: loaded }) =>
+            loaded === path ? { contents: source.replace(from, () => to), loader: 'ts' } : undefined,
+          ),
+      },
+    ],
+  });
+}
+
+function run(program: string, weather: string): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, '--weather', weather, '--seeds', String(seedsMax)]);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+      });
+    }
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
