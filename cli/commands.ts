@@ -22,6 +22,7 @@ export function makeProgram(
   addBatches(program, finish);
   addQueries(program, finish);
   addChanges(program, finish);
+  addDelete(program, finish);
   addLocal(program, finish);
   addServices(program, finish);
   addAccess(program, finish);
@@ -149,6 +150,15 @@ function addChanges(program: Command, finish: Finish): void {
       .option('--json', 'one JSON object')
       .action(act(finish, async () => (await import('./change.ts')).change(verb)));
   }
+}
+
+function addDelete(program: Command, finish: Finish): void {
+  program
+    .command('delete <SEL>')
+    .description("remove a batch's results from the archive, for good; it must have ended")
+    .option('--yes', 'do not ask')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./delete.ts')).deleteBatch));
 }
 
 function addServices(program: Command, finish: Finish): void {

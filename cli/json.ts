@@ -17,6 +17,8 @@ export function batchJson(batch: BatchSummary): Record<string, unknown> {
     submittedBy: batch.submittedBy,
     submittedAt: isoTime(batch.submittedAtMs),
     endedAt: isoTime(batch.endedAtMs),
+    deletedAt: isoTime(batch.deletedAtMs),
+    deletedBy: batch.deletedBy === '' ? null : batch.deletedBy,
     origin: batch.origin,
     failures: batch.failures,
     buildFailures: batch.buildFailures,

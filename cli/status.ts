@@ -121,6 +121,8 @@ function showBatch(batch: BatchSummary, jobs: readonly JobView[], print: Printer
   print.line(counts.map(([state, count]) => `${count} ${stateText(print, state)}`).join(', '));
   print.line(colour.dim(`submitted ${momentText(batch.submittedAtMs)} by ${batch.submittedBy}`));
   if (batch.notice !== '') print.line(colour.red(noticeText(batch)));
+  if (batch.deletedAtMs !== undefined)
+    print.line(colour.yellow(`results deleted ${momentText(batch.deletedAtMs)} by ${batch.deletedBy}`));
   for (const { node, message } of batch.buildFailures) {
     print.line(`${colour.red('build failed')} on ${node}: ${message} (labrun logs ${batch.name} --build ${node})`);
   }

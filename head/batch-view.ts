@@ -16,6 +16,8 @@ export interface BatchFacts {
   readonly submittedBy: string;
   readonly submittedAtMs: number;
   readonly endedAtMs: number | undefined;
+  /** Who has deleted its results. */
+  readonly deleted: { readonly by: string; readonly atMs: number } | undefined;
   /** Most jobs first. */
   readonly failures: readonly FailureFacts[];
   readonly maxRunning: number;
@@ -64,6 +66,7 @@ export function viewBatch(state: ClusterState, batch: Batch, live: readonly Atte
     submittedBy: batch.submittedBy.name,
     submittedAtMs: batch.submittedAtMs,
     endedAtMs: batch.ended?.atMs,
+    deleted: batch.deleted && { by: batch.deleted.by.name, atMs: batch.deleted.atMs },
     failures: batch.rows.counts.failed > 0 ? failuresOf(batch) : [],
     maxRunning: batch.maxRunning,
     buildFailures: buildFailuresOf(state, batch),

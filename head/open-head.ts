@@ -18,6 +18,7 @@ import { publish } from './archive/publish.ts';
 import { PublishedMark } from './archive/published-mark.ts';
 import { Publisher } from './archive/publisher.ts';
 import { liveFacts, Staging } from './archive/staging.ts';
+import { Trash } from './archive/trash.ts';
 import { TreeWriter } from './archive/tree-writer.ts';
 import { certificateLifeMs, openAuthority } from './authority.ts';
 import { Changes } from './changes.ts';
@@ -159,7 +160,9 @@ async function openArchive(
   const specs = new Specs(blobs);
   const staging = new Staging({ layout, usage: usage.staging, ...liveFacts(engine) });
   await staging.start();
-  const publishing = { layout, engine, staging, specs, blobs, trees, version, log, usage: usage.archive };
+  const trash = new Trash(join(layout.stagingFolder, 'trash'), log);
+  await trash.start();
+  const publishing = { trash, layout, engine, staging, specs, blobs, trees, version, log, usage: usage.archive };
   const mark = new PublishedMark(join(layout.stagingFolder, 'published'), clock);
   await mark.notBeyond(has.lastSeq);
   const publisher = new Publisher({
@@ -180,6 +183,7 @@ async function openArchive(
       await collector.close();
       changes.close();
       await publisher.close();
+      await trash.close();
       await usage.archive.close();
       await staging.close();
     },

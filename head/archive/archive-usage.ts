@@ -82,6 +82,11 @@ export class ArchiveUsage {
     if (this.#ports.clock.monotonicMs() - entry.countedAtMs >= askedMinMs) this.#count(entry);
   }
 
+  /** Counts again now: much was just removed. */
+  shrunk(namespace: string): void {
+    if (this.#quota(namespace)) this.#count(this.#entry(namespace));
+  }
+
   async close(): Promise<void> {
     this.#stop.abort(new Error('the head is stopping'));
     this.#timer?.cancel();
@@ -118,7 +123,7 @@ export class ArchiveUsage {
     if (bytes < quota) return await this.#ports.tell(namespace, '');
     const full =
       `the namespace "${namespace}" has used ${formatBytes(bytes)} of its ${formatBytes(quota)} in the archive; ` +
-      'remove what is not needed there and submit again a minute later, or have an admin raise its quota in head.yaml';
+      'delete what is not needed ("labrun delete BATCH"), or remove it there and submit again a minute later, or have an admin raise its quota in head.yaml';
     this.#ports.log.warn({ namespace, bytes, quota }, 'a namespace has used up its quota; none of its jobs starts');
     await this.#ports.tell(namespace, full);
     this.#timer?.cancel();

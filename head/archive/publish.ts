@@ -11,11 +11,13 @@ import type { ArchiveUsage } from './archive-usage.ts';
 import { batchFileBody, type SubmittedPart } from './batch-file.ts';
 import { moveReplaced, ownerOf, placeOf, writeBatchFile, writeJobsFile } from './batch-folder.ts';
 import type { BlobStore } from './blobs.ts';
+import { deleteTree } from './delete-batch.ts';
 import type { ArchiveLayout } from './layout.ts';
 import type { AcceptedAttempt } from './meta-file.ts';
 import { type Destination, inlineTree, publishStaged, takePlace } from './publish-attempt.ts';
 import type { ArchiveRecord } from './publisher.ts';
 import type { Staging } from './staging.ts';
+import type { Trash } from './trash.ts';
 import type { TreeWriter } from './tree-writer.ts';
 
 /** What making the tree needs. */
@@ -26,6 +28,7 @@ export interface PublishPorts {
   readonly specs: Specs;
   readonly blobs: BlobStore;
   readonly trees: TreeWriter;
+  readonly trash: Trash;
   readonly usage: Pick<ArchiveUsage, 'add'>;
   /** labrun's own version, for `meta.json`. */
   readonly version: string;
@@ -60,7 +63,8 @@ export async function publish(ports: PublishPorts, records: readonly ArchiveReco
     await flush();
     if (event.kind === 'attempt-lost' || event.kind === 'attempt-returned') {
       await ports.staging.drop(attemptId(event.attempt, event.attempt.attempt));
-    } else if (event.kind === 'batch-ended') await writeJobs(ports, event.batchId);
+    } else if (event.kind === 'batch-ended') await writeJobs(ports, event.batchId, record.seq);
+    else if (event.kind === 'batch-deleted') await removeBatch(ports, event.batchId, record);
     else await writeBatch(ports, event.batchId, event.kind === 'batch-submitted' ? event.replaces : undefined);
   }
   await flush();
@@ -72,8 +76,14 @@ async function publishAttempts(ports: PublishPorts, records: readonly Accepted[]
   const staged: { accepted: AcceptedAttempt; to: Destination }[] = [];
   for (const [batchId, group] of byBatch(records)) {
     const batch = await batchFacts(ports, batchId, group);
+    // What was deleted later does not come back when its records are published again.
+    const [gone, wanted] = [
+      group.filter(({ seq }) => seq < batch.deletedSeq),
+      group.filter(({ seq }) => seq > batch.deletedSeq),
+    ];
+    for (const { event } of gone) await ports.staging.drop(attemptId(event.attempt, event.attempt.attempt));
     const to = { place: batch.place, withOutputFile: batch.origin === 'distribute', versions: { head: ports.version } };
-    for (const record of group) {
+    for (const record of wanted) {
       const accepted = batch.accepted(record);
       const { inline } = record.event;
       if (!inline) staged.push({ accepted, to });
@@ -122,7 +132,8 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
       specIndex: batch.rows.specIndex[attempt.index] ?? 0,
     }));
     const { namespace, name, origin } = batch;
-    return { namespace, name, origin, parts: batch.parts.map(({ specHash }) => ({ specHash })), rows };
+    const deletedSeq = batch.deleted?.seq ?? 0;
+    return { namespace, name, origin, deletedSeq, parts: batch.parts.map(({ specHash }) => ({ specHash })), rows };
   });
   const naming = await ports.specs.naming(facts.parts);
   const place = await placeOf(ports.layout, { batchId, namespace: facts.namespace, name: facts.name });
@@ -135,7 +146,7 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
     const { index, attempt: number } = attempt;
     return { record, index, attempt: number, job, node, outcome, manifestHash, startedAtMs, endedAtMs };
   };
-  return { place, origin: facts.origin, accepted };
+  return { place, origin: facts.origin, deletedSeq: facts.deletedSeq, accepted };
 }
 
 async function writeBatch(ports: PublishPorts, batchId: BatchId, replaces: BatchId | undefined): Promise<void> {
@@ -161,12 +172,19 @@ async function writeBatch(ports: PublishPorts, batchId: BatchId, replaces: Batch
   await writeBatchFile(layout, batch, batchFileBody(blobs, batch, parts));
 }
 
-async function writeJobs(ports: PublishPorts, batchId: BatchId): Promise<void> {
+async function removeBatch(ports: PublishPorts, batchId: BatchId, { seq, actor, atMs }: ArchiveRecord): Promise<void> {
+  const { namespace, name } = await ports.engine.query((state) => needBatch(state.batches.get(batchId), batchId));
+  const place = await placeOf(ports.layout, { batchId, namespace, name });
+  await deleteTree(ports.layout, ports.trash, place, { seq, by: actor.name, atMs });
+}
+
+async function writeJobs(ports: PublishPorts, batchId: BatchId, seq: number): Promise<void> {
   const batch = await ports.engine.query((state) => {
-    const { namespace, name, parts, ended } = needBatch(state.batches.get(batchId), batchId);
-    return { batchId, namespace, name, parts: parts.map(({ specHash }) => ({ specHash })), ended };
+    const { namespace, name, parts, ended, deleted } = needBatch(state.batches.get(batchId), batchId);
+    const isGone = seq < (deleted?.seq ?? 0);
+    return { batchId, namespace, name, parts: parts.map(({ specHash }) => ({ specHash })), ended, isGone };
   });
-  if (!batch.ended) return; // it goes on: retried, or extended
+  if (!batch.ended || batch.isGone) return; // it goes on: retried, or extended
   const naming = await ports.specs.naming(batch.parts);
   const path = ports.layout.batchOwn(await placeOf(ports.layout, batch), 'jobs.jsonl');
   await writeJobsFile(path, jobLines(ports.engine, batchId, naming));

@@ -16,6 +16,7 @@ export interface ArchiveRecord extends LogRecord {
         | 'batch-submitted'
         | 'batch-extended'
         | 'batch-ended'
+        | 'batch-deleted'
         | 'archive-accepted'
         | 'attempt-lost'
         | 'attempt-returned';
@@ -184,6 +185,7 @@ function concernsArchive(record: LogRecord): record is ArchiveRecord {
     case 'batch-submitted':
     case 'batch-extended':
     case 'batch-ended':
+    case 'batch-deleted':
     case 'archive-accepted':
     case 'attempt-lost':
     case 'attempt-returned':

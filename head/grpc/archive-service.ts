@@ -19,6 +19,7 @@ import { openBelow, readFrom, treeEntries } from '../archive/read-tree.ts';
 import { readSelection } from '../select.ts';
 import { callingNode, readFence, readOffset } from '../wire.ts';
 import { type PutPorts, takeArchive } from './archive-put.ts';
+import { isThere, refuseDeleted } from './delete-batch.ts';
 import type { Door, Pass } from './door.ts';
 import { findBatch, findJobs } from './find-jobs.ts';
 import { foreignJobs, readForeignId, writeForeignId } from './foreign-folder.ts';
@@ -70,9 +71,15 @@ async function* listFiles(ports: ArchivePorts, request: ListFilesRequest, facts:
   await ports.publisher.settled(batch.batchId);
   const place = await placeOf(ports.layout, batch);
   const head = { batchId: batch.batchId, namespace: batch.namespace, batch: batch.name };
+  let kept = 0;
   for await (const jobs of findJobs(ports, batch.batchId, batch.selection)) {
-    for (const { name } of jobs) yield* pagesOf(head, name, ports.layout.jobFolder(place, name), filter);
+    for (const { name } of jobs) {
+      const folder = ports.layout.jobFolder(place, name);
+      if (kept === 0 && (await isThere(folder))) kept += 1;
+      yield* pagesOf(head, name, folder, filter);
+    }
   }
+  if (kept === 0) await refuseDeleted(ports.engine, batch.batchId, `results of "${batch.namespace}/${batch.name}"`);
 }
 
 /** Whether a batch of ours is meant: those come first, directories of others only where nothing else fits. */

@@ -22,6 +22,7 @@ import { rangesOf } from '../scheduler/job-ranges.ts';
 import { readSelection } from '../select.ts';
 import type { JobSeen } from '../selected-jobs.ts';
 import { actorOf, writeJob } from '../wire.ts';
+import { deleteBatch } from './delete-batch.ts';
 import type { Door } from './door.ts';
 import { findBatch, findJob, findJobs } from './find-jobs.ts';
 import { type CallFacts, orThrow, serverStream, unary } from './handle.ts';
@@ -60,6 +61,7 @@ export function batchesService(ports: BatchesPorts, door: Door): BatchesServer {
     hold: change('hold'),
     release: change('release'),
     retry: change('retry'),
+    delete: unary(door, 'batch.change', (request, facts) => deleteBatch(ports, request, facts)),
     explain: unary(door, 'batch.read', (request, facts) => explain(ports, request, facts)),
   };
 }
@@ -207,6 +209,8 @@ async function writeSummary(ports: BatchesPorts, facts: BatchFacts): Promise<Bat
     submittedBy,
     submittedAtMs: BigInt(facts.submittedAtMs),
     endedAtMs: facts.endedAtMs === undefined ? undefined : BigInt(facts.endedAtMs),
+    deletedAtMs: facts.deleted && BigInt(facts.deleted.atMs),
+    deletedBy: facts.deleted?.by ?? '',
     failures: facts.failures.map(({ reason, message, jobs }, at) => ({
       reason,
       message,

@@ -13,6 +13,7 @@ import type { Publisher } from '../archive/publisher.ts';
 import type { Staging } from '../archive/staging.ts';
 import type { Bell, Changes } from '../changes.ts';
 import { jobState } from '../job-view.ts';
+import { isThere, refuseDeleted } from './delete-batch.ts';
 import { type BatchFound, type FindPorts, findBatch, findJob } from './find-jobs.ts';
 import type { CallFacts } from './handle.ts';
 
@@ -139,6 +140,7 @@ async function* keptLog(ports: LogPorts, batch: BatchFound, job: string, attempt
   const place = await placeOf(ports.layout, batch);
   const folder = ports.layout.jobFolder(place, job);
   const there = (await attemptIn(folder)) === attempt ? folder : ports.layout.earlierAttempt(place, job, attempt);
+  if (!(await isThere(there))) await refuseDeleted(ports.engine, batch.batchId, `the log of "${job}"`);
   yield* pieces(join(there, logPath), offset, Number.MAX_SAFE_INTEGER);
 }
 
@@ -168,6 +170,7 @@ async function* buildLog(
     stop();
   }
   if (!seen && Number(request.offset) === 0) {
+    await refuseDeleted(ports.engine, batch.batchId, `the log of a build of "${batch.name}"`);
     throw new RefusedError(
       refused(
         'not-found',

@@ -59,7 +59,7 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       return;
     }
     case 'batch-deleted':
-      batchOf(draft, event.batchId).deleted = { by: record.actor, atMs };
+      batchOf(draft, event.batchId).deleted = { by: record.actor, atMs, seq: record.seq };
       return;
     case 'node-quarantined':
       return quarantineNode(draft, event, atMs);

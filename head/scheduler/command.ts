@@ -42,6 +42,8 @@ export type Command =
       /** Every attempt it holds; missing: none. Those that this log never gave are noted. */
       readonly held?: readonly HeldAttempt[];
     }
+  /** Its results are to be removed from the archive. */
+  | { readonly kind: 'delete-batch'; readonly batchId: BatchId }
   /** The head goes on without the end of its log. */
   | { readonly kind: 'note-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
   | { readonly kind: 'disconnect-node'; readonly nodeId: NodeId }

@@ -1,5 +1,5 @@
 import { refused } from '../../base/errors.ts';
-import { attemptId } from '../../base/ids.ts';
+import { attemptId, type BatchId } from '../../base/ids.ts';
 import type { AttemptRef } from './attempt.ts';
 import type { Command, Verdict } from './command.ts';
 import { batchNameKey } from './draft.ts';
@@ -111,6 +111,21 @@ export function decideChange(
       };
     }
   }
+}
+
+/** The results of a batch that has ended are to go. What is left of jobs that ran again since may be deleted again. */
+export function decideDelete(state: ClusterState, batchId: BatchId): Verdict {
+  const batch = state.batches.get(batchId);
+  if (!batch) return refused('not-found', 'Cannot delete the results: the batch is gone');
+  const { namespace, name, ended, deleted } = batch;
+  if (!ended) {
+    return refused(
+      'conflict',
+      `Cannot delete the results of "${namespace}/${name}": it has not ended; first "labrun cancel ${namespace}/${name}", and wait until it has`,
+    );
+  }
+  const isDone = deleted !== undefined && deleted.atMs >= ended.atMs;
+  return { kind: 'accepted', events: isDone ? [] : [{ kind: 'batch-deleted', batchId }] };
 }
 
 function tooMany(batch: string, has: string, most: string): Verdict {

@@ -4,7 +4,7 @@ import { sameCapabilities } from './apply-node.ts';
 import type { Command, Verdict } from './command.ts';
 import { decideAccess } from './decide-access.ts';
 import { decideArchive, decideLost, decideProgress, decideReturn } from './decide-attempt.ts';
-import { decideChange, decideExtend, decideSubmit } from './decide-batch.ts';
+import { decideChange, decideDelete, decideExtend, decideSubmit } from './decide-batch.ts';
 import { decideBuild, decideConnect, decideTick, freeIfChanged } from './decide-node.ts';
 import type { Event } from './event.ts';
 import type { ClusterState } from './state.ts';
@@ -20,6 +20,8 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
         version: command.version,
         clusterId: command.clusterId,
       });
+    case 'delete-batch':
+      return decideDelete(state, command.batchId);
     case 'note-shortened':
       return accepted({ kind: 'log-shortened', how: command.how, message: command.message });
     case 'submit':

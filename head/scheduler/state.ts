@@ -64,8 +64,8 @@ export interface Batch {
   readonly secondTries: ReadonlyMap<number, SecondTry>;
   /** Numbers of attempts that nodes hold and this log never gave: the highest, by job. */
   readonly found: ReadonlyMap<number, number>;
-  /** Who has removed its folder from the archive, and when. */
-  readonly deleted: { readonly by: Actor; readonly atMs: number } | undefined;
+  /** Who has deleted its results from the archive, when, and by which record. */
+  readonly deleted: { readonly by: Actor; readonly atMs: number; readonly seq: number } | undefined;
 }
 
 /** What waits or has ended. `assigned` to `archiving` are told by the live attempt; the row then says `live`. */

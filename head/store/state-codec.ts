@@ -107,6 +107,7 @@ function encodeBatch(batch: Batch): disk.SnapshotBatch {
     found: Object.fromEntries(batch.found),
     deletedAtMs: maybeBig(batch.deleted?.atMs),
     deletedBy: batch.deleted?.by,
+    deletedSeq: big(batch.deleted?.seq ?? 0),
   };
 }
 
@@ -181,7 +182,11 @@ function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
     batch.secondTries.set(index, { nodeId: nodeId(id), quick });
   batch.found = new Map(Object.entries(stored.found).map(([index, number]) => [Number(index), number]));
   if (stored.deletedAtMs !== undefined)
-    batch.deleted = { by: decodeActor(stored.deletedBy), atMs: Number(stored.deletedAtMs) };
+    batch.deleted = {
+      by: decodeActor(stored.deletedBy),
+      atMs: Number(stored.deletedAtMs),
+      seq: Number(stored.deletedSeq),
+    };
   draft.finished.delete(id);
   if (stored.endedAtMs !== undefined)
     batch.ended = { state: endState(stored.endedState), atMs: Number(stored.endedAtMs) };

@@ -9,7 +9,7 @@ it.each([
   [['labrun', 'ret'], ['retry']],
   [
     ['labrun', 'head', ''],
-    ['init', 'start', 'install', 'uninstall', 'help'],
+    ['init', 'backup', 'restore', 'start', 'install', 'uninstall', 'help'],
   ],
   [['labrun', 'head', 'start', '--gr'], ['--grpc']],
   [['labrun', 'status', 'heat', '--sta'], ['--state']],

@@ -1,0 +1,68 @@
+import { copyFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isSystemError } from '../../base/errors.ts';
+import { syncFolder, writeDurably } from './durable.ts';
+import { type ArchiveLayout, type BatchPlace, ownFolder } from './layout.ts';
+import type { Trash } from './trash.ts';
+
+/** Who deleted a batch's results, and by which record of the log. */
+export interface Deletion {
+  readonly seq: number;
+  readonly by: string;
+  readonly atMs: number;
+}
+
+/** What stays beside `batch.json`: says that this was no accident, and which deletion has been done. */
+const markName = 'deleted.json';
+
+/**
+ * Takes a batch's tree out of the archive but for its `batch.json`. Repeatable: results that came after this deletion, of
+ * jobs that were retried, are left alone when it is done again.
+ */
+export async function deleteTree(
+  layout: ArchiveLayout,
+  trash: Trash,
+  place: BatchPlace,
+  deletion: Deletion,
+): Promise<void> {
+  const folder = layout.batchFolder(place);
+  const kept = `${join(layout.stagingFolder, place.batchId)}.kept`;
+  const mark = await readMark(folder);
+  if (mark !== undefined && mark >= deletion.seq) return;
+  if (mark !== undefined || (await hasBatchFile(folder))) {
+    await rm(kept, { recursive: true, force: true });
+    await mkdir(join(kept, ownFolder), { recursive: true });
+    await copyFile(join(folder, ownFolder, 'batch.json'), join(kept, ownFolder, 'batch.json'));
+    const { seq, by, atMs } = deletion;
+    const facts = { seq, deletedBy: by, deletedAt: new Date(atMs).toISOString() };
+    await writeDurably(join(kept, ownFolder, markName), `${JSON.stringify(facts)}\n`);
+    await trash.take(folder, `${place.batchId}.${seq}`);
+  }
+  try {
+    await rename(kept, folder);
+    await syncFolder(dirname(folder));
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error; // somebody had removed all of it by hand
+  }
+}
+
+/** The record by which a folder was last emptied; nothing when it was not. */
+async function readMark(folder: string): Promise<number | undefined> {
+  try {
+    const seq = /"seq":(\d+)/.exec(await readFile(join(folder, ownFolder, markName), 'utf8'))?.[1];
+    return seq === undefined ? undefined : Number(seq);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+async function hasBatchFile(folder: string): Promise<boolean> {
+  try {
+    await readFile(join(folder, ownFolder, 'batch.json'));
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
