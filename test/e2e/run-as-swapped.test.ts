@@ -57,6 +57,8 @@ describe.runIf(process.getuid?.() === 0)('an agent that is root', () => {
         name: 'victims',
         namespace: 't',
         jobs: [
+          // A batch whose first ten jobs all fail is held; this one leaves nothing to be swapped.
+          { name: 'first', needs: { cpus: 1 }, run: 'true' },
           {
             name: 'v',
             matrix: { n: Array.from({ length: jobsMax }, (_, at) => String(at)) },
@@ -65,9 +67,11 @@ describe.runIf(process.getuid?.() === 0)('an agent that is root', () => {
           },
         ],
       });
-      await lab.labrun('submit', victims, '--wait');
+      const waited = await lab.labrun('submit', victims, '--wait');
       const { counts } = await lab.json('status', 't/victims');
-      expect(counts.succeeded + counts.failed).toBe(jobsMax);
+      expect(counts.succeeded + counts.failed, `${JSON.stringify(counts)} ${waited.stdout} ${waited.stderr}`).toBe(
+        jobsMax + 1,
+      );
       writeFileSync(enough, '');
       await lab.ok('wait', 't/attacker');
       const swaps = Number(/swapped (\d+) times/.exec(await lab.ok('logs', 't/attacker'))?.[1]);
