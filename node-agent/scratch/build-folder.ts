@@ -1,5 +1,5 @@
 import { chmodSync, closeSync, fchmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
@@ -8,6 +8,7 @@ import { openKeptAny } from '../../base/transfer/open-kept.ts';
 import { removeGuarded } from '../../base/transfer/remove-guarded.ts';
 import { buildDigest } from '../../config/digest.ts';
 import type { BatchSpec } from '../../config/spec.ts';
+import { readWords } from '../executor/small-file.ts';
 import type { FoundCapabilities } from '../machine/capability.ts';
 import { runCommand as runProgram } from '../machine/run-command.ts';
 import type { BlobCache, BuildFolderFacts, BuildFolders, BuildOrder, BuildView, ProcessRequest } from '../ports.ts';
@@ -196,7 +197,8 @@ async function list(builds: string): Promise<readonly BuildFolderFacts[]> {
 async function factsOf(home: string, key: string): Promise<BuildFolderFacts | undefined> {
   for (const name of ['finished', 'facts'] as const) {
     try {
-      const text = await readFile(join(home, name), 'utf8');
+      const text = readWords(join(home, name));
+      if (text === undefined) continue;
       const facts = JSON.parse(text) as FolderFacts; // written by writeFacts
       const usedAtMs = (await stat(join(home, name))).mtimeMs;
       return { key, digest: facts.digest, finished: name === 'finished', usedAtMs, sizeBytes: facts.sizeBytes };
