@@ -32,7 +32,7 @@ async function bundle() {
       labrun: join(root, 'cli/main.ts'),
       bench: join(root, 'bench/main.ts'),
       fuzz: join(root, 'test/fuzz/main.ts'),
-      covered: join(root, 'test/fuzz/wire/covered.ts'),
+      'fuzz-covered': join(root, 'test/fuzz/wire/covered.ts'),
       sim: join(root, 'test/sim/main.ts'),
       schema: join(root, 'scripts/schema.ts'),
       ...Object.fromEntries(workers),

@@ -24,7 +24,7 @@ export class HeadProcess {
   address = '';
 
   private constructor(dist: string, folder: string) {
-    const preload = ['--import', join(dist, 'covered.js')];
+    const preload = ['--import', join(dist, 'fuzz-covered.js')];
     const argv = [...preload, join(dist, 'labrun.js'), 'head', 'start', '--data', folder, '--grpc', '127.0.0.1:0'];
     this.#child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
