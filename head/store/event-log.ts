@@ -38,9 +38,9 @@ interface PageSize {
 /** Of a replay, which is alone; LevelDB's own 16 KiB makes six times as many trips. */
 const replayPages: PageSize = { records: 1000, bytes: 1024 * 1024 };
 /** Of those who read while the head serves: each may hold a page for as long as its reader is slow. */
-const readerPages: PageSize = { records: 200, bytes: 256 * 1024 };
+const readerPages: PageSize = { records: 100, bytes: 128 * 1024 };
 /** Readers whose pages are fetched at once. More would be no faster, and each page is many objects. */
-const fetchesMax = 4;
+const fetchesMax = 2;
 
 /** The position before the first record. */
 export const logStart: LogPosition = { seq: 0, chain: chainStart };
