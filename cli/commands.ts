@@ -150,6 +150,10 @@ function addChanges(program: Command, finish: Finish): void {
       .option('--json', 'one JSON object')
       .action(act(finish, async () => (await import('./change.ts')).change(verb)));
   }
+  selecting(program.command('requeue <SEL>').description('stop jobs and let them wait for a node again'))
+    .option('--not-on <node>', 'never on this node again; what runs on others goes on')
+    .option('--json', 'one JSON object')
+    .action(act(finish, async () => (await import('./requeue.ts')).requeue));
 }
 
 function addDelete(program: Command, finish: Finish): void {

@@ -54,6 +54,11 @@ export function viewEvent(event: Event): EventFacts {
       const message = `${jobs} jobs failed: ${event.message || event.reason}`;
       return { ...say(event.kind, message, { jobs, reason: event.reason }), batchId: event.batchId };
     }
+    case 'jobs-excluded': {
+      const jobs = countIn(event.jobs);
+      const view = say(event.kind, `${jobs} jobs are kept from it`, { jobs });
+      return { ...view, batchId: event.batchId, nodeId: event.nodeId };
+    }
     case 'batch-ended':
       return { ...say(event.kind, `the batch ${event.state}`, { state: event.state }), batchId: event.batchId };
     case 'batch-deleted':
@@ -184,6 +189,8 @@ function viewAttempt(event: AttemptEvent): EventFacts {
         : say(`job-${event.phase}`, `it is ${event.phase}`, {});
     case 'attempt-cancelling':
       return say('job-cancelling', 'it is being stopped', {});
+    case 'attempt-requeued':
+      return say('job-requeued', 'it is being stopped, and waits again then', {});
     case 'attempt-lapsed':
       return say('job-lapsed', 'its node has been silent too long: it may start elsewhere', {});
     case 'attempt-readopted':
@@ -198,7 +205,9 @@ function viewAttempt(event: AttemptEvent): EventFacts {
           ? ''
           : event.requeued === 'elsewhere'
             ? '; it is tried elsewhere'
-            : '; it is tried again';
+            : event.requeued === 'asked'
+              ? '; it waits again'
+              : '; it is tried again';
       return say('job-finished', `${state}${message === '' ? '' : `: ${message}`}${again}`, facts);
     }
     default:

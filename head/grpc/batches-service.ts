@@ -26,6 +26,7 @@ import { deleteBatch } from './delete-batch.ts';
 import type { Door } from './door.ts';
 import { findBatch, findJob, findJobs } from './find-jobs.ts';
 import { type CallFacts, orThrow, serverStream, unary } from './handle.ts';
+import { requeue } from './requeue.ts';
 import { type SubmitPorts, submit } from './submit.ts';
 
 /** What the batches' door needs. */
@@ -61,6 +62,7 @@ export function batchesService(ports: BatchesPorts, door: Door): BatchesServer {
     hold: change('hold'),
     release: change('release'),
     retry: change('retry'),
+    requeue: unary(door, 'batch.change', (request, facts) => requeue(ports, request, facts)),
     delete: unary(door, 'batch.change', (request, facts) => deleteBatch(ports, request, facts)),
     explain: unary(door, 'batch.read', (request, facts) => explain(ports, request, facts)),
   };

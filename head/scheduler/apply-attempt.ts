@@ -36,6 +36,7 @@ export function applyAssigned(draft: ClusterDraft, event: EventOf<'attempt-assig
     sinceMs: atMs,
     recalled: false,
     cancelling: false,
+    requeueing: false,
     lapsedSinceMs: undefined,
   });
   advance(queueOf(batch, index), batch.rows);
@@ -73,9 +74,9 @@ function isHarmless(draft: ClusterDraft, node: Node, event: EventOf<'attempt-ret
 /** The job waits again, or is cancelled if that was asked for. */
 function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {
   const batch = batchOf(draft, ref.batchId);
-  const { cancelling } = removeAttempt(draft, ref);
+  const { cancelling, requeueing } = removeAttempt(draft, ref);
   batch.rows.startedS[ref.index] = 0;
-  if (!cancelling) return waitAgain(batch, ref.index);
+  if (!cancelling || requeueing) return waitAgain(batch, ref.index);
   setRowState(batch.rows, ref.index, 'cancelled');
   batch.secondTries.delete(ref.index);
   batch.rows.endedS[ref.index] = Math.floor(atMs / 1000);
@@ -86,7 +87,9 @@ function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {
 export function applyLost(draft: ClusterDraft, event: EventOf<'attempt-lost'>, atMs: number): void {
   const { batchId, index } = event.attempt;
   const batch = batchOf(draft, batchId);
-  batch.rows.losses[index] = Math.min(255, (batch.rows.losses[index] ?? 0) + 1);
+  // One that was to stop anyway has lost nothing.
+  const requeueing = draft.attempts.get(attemptId(event.attempt, event.attempt.attempt))?.requeueing === true;
+  if (!requeueing) batch.rows.losses[index] = Math.min(255, (batch.rows.losses[index] ?? 0) + 1);
   if (event.requeued) return applyBack(draft, event.attempt, atMs);
   const { cancelling } = removeAttempt(draft, event.attempt);
   setRowState(batch.rows, index, cancelling ? 'cancelled' : 'failed');

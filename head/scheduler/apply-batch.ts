@@ -31,6 +31,7 @@ export function applySubmitted(draft: ClusterDraft, event: EventOf<'batch-submit
     tally: noTally,
     trials: new Map(),
     secondTries: new Map(),
+    exclusions: new Map(),
     found: new Map(),
     deleted: undefined,
   };
@@ -88,6 +89,13 @@ export function applyJobs(
   for (const queue of batch.queues) advance(queue, batch.rows);
   if (back.length > 0) reopen(draft, batch);
   noteIfFinished(draft, batch);
+}
+
+/** Jobs that are kept from a node, for as long as the batch is known. */
+export function applyExcluded(draft: ClusterDraft, event: EventOf<'jobs-excluded'>): void {
+  const { exclusions } = batchOf(draft, event.batchId);
+  for (const index of indicesIn(event.jobs))
+    exclusions.set(index, new Set([...(exclusions.get(index) ?? []), event.nodeId]));
 }
 
 /** The batch's end, as an outcome. */

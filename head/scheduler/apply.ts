@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { applyAccess, claimNamespace } from './apply-access.ts';
 import { applyArchive, applyAssigned, applyLost, applyReturned, changeAttempt } from './apply-attempt.ts';
-import { applyEnded, applyExtended, applyJobs, applySubmitted, batchOf } from './apply-batch.ts';
+import { applyEnded, applyExcluded, applyExtended, applyJobs, applySubmitted, batchOf } from './apply-batch.ts';
 import {
   applyConnected,
   applyDisconnected,
@@ -84,7 +84,11 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
         recalled: false,
       }));
     case 'attempt-cancelling':
-      return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, cancelling: true }));
+      return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, cancelling: true, requeueing: false }));
+    case 'attempt-requeued':
+      return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, cancelling: true, requeueing: true }));
+    case 'jobs-excluded':
+      return applyExcluded(draft, event);
     case 'attempt-lapsed':
       return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, lapsedSinceMs: atMs }));
     case 'attempt-readopted':

@@ -26,7 +26,10 @@ export interface Attempt {
   readonly sinceMs: number;
   /** The head has asked for it back; only `returned` frees the job. */
   readonly recalled: boolean;
+  /** It was told to stop. */
   readonly cancelling: boolean;
+  /** When it has stopped, its job waits again; otherwise it is cancelled. */
+  readonly requeueing: boolean;
   /** Its node has been silent past its lease: still its own, but open to placement elsewhere. */
   readonly lapsedSinceMs: number | undefined;
 }

@@ -29,6 +29,13 @@ export type Command =
       readonly changed: readonly (readonly [index: number, specIndex: number])[];
       readonly partsSeen: number;
     }
+  /** Those that have not ended wait again, and run no more on `notOn`. */
+  | {
+      readonly kind: 'requeue';
+      readonly batchId: BatchId;
+      readonly jobs: JobRanges;
+      readonly notOn: NodeId | undefined;
+    }
   | { readonly kind: 'cancel' | 'hold' | 'release' | 'retry'; readonly batchId: BatchId; readonly jobs: JobRanges }
   | {
       readonly kind: 'connect-node';

@@ -162,7 +162,7 @@ function removeNode(state: ClusterState, text: string): Verdict {
     const attempt = state.attempts.get(id);
     if (!attempt) continue;
     const losses = state.batches.get(attempt.ref.batchId)?.rows.losses[attempt.ref.index] ?? 0;
-    const requeued = !attempt.cancelling && losses + 1 < lossesMax;
+    const requeued = attempt.requeueing || (!attempt.cancelling && losses + 1 < lossesMax);
     lost.push({ kind: 'attempt-lost', attempt: attempt.ref, message: 'its node was removed', requeued });
   }
   return { kind: 'accepted', events: [...lost, { kind: 'node-removed', nodeId }] };

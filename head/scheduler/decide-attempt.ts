@@ -36,7 +36,7 @@ export function decideReturn(state: ClusterState, command: CommandOf<'return-att
   const part = batch?.parts[batch.rows.part[ref.index] ?? -1];
   if (
     part &&
-    !attempt.cancelling &&
+    (!attempt.cancelling || attempt.requeueing) &&
     reason === 'build-failed' &&
     buildIsExhausted(state, part.buildDigest, undefined)
   ) {
@@ -50,7 +50,7 @@ export function decideLost(state: ClusterState, command: CommandOf<'lose-attempt
   const attempt = current(state, command.nodeId, command.attempt);
   if (attempt.kind === 'refused') return attempt;
   const losses = state.batches.get(command.attempt.batchId)?.rows.losses[command.attempt.index] ?? 0;
-  const requeued = !attempt.cancelling && losses + 1 < lossesMax;
+  const requeued = attempt.requeueing || (!attempt.cancelling && losses + 1 < lossesMax);
   return {
     kind: 'accepted',
     events: [{ kind: 'attempt-lost', attempt: command.attempt, message: command.message, requeued }],
@@ -65,7 +65,9 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
   const attempt = current(state, command.nodeId, ref);
   if (attempt.kind === 'refused') return attempt;
   const hasFailed = batch !== undefined && outcome.state === 'failed' && !attempt.cancelling;
-  const requeued = hasFailed ? whyAgain(state, batch, attempt) : undefined;
+  // One that had succeeded before it was stopped has succeeded.
+  const asked = attempt.requeueing && outcome.state !== 'succeeded' ? 'asked' : undefined;
+  const requeued = asked ?? (hasFailed ? whyAgain(state, batch, attempt) : undefined);
   const accepted: Event = {
     kind: 'archive-accepted',
     attempt: ref,
@@ -76,7 +78,7 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
     requeued,
     inline: command.inline,
   };
-  const judged = batch === undefined ? [] : judge(state, batch, attempt, outcome, nowMs);
+  const judged = batch === undefined || attempt.cancelling ? [] : judge(state, batch, attempt, outcome, nowMs);
   const held = hasFailed && requeued === undefined ? holdAfter(state, batch, attempt) : [];
   return { kind: 'accepted', events: [accepted, ...judged, ...onlyNew(held, judged)] };
 }
@@ -95,7 +97,7 @@ function whyAgain(state: ClusterState, batch: Batch, { ref, nodeId }: Attempt): 
   const queue = findQueue(batch.queues, batch.rows, ref.index);
   if (!queue) return undefined;
   const first = !batch.secondTries.has(ref.index) && !isProven(batch, nodeId);
-  if (first && hasOther(state.nodes.values(), batch, queue, nodeId)) return 'elsewhere';
+  if (first && hasOther(state.nodes.values(), batch, queue, nodeId, ref.index)) return 'elsewhere';
   return (batch.rows.retriesUsed[ref.index] ?? 0) < queue.retries ? 'retry' : undefined;
 }
 

@@ -1,6 +1,6 @@
 import { refused } from '../../base/errors.ts';
 import { attemptId, type BatchId } from '../../base/ids.ts';
-import type { AttemptRef } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 import type { Command, Verdict } from './command.ts';
 import { batchNameKey } from './draft.ts';
 import type { Event } from './event.ts';
@@ -169,20 +169,21 @@ function cancelJobs(state: ClusterState, batch: Batch, indices: Iterable<number>
     if (row !== 'live') continue;
     const ref = { batchId: batch.id, index, attempt: batch.rows.attempts[index] ?? 0 };
     const attempt = state.attempts.get(attemptId(ref, ref.attempt));
-    if (attempt?.cancelling === false) events.push({ kind: 'attempt-cancelling', attempt: ref });
-    if (attempt?.lapsedSinceMs !== undefined) events.push(gaveUp(ref));
+    if (attempt && (!attempt.cancelling || attempt.requeueing))
+      events.push({ kind: 'attempt-cancelling', attempt: ref });
+    if (attempt?.lapsedSinceMs !== undefined) events.push(gaveUp({ ref, requeueing: false }));
   }
   if (waiting.length > 0) events.unshift({ kind: 'jobs-cancelled', batchId: batch.id, jobs: rangesOf(waiting) });
   return events;
 }
 
-/** A cancelled attempt of a node that has been silent past its lease: nobody waits for it any longer. */
-export function gaveUp(attempt: AttemptRef): Event {
+/** An attempt that was told to stop, of a node that has been silent past its lease: nobody waits for it any longer. */
+export function gaveUp({ ref, requeueing }: Pick<Attempt, 'ref' | 'requeueing'>): Event {
   return {
     kind: 'attempt-lost',
-    attempt,
-    message: 'cancelled while its node had been silent for too long',
-    requeued: false,
+    attempt: ref,
+    message: `${requeueing ? 'requeued' : 'cancelled'} while its node had been silent for too long`,
+    requeued: requeueing,
   };
 }
 

@@ -77,7 +77,7 @@ export function decideTick(state: ClusterState, nowMs: number): Verdict {
     for (const id of node.attempts) {
       const attempt = state.attempts.get(id);
       if (!attempt || attempt.lapsedSinceMs !== undefined) continue;
-      events.push(attempt.cancelling ? gaveUp(attempt.ref) : { kind: 'attempt-lapsed', attempt: attempt.ref });
+      events.push(attempt.cancelling ? gaveUp(attempt) : { kind: 'attempt-lapsed', attempt: attempt.ref });
     }
   }
   return { kind: 'accepted', events };

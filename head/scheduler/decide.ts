@@ -6,6 +6,7 @@ import { decideAccess } from './decide-access.ts';
 import { decideArchive, decideLost, decideProgress, decideReturn } from './decide-attempt.ts';
 import { decideChange, decideDelete, decideExtend, decideSubmit } from './decide-batch.ts';
 import { decideBuild, decideConnect, decideTick, freeIfChanged } from './decide-node.ts';
+import { decideRequeue } from './decide-requeue.ts';
 import type { Event } from './event.ts';
 import type { ClusterState } from './state.ts';
 
@@ -33,6 +34,8 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
     case 'release':
     case 'retry':
       return decideChange(state, command);
+    case 'requeue':
+      return decideRequeue(state, command);
     case 'connect-node':
       return decideConnect(state, command, nowMs);
     case 'disconnect-node':

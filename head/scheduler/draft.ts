@@ -35,6 +35,7 @@ export interface BatchDraft extends Batch {
   held: string;
   tally: Tally;
   trials: Map<NodeId, Trial>;
+  exclusions: Map<number, ReadonlySet<NodeId>>;
   secondTries: Map<number, SecondTry>;
   found: Map<number, number>;
   deleted: Batch['deleted'];

@@ -33,6 +33,8 @@ export type Event =
   /** Jobs that had no live attempt; live ones get `attempt-cancelling`. */
   | ({ readonly kind: 'jobs-cancelled' } & JobsOf)
   | ({ readonly kind: 'jobs-retried' } & JobsOf)
+  /** Jobs that do not run on a node any more. */
+  | ({ readonly kind: 'jobs-excluded'; readonly nodeId: NodeId } & JobsOf)
   /** Jobs that failed without an attempt of their own (a build that failed on every node). */
   | ({ readonly kind: 'jobs-failed'; readonly reason: FailureReason; readonly message: string } & JobsOf)
   | { readonly kind: 'batch-ended'; readonly batchId: BatchId; readonly state: EndState }
@@ -74,6 +76,8 @@ export type Event =
       readonly startedAtMs: number | undefined;
     }
   | { readonly kind: 'attempt-cancelling'; readonly attempt: AttemptRef }
+  /** It was told to stop, and its job waits again. */
+  | { readonly kind: 'attempt-requeued'; readonly attempt: AttemptRef }
   | { readonly kind: 'attempt-lapsed'; readonly attempt: AttemptRef }
   | { readonly kind: 'attempt-readopted'; readonly attempt: AttemptRef }
   | {
@@ -105,8 +109,8 @@ export type Event =
   | { readonly kind: 'batch-deleted'; readonly batchId: BatchId }
   | AccessEvent;
 
-/** Why a job waits again: one of its retries, or the one try elsewhere that counts as none. */
-export type Requeued = 'retry' | 'elsewhere';
+/** Why a job waits again: one of its retries, or, counted as none, its one try elsewhere, or somebody asked for it. */
+export type Requeued = 'retry' | 'elsewhere' | 'asked';
 
 /** One spec and the jobs it holds, as the log keeps them. */
 export interface Submission {

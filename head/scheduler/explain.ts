@@ -83,6 +83,7 @@ function whereItLives(state: ClusterState, batch: Batch, index: number): string 
   if (!attempt) return `On ${name}`;
   if (attempt.lapsedSinceMs !== undefined)
     return `On ${name}, which has been silent for too long; it starts elsewhere when there is room`;
+  if (attempt.requeueing) return `Being stopped on ${name}; it waits again then`;
   if (attempt.cancelling) return `Being cancelled on ${name}`;
   if (attempt.phase.kind === 'assigned') return `Assigned to ${name}, which starts it as soon as its cores are free`;
   return `On ${name}: ${attempt.phase.kind}`;

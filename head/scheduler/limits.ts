@@ -19,6 +19,8 @@ export const firstCanaryMs = 60_000;
 export const lastCanaryMs = 3_600_000;
 /** A canary that has run for this long, in milliseconds, frees its node as one that succeeds. */
 export const canaryEnoughMs = 10 * 60_000;
+/** Jobs of one batch that are kept from a node each. */
+export const exclusionsMax = 10_000;
 /** Batches of more jobs than this are held after `firstFailuresMax` failures and no success, unless they say otherwise. */
 export const holdAboveJobs = 20;
 export const firstFailuresMax = 10;

@@ -154,7 +154,7 @@ class Placement {
     for (const index of waiting) {
       const queue = findQueue(batch.queues, batch.rows, index);
       if (!queue) continue;
-      const kind = `${queue.part} ${queue.specFirst} ${batch.secondTries.get(index)?.nodeId ?? ''}`;
+      const kind = `${queue.part} ${queue.specFirst} ${batch.secondTries.get(index)?.nodeId ?? ''} ${[...(batch.exclusions.get(index) ?? [])]}`;
       if (hopeless.has(kind)) continue;
       const node = this.#bestNode(batch, queue, how, index);
       if (node) {
@@ -170,8 +170,9 @@ class Placement {
   #choosyOf(batch: Batch): Set<number> {
     let waiting = this.#choosy.get(batch);
     if (!waiting) {
-      const indices = [...batch.secondTries.keys()].filter((index) => rowState(batch.rows, index) === 'queued');
-      waiting = new Set(indices.sort((a, b) => a - b));
+      const indices = [...batch.secondTries.keys(), ...batch.exclusions.keys()];
+      const queued = indices.filter((index) => rowState(batch.rows, index) === 'queued');
+      waiting = new Set(queued.sort((a, b) => a - b));
       this.#choosy.set(batch, waiting);
     }
     return waiting;
@@ -181,7 +182,7 @@ class Placement {
     const rows = this.#waiting.get(queue) ?? waitingRows(queue, batch.rows);
     this.#waiting.set(queue, rows);
     for (let next = rows.next(); !next.done; next = rows.next())
-      if (!batch.secondTries.has(next.value)) return next.value;
+      if (!batch.secondTries.has(next.value) && !batch.exclusions.has(next.value)) return next.value;
     return undefined;
   }
 

@@ -60,6 +60,8 @@ export interface Batch {
   readonly tally: Tally;
   /** How its attempts have fared on each node, while it has not ended. */
   readonly trials: ReadonlyMap<NodeId, Trial>;
+  /** Nodes that its jobs are kept from, because somebody said so. */
+  readonly exclusions: ReadonlyMap<number, ReadonlySet<NodeId>>;
   /** Its jobs that are tried once more elsewhere, until they end. */
   readonly secondTries: ReadonlyMap<number, SecondTry>;
   /** Numbers of attempts that nodes hold and this log never gave: the highest, by job. */

@@ -34,12 +34,19 @@ export function isProven(batch: Batch, nodeId: NodeId): boolean {
   return (batch.trials.get(nodeId)?.succeeded ?? 0) > 0;
 }
 
-/** Whether another node than `not` is here, trusted, that could ever run the queue's jobs. */
-export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not: NodeId): boolean {
+/** Whether another node than `not` is here, trusted, that could ever run the queue's jobs, or the one at `index`. */
+export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not: NodeId, index?: number): boolean {
   const part = batch.parts[queue.part];
   if (!part) return false;
+  const excluded = index === undefined ? undefined : batch.exclusions.get(index);
   for (const node of nodes)
-    if (node.id !== not && node.connected && !node.quarantine && suits(part, queue.needs, node).kind === 'fits')
+    if (
+      node.id !== not &&
+      node.connected &&
+      !node.quarantine &&
+      !excluded?.has(node.id) &&
+      suits(part, queue.needs, node).kind === 'fits'
+    )
       return true;
   return false;
 }
@@ -56,9 +63,10 @@ export function heldBack(
   node: Node,
   { index, planned }: { readonly index: number | undefined; readonly planned: number },
 ): string | undefined {
+  if (index !== undefined && batch.exclusions.get(index)?.has(node.id)) return 'it is kept from there by a requeue';
   const second = index === undefined ? undefined : batch.secondTries.get(index);
   if (second) {
-    const elsewhere = second.nodeId === node.id && hasOther(state.nodes.values(), batch, queue, node.id);
+    const elsewhere = second.nodeId === node.id && hasOther(state.nodes.values(), batch, queue, node.id, index);
     return elsewhere ? 'it failed there, and is tried elsewhere' : undefined;
   }
   // A quarantined node gets one job at a time anyway.

@@ -118,6 +118,10 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       };
     case 'attemptCancelling':
       return { kind: 'attempt-cancelling', attempt: ref(found.value.attempt) };
+    case 'attemptRequeued':
+      return { kind: 'attempt-requeued', attempt: ref(found.value.attempt) };
+    case 'jobsExcluded':
+      return { kind: 'jobs-excluded', ...jobsOf(found.value), nodeId: nodeId(found.value.nodeId) };
     case 'attemptLapsed':
       return { kind: 'attempt-lapsed', attempt: ref(found.value.attempt) };
     case 'attemptReadopted':

@@ -98,6 +98,12 @@ export function encodeEvent(event: Event): disk.Event {
       });
     case 'attempt-cancelling':
       return made({ $case: 'attemptCancelling', value: { attempt: event.attempt } });
+    case 'attempt-requeued':
+      return made({ $case: 'attemptRequeued', value: { attempt: event.attempt } });
+    case 'jobs-excluded': {
+      const { batchId, jobs, nodeId } = event;
+      return made({ $case: 'jobsExcluded', value: { batchId, jobs: { bounds: [...jobs] }, nodeId } });
+    }
     case 'attempt-lapsed':
       return made({ $case: 'attemptLapsed', value: { attempt: event.attempt } });
     case 'attempt-readopted':

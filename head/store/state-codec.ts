@@ -103,6 +103,7 @@ function encodeBatch(batch: Batch): disk.SnapshotBatch {
     held: batch.held,
     tally: { succeeded: batch.tally.succeeded, failed: batch.tally.failed, nodeIds: [...batch.tally.nodes] },
     trials: [...batch.trials].map(([nodeId, trial]) => ({ nodeId, ...trial })),
+    exclusions: [...batch.exclusions].map(([index, nodeIds]) => ({ index, nodeIds: [...nodeIds] })),
     secondTries: [...batch.secondTries].map(([index, second]) => ({ index, ...second })),
     found: Object.fromEntries(batch.found),
     deletedAtMs: maybeBig(batch.deleted?.atMs),
@@ -178,6 +179,7 @@ function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
   const { succeeded = 0, failed = 0, nodeIds = [] } = stored.tally ?? {};
   batch.tally = { succeeded, failed, nodes: new Set(nodeIds.map(nodeId)) };
   for (const { nodeId: id, ...trial } of stored.trials) batch.trials.set(nodeId(id), trial);
+  for (const { index, nodeIds: kept } of stored.exclusions) batch.exclusions.set(index, new Set(kept.map(nodeId)));
   for (const { index, nodeId: id, quick } of stored.secondTries)
     batch.secondTries.set(index, { nodeId: nodeId(id), quick });
   batch.found = new Map(Object.entries(stored.found).map(([index, number]) => [Number(index), number]));
@@ -291,6 +293,7 @@ function encodeAttempt(attempt: Attempt): disk.SnapshotAttempt {
     startedAtMs: 'startedAtMs' in attempt.phase ? maybeBig(attempt.phase.startedAtMs) : undefined,
     recalled: attempt.recalled,
     cancelling: attempt.cancelling,
+    requeueing: attempt.requeueing,
     lapsedSinceMs: maybeBig(attempt.lapsedSinceMs),
   };
 }
@@ -307,6 +310,7 @@ function decodeAttempt(draft: ClusterDraft, stored: disk.SnapshotAttempt): void 
     sinceMs,
     recalled: stored.recalled,
     cancelling: stored.cancelling,
+    requeueing: stored.requeueing,
     lapsedSinceMs: maybeNumber(stored.lapsedSinceMs),
   });
   draft.nodes.get(nodeId(stored.nodeId))?.attempts.add(id);

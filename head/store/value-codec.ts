@@ -193,7 +193,7 @@ export function reasonOf(text: string): FailureReason {
 
 /** Why a job waits again, from the disk; releases that knew one reason only wrote none. */
 export function requeuedOf(text: string): Requeued {
-  return text === 'elsewhere' ? text : 'retry';
+  return text === 'elsewhere' || text === 'asked' ? text : 'retry';
 }
 
 /** How something ended, from the disk. */

@@ -71,6 +71,11 @@ function commandOf(head: PureHead, verb: string, subject: string, words: Readonl
           number('count', head.state.batches.get(batchNumber(Number(subject)))?.rows.count ?? 0),
         ],
       };
+    case 'requeue': {
+      const [batch = 0, index = 0] = subject.split('/').map(Number);
+      const notOn = words.has('not-on') ? nodeNumber(number('not-on', 0)) : undefined;
+      return { kind: 'requeue', batchId: batchNumber(batch), jobs: [index, 1], notOn };
+    }
     case 'staging':
     case 'building':
     case 'running': {
@@ -121,6 +126,7 @@ function attemptOf(head: PureHead, subject: string): Attempt {
     sinceMs: 0,
     recalled: false,
     cancelling: false,
+    requeueing: false,
     lapsedSinceMs: undefined,
   };
 }

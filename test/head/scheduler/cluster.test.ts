@@ -259,6 +259,8 @@ function stepOf(head: PureHead, what: number, a: number, b: number, next: () => 
     case 4:
       return { kind: 'disconnect-node', nodeId: nodeNumber(a % 4) };
     case 5:
+      if (b % 3 === 0)
+        return { kind: 'requeue', batchId, jobs, notOn: a % 2 === 0 ? undefined : [...head.state.nodes.keys()][0] };
       return { kind: (['cancel', 'hold', 'release', 'retry'] as const)[b % 4] ?? 'hold', batchId, jobs };
     case 6:
       return attempt && b % 2 === 0

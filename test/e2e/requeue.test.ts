@@ -1,0 +1,53 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { sharedLab } from '../kit/lab.ts';
+
+const where = (name: string) => ({ cpus: 1, capabilities: { where: { env: { WHERE: name } } } });
+const lab = sharedLab({ agents: { n1: where('n1'), n2: where('n2') } });
+
+it('moves a running job to another node, kills what ran of it, and keeps no half of its results as the job', async () => {
+  const [witness, go] = [lab().path('witness'), lab().path('go')];
+  const file = lab().jobFile('moved', {
+    name: 'moved',
+    namespace: 't',
+    jobs: [
+      {
+        name: 'j',
+        needs: { capabilities: ['where'], cpus: 1 },
+        run: `echo $WHERE >> ${witness}; echo $WHERE > $LABRUN_ARCHIVE/where; while [ ! -e ${go} ]; do sleep 0.05; done`,
+      },
+    ],
+  });
+  await lab().ok('submit', file);
+  const running = () => lab().untilStatus('t/moved', 'it runs', ({ counts }) => counts.running === 1);
+  const first = (await running()).jobs[0].node;
+  expect((await lab().labrun('requeue', 't/moved', '--not-on', 'nowhere')).code).toBe(3);
+  expect(await lab().ok('requeue', 't/moved/j', '--not-on', first)).toBe(`1 job kept from ${first}\n`);
+  await lab().untilStatus(
+    't/moved',
+    'it runs again',
+    ({ counts, jobs }) => counts.running === 1 && jobs[0].attempt === 2,
+  );
+  const second = first === 'n1' ? 'n2' : 'n1';
+  expect(await lab().ok('why', 't/moved/j')).toMatch(new RegExp(`${first} +no +it is kept from there by a requeue`));
+
+  // Without a node it may come back to where it was.
+  expect(await lab().ok('requeue', 't/moved/j')).toBe('1 job requeued\n');
+  await lab().untilStatus(
+    't/moved',
+    'it runs a third time',
+    ({ counts, jobs }) => counts.running === 1 && jobs[0].attempt === 3,
+  );
+  writeFileSync(go, '');
+  await lab().ok('wait', 't/moved');
+  expect(readFileSync(witness, 'utf8')).toBe(`${first}\n${second}\n${second}\n`);
+  expect(await lab().json('status', 't/moved')).toMatchObject({
+    jobs: [{ state: 'succeeded', node: second, attempt: 3 }],
+  });
+  expect(readFileSync(`${lab().archive}/t/moved/j/where`, 'utf8')).toBe(`${second}\n`);
+  expect(
+    lab()
+      .strays()
+      .filter(({ command }) => command.includes('sleep')),
+  ).toEqual([]);
+}, 60_000);
