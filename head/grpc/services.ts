@@ -27,7 +27,10 @@ export function addServices(server: Server, ports: ServicePorts, links: AgentLin
   server.addService(readable(ArchiveService), archiveService(ports, door));
   server.addService(readable(BatchesService), batchesService(ports, door));
   server.addService(readable(EventsService), eventsService(ports, door));
-  server.addService(readable(NodesService), nodesService(ports, door));
+  server.addService(
+    readable(NodesService),
+    nodesService({ ...ports, silentMs: (nodeId) => links.silentMs(nodeId) }, door),
+  );
   server.addService(readable(AccessService), accessService(ports, door));
   server.addService(readable(UpkeepService), upkeepService(ports, door));
   server.addService(readable(AgentLinkService), links.service(door));
