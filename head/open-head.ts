@@ -22,6 +22,7 @@ import { Trash } from './archive/trash.ts';
 import { TreeWriter } from './archive/tree-writer.ts';
 import { certificateLifeMs, openAuthority } from './authority.ts';
 import { Changes } from './changes.ts';
+import { checkInBackground } from './check-in-background.ts';
 import { readClusterId } from './data-folder.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { Engine } from './engine.ts';
@@ -124,7 +125,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     const enrolLimit = new AttemptLimit(clock);
     const backup = {
       ...{ clusterId, version, clock, dataFolder, archiveFolder, blobs: ports.blobs },
-      pinned: () => pinnedBlobs(ports.engine, ports.specs),
+      pinned: async () => (await pinnedBlobs(ports.engine, ports.specs)).wanted,
       copyDatabase: (...how: Parameters<Store['copyTo']>) => store.copyTo(...how),
     };
     const doors = await openDoors(
@@ -133,6 +134,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     );
     closing.push(() => doors.close());
     background(reportDamage(store, log));
+    closing.push(checkInBackground({ ...ports, notices }, ports.publisher, log));
     return { clusterId, address: doors.address, close: () => closeAll(closing, () => store.close(state)) };
   } catch (error) {
     await closeAll(closing, () => store.abandon());

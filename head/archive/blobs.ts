@@ -66,6 +66,11 @@ export class BlobStore {
     return contentPath(this.#folder, hash);
   }
 
+  /** Where content is kept that turned out not to be what its name says. */
+  damagedPath(hash: ContentHash): string {
+    return join(this.#folder, 'damaged', hash.slice('blake3:'.length));
+  }
+
   /** Which of these the namespace must put first. Renews the hold of the others. */
   async missing(namespace: string, hashes: readonly ContentHash[]): Promise<MissingBlob[]> {
     const missing: MissingBlob[] = [];

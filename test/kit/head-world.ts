@@ -63,6 +63,12 @@ export class HeadWorld {
     for await (const _ of readStream(this.#clients.upkeep.backup({ folder }, metadata)));
   }
 
+  /** Whether a namespace would have to upload this content. */
+  async missing(namespace: string, hash: string): Promise<boolean> {
+    const { missing } = await call(this.blobs, this.blobs.missing, { namespace, hashes: [hash] }, { metadata });
+    return missing.length > 0;
+  }
+
   /** What it says is wrong. */
   async notices(): Promise<string[]> {
     const { notices } = await call(this.#clients.upkeep, this.#clients.upkeep.notices, {}, { metadata });

@@ -89,7 +89,10 @@ describe('the blob store', () => {
     const [pinned, held, old] = [await put('lab', 'pinned'), await put('lab', 'held'), await put('lab', 'old')];
     const longAgo = (systemClock.nowMs() - holdMs - 60_000) / 1000;
     for (const hash of [pinned, old]) await utimes(join(folder, 'holds/lab', hash.slice(7)), longAgo, longAgo);
-    const collector = new BlobCollector(blobs, systemClock, async () => new Map([['lab', new Set([pinned])]]));
+    const collector = new BlobCollector(blobs, systemClock, async () => ({
+      wanted: new Map([['lab', new Set([pinned])]]),
+      isComplete: true,
+    }));
     const nextMs = await collector.collect();
     expect(nextMs).toBeGreaterThan(holdMs - 60_000);
     expect(await blobs.missing('lab', [pinned, held])).toEqual([]);
@@ -108,7 +111,7 @@ describe('the blob store', () => {
     expect(await readdir(join(folder, 'parts/lab'))).toEqual([]);
     await writeFile(part, 'x');
     await utimes(part, 1, 1);
-    const collector = new BlobCollector(blobs, systemClock, async () => new Map());
+    const collector = new BlobCollector(blobs, systemClock, async () => ({ wanted: new Map(), isComplete: true }));
     await collector.collect();
     expect(await readdir(join(folder, 'parts/lab'))).toEqual([]);
     await collector.close();

@@ -1,0 +1,85 @@
+import { mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { hashBytes } from '../../base/transfer/hash.ts';
+import { writeSpec } from '../../config/spec-file.ts';
+import { contentPath } from '../../head/archive/blobs.ts';
+import { HeadWorld } from '../kit/head-world.ts';
+import { scratchFolder } from '../kit/scratch-folder.ts';
+import { aSpec } from '../kit/spec.ts';
+import { until } from '../kit/until.ts';
+
+const input = Buffer.from('what it reads');
+const entry = { kind: 'file' as const, path: 'mesh.msh', hash: hashBytes(input), sizeBytes: input.length, mode: 0o644 };
+const spec = aSpec({ sources: { data: [entry] } });
+let folder = '';
+let world: HeadWorld;
+
+beforeEach(async () => {
+  folder = scratchFolder();
+  world = await HeadWorld.open(folder);
+  onTestFinished(() => world.close());
+  await world.put('lab', input);
+  await world.submit(spec);
+  await until('its folder is there', async () => (await world.pull({ batch: 'batch' })).size === 0);
+  await world.close();
+  // All of it has long been published.
+  writeFileSync(join(folder, 'archive/.staging/published'), '1000000\n');
+});
+
+const blob = () => contentPath(join(folder, 'blobs'), hashBytes(input));
+const archive = () => join(folder, 'archive/lab');
+
+async function starts(): Promise<void> {
+  world = await HeadWorld.on(folder);
+}
+
+async function noticed(text: string): Promise<void> {
+  await until(`it is noticed that ${text}`, async () => (await world.notices()).some((one) => one.includes(text)));
+  expect(world.complaints.filter((one) => one.includes(text))).toHaveLength(1);
+}
+
+describe('a head that starts', () => {
+  it('names an input that is gone, and has it again when the batch is submitted once more', async () => {
+    rmSync(blob());
+    await starts();
+    await noticed('input files of "lab/batch" are gone from the head\'s disk (data/mesh.msh)');
+    expect(await world.missing('lab', hashBytes(input))).toBe(true);
+  });
+
+  it('moves an input of another size aside, so that it is uploaded again', async () => {
+    truncateSync(blob(), 3);
+    await starts();
+    await noticed('(data/mesh.msh)');
+    expect(await world.missing('lab', hashBytes(input))).toBe(true);
+    await world.put('lab', input);
+    expect(await world.missing('lab', hashBytes(input))).toBe(false);
+  });
+
+  it('names a spec that is gone, and collects nothing that it may need', async () => {
+    rmSync(contentPath(join(folder, 'blobs'), hashBytes(writeSpec(spec))));
+    await starts();
+    await noticed('(its spec)');
+  });
+
+  it('names a folder of a batch that somebody removed without saying so', async () => {
+    rmSync(join(archive(), 'batch'), { recursive: true });
+    await starts();
+    await noticed('folder of "lab/batch" is not what was written there: it is gone');
+  });
+
+  it('names a folder in the place of a batch that is another', async () => {
+    renameSync(join(archive(), 'batch'), join(archive(), 'moved'));
+    mkdirSync(join(archive(), 'batch'));
+    writeFileSync(join(archive(), 'batch/notes.txt'), '');
+    await starts();
+    await noticed('its batch.json is gone');
+  });
+
+  it('finds nothing to say where all is there', async () => {
+    await starts();
+    await world.submit(aSpec({ name: 'other' }));
+    expect(await world.notices()).toEqual([]);
+    expect(world.complaints).toEqual([]);
+  });
+});
