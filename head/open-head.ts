@@ -77,6 +77,8 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       { seq },
       'a snapshot is damaged: the head starts from the one before it and the log, and nothing is lost',
     );
+  // Until it is known what of the log is not yet in the archive.
+  store.keepFrom(() => 0);
   const disk = new DiskWatch([dataFolder, archiveFolder], diskReserveBytes, clock, log);
   const trees = new TreeWriter();
   const closing: (() => Promise<void> | undefined | void)[] = [() => trees.close(), () => disk.close()];
@@ -115,6 +117,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     // After the start, by which nobody is connected any more: nothing is given out on old knowledge.
     if (store.accepted) await engine.submit({ kind: 'system', name: 'head' }, shortened(store.accepted));
     await ports.publisher.start();
+    store.keepFrom(() => ports.publisher.pendingSeq);
     ports.usage.archive.start();
     sweeping = sweepStaging(engine, ports, notices).catch((error: unknown) => {
       // Leftovers only take room; the next start tries again. A head that stops has been told to leave them.

@@ -77,6 +77,11 @@ export class Publisher {
     this.#take(early);
   }
 
+  /** The oldest record that is not yet part of the tree; infinite: there is none. */
+  get pendingSeq(): number {
+    return this.#doing[0]?.seq ?? this.#queue[0]?.seq ?? Number.POSITIVE_INFINITY;
+  }
+
   /** Resolves when everything that has happened to this batch so far can be seen in the tree. */
   async settled(batchId: BatchId): Promise<void> {
     while ((this.#unfinished.get(batchId) ?? 0) > 0) await this.#next();

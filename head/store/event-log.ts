@@ -50,6 +50,7 @@ export class EventLog {
   readonly #database: Database;
   readonly #fetches = new Turns(fetchesMax);
   #position: LogPosition;
+  #bytesWritten = 0;
 
   constructor(database: Database, position: LogPosition) {
     this.#database = database;
@@ -58,6 +59,11 @@ export class EventLog {
 
   get position(): LogPosition {
     return this.#position;
+  }
+
+  /** Since it was opened. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
   }
 
   /** Writes records in one synced batch. Resolves when they are on disk; rejects as a fault that ends the head. */
@@ -70,6 +76,7 @@ export class EventLog {
       return { type: 'put' as const, key: recordKey(record.seq), value: Buffer.from(value) };
     });
     await this.#database.batch(batch, { sync: true });
+    for (const { value } of batch) this.#bytesWritten += value.length;
     this.#position = { seq: records.at(-1)?.seq ?? this.#position.seq, chain };
   }
 
@@ -99,6 +106,24 @@ export class EventLog {
     }))
       return numberIn(key);
     return 0;
+  }
+
+  /**
+   * The first record that is not older than `atMs`, as far as `most` of the oldest tell. What cannot be read is old: it is
+   * history, and no younger for being damaged.
+   */
+  async firstSince(atMs: number, most: number): Promise<number> {
+    let seen = 0;
+    let next = await this.oldest();
+    for await (const page of readPages(this.#database, next)) {
+      for (const { seq, value } of page) {
+        next = seq;
+        if (seen >= most || writtenAtMs(value) >= atMs) return next;
+        seen += 1;
+        next = seq + 1;
+      }
+    }
+    return next;
   }
 
   /** Drops records before `seq`; a snapshot has made them unnecessary. */
@@ -173,6 +198,14 @@ function problemWith(seq: number, value: Buffer, position: LogPosition): string 
   if (crc32c(stored.previousHash, stored.body) !== stored.crc) return `record ${seq} fails its checksum`;
   if (!stored.previousHash.equals(position.chain)) return `record ${seq} does not follow the one before it`;
   return undefined;
+}
+
+function writtenAtMs(value: Buffer): number {
+  try {
+    return Number(disk.LogRecord.decode(openRecord(value).body).atMs);
+  } catch {
+    return 0; // damaged: whoever checks history names it
+  }
 }
 
 function previousOf(value: Buffer): Buffer {

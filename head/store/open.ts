@@ -12,10 +12,26 @@ import { checkRange, cutAfter, EventLog, type LogDamage, logStart, replay } from
 import { HighWater } from './high-water.ts';
 import { loadSnapshot, snapshotSeqs, writeSnapshot } from './snapshot.ts';
 
-/** Records between snapshots. */
-const snapshotEvery = 20_000;
-/** Records kept for readers of events, however old the snapshot is. */
-const recordsKept = 2_000_000;
+/** When snapshots are written, and how long records are kept for readers of events. */
+export interface StoreLimits {
+  /** Any of these since the last one is enough for a snapshot. */
+  readonly snapshotRecords: number;
+  readonly snapshotBytes: number;
+  readonly snapshotMs: number;
+  /** Older records, and those beyond so many, are dropped; never those after the snapshot before the last. */
+  readonly recordsKept: number;
+  readonly keptMs: number;
+}
+
+const usualLimits: StoreLimits = {
+  snapshotRecords: 20_000,
+  snapshotBytes: 64 * 2 ** 20,
+  snapshotMs: 3_600_000,
+  recordsKept: 2_000_000,
+  keptMs: 30 * 24 * 3_600_000,
+};
+/** Most records whose age is looked at after one snapshot; the next goes on. */
+const agedMax = 100_000;
 
 /** The disk behind the engine, opened and replayed. */
 export interface Store extends LogPort {
@@ -33,6 +49,8 @@ export interface Store extends LogPort {
   checkHistory(): Promise<LogDamage | undefined>;
   /** Writes a snapshot when enough has happened since the last; call between turns. */
   snapshotIfDue(state: ClusterState): Promise<void>;
+  /** Has records from the one that this answers kept, whatever their age: somebody has yet to read them. */
+  keepFrom(needed: () => number): void;
   /** Copies the database as it is now into a new file, beside serving. */
   copyTo(path: string, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<CopyFacts>;
   /** Closes without a snapshot, as if the process had been killed between turns. */
@@ -45,12 +63,16 @@ export interface Store extends LogPort {
  * Opens the head's database: the newest whole snapshot, then the log after it, each record checked. A gap or damage is
  * a fault that says what is lost; with `acceptLoss` the head goes on without it.
  */
-export async function openStore(folder: string, options: { readonly acceptLoss: boolean }): Promise<Store> {
+export async function openStore(
+  folder: string,
+  options: { readonly acceptLoss: boolean; readonly limits?: Partial<StoreLimits> },
+): Promise<Store> {
   const database = await openDatabase(join(folder, 'log'));
   const markPath = join(folder, 'high-water');
   try {
     const { loaded, damaged } = await loadSnapshot(database);
     const draft = loaded?.draft ?? emptyCluster();
+    const loadedAtMs = draft.atMs;
     const { position, damage: gap } = await replay(database, loaded?.position ?? logStart, (record) =>
       apply(draft, record),
     );
@@ -64,8 +86,9 @@ export async function openStore(folder: string, options: { readonly acceptLoss: 
       draft,
       new EventLog(database, position),
       new HighWater(markPath),
-      loaded?.position.seq ?? 0,
+      { seq: loaded?.position.seq ?? 0, atMs: loadedAtMs },
       { accepted: damage, damagedSnapshots: damaged },
+      { ...usualLimits, ...options.limits },
     );
   } catch (error) {
     await database.close();
@@ -84,22 +107,30 @@ class OpenStore implements Store {
   /** What still uses the database. */
   readonly #work = new Set<Promise<unknown>>();
   #closing = false;
+  readonly #limits: StoreLimits;
+  /** Where the last snapshot stands. */
   #snapshotSeq: number;
+  #snapshotAtMs: number;
+  #snapshotBytes = 0;
+  #needed: () => number = () => Number.POSITIVE_INFINITY;
 
   constructor(
     database: Database,
     draft: ClusterDraft,
     log: EventLog,
     mark: HighWater,
-    snapshotSeq: number,
+    snapshot: { readonly seq: number; readonly atMs: number },
     found: Pick<Store, 'accepted' | 'damagedSnapshots'>,
+    limits: StoreLimits,
   ) {
     this.#database = database;
     this.draft = draft;
     this.log = log;
     this.#mark = mark;
-    this.#snapshotSeq = snapshotSeq;
-    this.#loadedSeq = snapshotSeq;
+    this.#snapshotSeq = snapshot.seq;
+    this.#snapshotAtMs = snapshot.atMs;
+    this.#loadedSeq = snapshot.seq;
+    this.#limits = limits;
     this.accepted = found.accepted;
     this.damagedSnapshots = found.damagedSnapshots;
     mark.note(log.position.seq);
@@ -121,7 +152,16 @@ class OpenStore implements Store {
   }
 
   async snapshotIfDue(state: ClusterState): Promise<void> {
-    if (state.seq - this.#snapshotSeq >= snapshotEvery) await this.#track(this.#snapshot(state));
+    const { snapshotRecords, snapshotBytes, snapshotMs } = this.#limits;
+    const isDue =
+      state.seq - this.#snapshotSeq >= snapshotRecords ||
+      this.log.bytesWritten - this.#snapshotBytes >= snapshotBytes ||
+      state.atMs - this.#snapshotAtMs >= snapshotMs;
+    if (isDue && state.seq > this.#snapshotSeq) await this.#track(this.#snapshot(state));
+  }
+
+  keepFrom(needed: () => number): void {
+    this.#needed = needed;
   }
 
   copyTo(path: string, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<CopyFacts> {
@@ -150,10 +190,20 @@ class OpenStore implements Store {
 
   async #snapshot(state: ClusterState): Promise<void> {
     assert(state.seq === this.log.position.seq, 'a snapshot is taken when memory and disk agree');
-    this.#snapshotSeq = state.seq;
+    const { seq, atMs } = state;
+    this.#snapshotSeq = seq;
+    this.#snapshotAtMs = atMs;
+    this.#snapshotBytes = this.log.bytesWritten;
     await writeSnapshot(this.#database, state, this.log.position);
+    await this.#dropOld(seq, atMs);
+  }
+
+  /** With the snapshot before the last and the records after it, a damaged last snapshot loses nothing. */
+  async #dropOld(seq: number, atMs: number): Promise<void> {
     const oldestSnapshot = Math.min(...(await snapshotSeqs(this.#database)));
-    const keepFrom = Math.min(oldestSnapshot + 1, state.seq - recordsKept);
+    const young = await this.log.firstSince(atMs - this.#limits.keptMs, agedMax);
+    const wanted = Math.max(seq - this.#limits.recordsKept, young);
+    const keepFrom = Math.min(oldestSnapshot + 1, wanted, this.#needed());
     if (keepFrom > 1) await this.log.trim(keepFrom);
   }
 }

@@ -176,9 +176,9 @@ export class HeadWorld {
     return new Map(wanted.map(({ job, path }, at) => [`${job}/${path}`, contents[at] ?? '']));
   }
 
-  async story(over: Partial<Selector> = {}): Promise<EventView[]> {
+  async story(over: Partial<Selector> = {}, since = 0n): Promise<EventView[]> {
     const events: EventView[] = [];
-    const stream = this.events.subscribe({ since: 0n, follow: false, selector: aSelector(over) }, metadata);
+    const stream = this.events.subscribe({ since, follow: false, selector: aSelector(over) }, metadata);
     for await (const page of readStream(stream)) events.push(...page.events);
     return events;
   }

@@ -183,4 +183,12 @@ function* people(): Generator<Told> {
     { kind: 'certificate-issued', tokenId: 't1', enrolled: { ...user, name: 'eve' }, serial: '05', ...issued },
   ];
   yield [root, { kind: 'user-removed', name: 'eve' }];
+  const quarantine = {
+    ...{ untilMs: 1_800_000_900_000, canariesFailed: 1, evidence: '5 of 5 failed', batchId: batchNumber(1) },
+    message: 'it has failed 5 jobs that succeed elsewhere',
+  };
+  for (const at of [1, 2]) yield [head, { kind: 'node-quarantined', nodeId: nodeNumber(at), ...quarantine }];
+  yield [root, { kind: 'node-freed', nodeId: nodeNumber(2), reason: 'somebody said so' }];
+  yield [ada, { kind: 'jobs-excluded', batchId: batchNumber(1), jobs: [7, 1], nodeId: nodeNumber(2) }];
+  yield [ada, { kind: 'attempt-requeued', attempt: job(1, 7, 1) }];
 }
