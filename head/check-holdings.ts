@@ -99,9 +99,10 @@ async function checkInputs(
     if (!whole) missing.push(what);
   };
   for (const { specHash, sourceHash } of parts) {
+    // First read, by which a lost one may come back.
+    const spec = await readable(specs, specHash);
     await look('its spec', specHash, undefined);
     await look('the job file as it was written', sourceHash, undefined);
-    const spec = await readable(specs, specHash);
     if (!spec && !missing.includes('its spec')) missing.push('its spec');
     for (const [source, entries] of Object.entries(spec?.sources ?? {})) {
       for (const entry of entries)

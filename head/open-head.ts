@@ -32,6 +32,7 @@ import { noticeGap } from './notice-gap.ts';
 import { Notices } from './notices.ts';
 import { pinnedBlobs } from './pins.ts';
 import type { HeadEngine } from './ports.ts';
+import { recoverSpec } from './recover-spec.ts';
 import type { Command } from './scheduler/command.ts';
 import type { ClusterState } from './scheduler/state.ts';
 import { Specs } from './specs.ts';
@@ -162,7 +163,7 @@ async function openArchive(
   const usage = openUsage(settings.quotas, { clock, log, layout, engine });
   const blobs = new BlobStore(join(dataFolder, 'blobs'), clock, usage.inputs);
   await blobs.start();
-  const specs = new Specs(blobs);
+  const specs = new Specs(blobs, (hash) => recoverSpec({ engine, layout, blobs, log }, hash));
   const staging = new Staging({ layout, usage: usage.staging, ...liveFacts(engine) });
   await staging.start();
   const trash = new Trash(join(layout.stagingFolder, 'trash'), log);

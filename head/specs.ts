@@ -26,12 +26,15 @@ export interface SpecPlace {
 /** Resolved specs by their hash, read from the blobs and kept while there is room. */
 export class Specs {
   readonly #blobs: BlobStore;
+  readonly #recover: (hash: ContentHash) => Promise<Buffer | undefined>;
   readonly #kept = new Map<string, { spec: BatchSpec; bytes: number }>();
   #keptBytes = 0;
   readonly #contents = new WeakMap<BatchSpec, ReadonlySet<string>>();
 
-  constructor(blobs: BlobStore) {
+  /** `recover`: where else a spec may be whose blob is gone. */
+  constructor(blobs: BlobStore, recover: (hash: ContentHash) => Promise<Buffer | undefined>) {
     this.#blobs = blobs;
+    this.#recover = recover;
   }
 
   /** The spec, or why it cannot be used. Throws `Fault` "lost" when its blob is gone, which a pin prevents. */
@@ -42,8 +45,10 @@ export class Specs {
       this.#kept.set(hash, kept);
       return kept.spec;
     }
-    const bytes = await readFile(this.#blobs.pathOf(hash)).catch((error: unknown) => {
+    const bytes = await readFile(this.#blobs.pathOf(hash)).catch(async (error: unknown) => {
       if (!isSystemError(error, 'ENOENT')) throw error;
+      const found = await this.#recover(hash);
+      if (found) return found;
       throw new Fault('lost', `Cannot read the spec "${hash}": its blob is gone from the head's disk`, {
         cause: error,
       });

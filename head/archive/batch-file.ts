@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isSystemError } from '../../base/errors.ts';
 import { asContentHash } from '../../base/transfer/hash.ts';
 import type { Actor, Submission } from '../scheduler/event.ts';
 import type { BlobStore } from './blobs.ts';
@@ -36,5 +37,11 @@ export async function* batchFileBody(
 
 async function readText(blobs: BlobStore, hash: string): Promise<string | null> {
   const checked = asContentHash(hash);
-  return checked ? await readFile(blobs.pathOf(checked), 'utf8') : null;
+  try {
+    return checked ? await readFile(blobs.pathOf(checked), 'utf8') : null;
+  } catch (error) {
+    // Only for people to read: that it is gone holds nothing up.
+    if (isSystemError(error, 'ENOENT')) return null;
+    throw error;
+  }
 }

@@ -1,10 +1,11 @@
-import { mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { hashBytes } from '../../base/transfer/hash.ts';
 import { writeSpec } from '../../config/spec-file.ts';
 import { contentPath } from '../../head/archive/blobs.ts';
 import { HeadWorld } from '../kit/head-world.ts';
+import { LinkAgent } from '../kit/link-agent.ts';
 import { scratchFolder } from '../kit/scratch-folder.ts';
 import { aSpec } from '../kit/spec.ts';
 import { until } from '../kit/until.ts';
@@ -56,10 +57,25 @@ describe('a head that starts', () => {
     expect(await world.missing('lab', hashBytes(input))).toBe(false);
   });
 
-  it('names a spec that is gone, and collects nothing that it may need', async () => {
+  it('names a spec that is gone', async () => {
     rmSync(contentPath(join(folder, 'blobs'), hashBytes(writeSpec(spec))));
+    rmSync(join(archive(), 'batch/.labrun/batch.json'));
     await starts();
     await noticed('(its spec)');
+  });
+
+  it('has a spec that is gone again from batch.json, and results are held up by nothing', async () => {
+    const path = contentPath(join(folder, 'blobs'), hashBytes(writeSpec(spec)));
+    rmSync(path);
+    await starts();
+    const agent = await new LinkAgent(world.head.address, 'n1').connected();
+    onTestFinished(() => agent.close());
+    const { fence } = await agent.hear('assign');
+    await agent.endInline(fence, { 'result.txt': 'there' });
+    await world.ended('batch');
+    expect((await world.pull({ batch: 'batch' })).get('job/result.txt')).toBe('there');
+    expect(readFileSync(path)).toEqual(Buffer.from(writeSpec(spec)));
+    expect(await world.notices()).toEqual([]);
   });
 
   it('names a folder of a batch that somebody removed without saying so', async () => {
