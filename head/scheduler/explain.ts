@@ -7,7 +7,7 @@ import { settlesUntilMs } from './numbers.ts';
 import { findQueue } from './queue.ts';
 import { coresByPerson, fullness, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
-import { heldBack } from './trial.ts';
+import { heldBack, liveByNode, triedElsewhere } from './trial.ts';
 
 /** Why a job is where it is: one sentence, and every node's verdict by the filters that placement uses. */
 export interface Explanation {
@@ -20,9 +20,18 @@ export function explain(state: ClusterState, batch: Batch, index: number, nowMs:
   const part = batch.parts[batch.rows.part[index] ?? -1];
   const queue = findQueue(batch.queues, batch.rows, index);
   if (!part || !queue) return { summary: 'The job is gone', nodes: [] };
+  const live = liveByNode(state).get(batch.id);
+  const elsewhere = triedElsewhere(state, batch);
   const verdict = (node: Node): Fit => {
     const fit = fits(part, queue.needs, node, coresTaken(state, node), nowMs);
-    const back = fit.kind === 'never' ? undefined : heldBack(state, batch, queue, node, { index, planned: 0 });
+    const back =
+      fit.kind === 'never'
+        ? undefined
+        : heldBack(state, batch, queue, node, {
+            index,
+            onTrial: live?.get(node.id) ?? 0,
+            elsewhere: elsewhere.get(node.id) ?? 0,
+          });
     return back === undefined ? fit : { kind: 'later', reason: back };
   };
   const nodes = [...state.nodes.values()].map((node) => {

@@ -9,7 +9,7 @@ import { outlived } from './quarantine.ts';
 import { findQueue, type Queue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
-import { heldBack, isProven } from './trial.ts';
+import { heldBack, isProven, type LiveByNode, liveByNode, triedElsewhere } from './trial.ts';
 
 /** What should happen now: jobs placed, prefilled ones asked back, batches whose end is reached. */
 export interface Plan {
@@ -49,6 +49,9 @@ class Placement {
   readonly #choosy = new Map<Batch, Set<number>>();
   /** Quarantined nodes that this plan gives a job. */
   readonly #canaries = new Set<Node>();
+  /** Made when first asked for: most plans place nothing. */
+  #live: LiveByNode | undefined;
+  readonly #elsewhere = new Map<Batch, ReadonlyMap<NodeId, number>>();
   /** Attempts that this plan adds on nodes where a batch has no success yet. */
   readonly #tried = new Map<Batch, Map<Node, number>>();
 
@@ -63,7 +66,7 @@ class Placement {
   /** Places jobs, the next always from the person who runs least, until nothing more fits. */
   fill(how: 'free' | 'prefill'): void {
     const open = openBatches(this.#state);
-    const closed: Closed = { queues: new Set(), choosy: new Set() };
+    const closed: Closed = { queues: new Set(), choosy: new Map() };
     while (this.events.length < placementsMax && this.#anyRoom(how)) {
       open.sort(
         (a, b) => this.#coresOf(a) - this.#coresOf(b) || a.submittedAtMs - b.submittedAtMs || (a.id < b.id ? -1 : 1),
@@ -129,10 +132,7 @@ class Placement {
 
   #placeOne(batch: Batch, how: 'free' | 'prefill', closed: Closed): boolean {
     if (roomIn(batch) - (this.#placed.get(batch) ?? 0) <= 0) return false;
-    if (!closed.choosy.has(batch)) {
-      if (this.#placeChoosy(batch, how)) return true;
-      closed.choosy.add(batch);
-    }
+    if (this.#placeChoosy(batch, how, closed)) return true;
     for (const queue of batch.queues) {
       if (queue.queued === 0 || closed.queues.has(queue)) continue;
       const node = this.#bestNode(batch, queue, how);
@@ -147,11 +147,13 @@ class Placement {
   }
 
   /** Places one of the jobs that not every node may run: they have waited before. */
-  #placeChoosy(batch: Batch, how: 'free' | 'prefill'): boolean {
+  #placeChoosy(batch: Batch, how: 'free' | 'prefill', closed: Closed): boolean {
     const waiting = this.#choosyOf(batch);
-    // What no node takes for one job, none takes for another of the same kind.
-    const hopeless = new Set<string>();
-    for (const index of waiting) {
+    // Room only shrinks in a wave: each job is looked at once, and of those that are alike one for all.
+    const { left, hopeless } = closed.choosy.get(batch) ?? { left: waiting.values(), hopeless: new Set<string>() };
+    closed.choosy.set(batch, { left, hopeless });
+    for (let next = left.next(); !next.done; next = left.next()) {
+      const index = next.value;
       const queue = findQueue(batch.queues, batch.rows, index);
       if (!queue) continue;
       const kind = `${queue.part} ${queue.specFirst} ${batch.secondTries.get(index)?.nodeId ?? ''} ${[...(batch.exclusions.get(index) ?? [])]}`;
@@ -204,14 +206,18 @@ class Placement {
     if (!part) return undefined;
     const fitting = this.#nodes.filter((node) => {
       const taken = this.#taken.get(node) ?? 0;
-      if (this.#canaries.has(node) || !this.#mayTry(batch, queue, node, index)) return false;
-      if (how === 'free') return fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits';
+      if (this.#canaries.has(node)) return false;
+      if (how === 'free')
+        return (
+          fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits' && this.#mayTry(batch, queue, node, index)
+        );
       // One wave ahead at most: what is assigned beyond the node's cores never exceeds its cores.
       return (
         node.restsUntilMs <= this.#nowMs &&
         !node.quarantine &&
         suits(part, queue.needs, node).kind === 'fits' &&
-        taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus
+        taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus &&
+        this.#mayTry(batch, queue, node, index)
       );
     });
     return fitting.sort(compareNodes(part, queue.needs, this.#taken))[0];
@@ -219,8 +225,16 @@ class Placement {
 
   /** Whether nothing that is known of the batch's failures speaks against the node. */
   #mayTry(batch: Batch, queue: Queue, node: Node, index: number | undefined): boolean {
+    this.#live ??= liveByNode(this.#state);
+    const elsewhere = this.#elsewhere.get(batch) ?? triedElsewhere(this.#state, batch);
+    this.#elsewhere.set(batch, elsewhere);
     const planned = this.#tried.get(batch)?.get(node) ?? 0;
-    return heldBack(this.#state, batch, queue, node, { index, planned }) === undefined;
+    const back = heldBack(this.#state, batch, queue, node, {
+      index,
+      onTrial: (this.#live.get(batch.id)?.get(node.id) ?? 0) + planned,
+      elsewhere: elsewhere.get(node.id) ?? 0,
+    });
+    return back === undefined;
   }
 
   #noteTried(batch: Batch, node: Node): void {
@@ -243,7 +257,7 @@ class Placement {
 /** What a wave has found to have no place, and looks at no more. */
 interface Closed {
   readonly queues: Set<Queue>;
-  readonly choosy: Set<Batch>;
+  readonly choosy: Map<Batch, { readonly left: Iterator<number>; readonly hopeless: Set<string> }>;
 }
 
 /** Batches in which nothing waits or lives any more. */

@@ -1,4 +1,4 @@
-import { attemptId, type NodeId } from '../../base/ids.ts';
+import { attemptId, type BatchId, type NodeId } from '../../base/ids.ts';
 import { coresFor, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
 import { quickFailureMs } from './limits.ts';
@@ -51,30 +51,42 @@ export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not:
   return false;
 }
 
+/** Attempts of each batch on each node. */
+export type LiveByNode = ReadonlyMap<BatchId, ReadonlyMap<NodeId, number>>;
+
+/** One job, or any of a queue, and what of its batch is on trial on a node. */
+export interface OnTrial {
+  readonly index: number | undefined;
+  /** Attempts there, those included that are about to be placed. */
+  readonly onTrial: number;
+  /** Jobs that failed there and are being tried elsewhere. */
+  readonly elsewhere: number;
+}
+
 /**
  * Why a node gets none of a batch's jobs now, by how its jobs have fared there; nothing when it may. A job that failed
  * there is tried elsewhere first. Before its first success in the batch a node gets few: those it can run at once and
- * one more, of which `planned` are on their way.
+ * one more.
  */
 export function heldBack(
   state: ClusterState,
   batch: Batch,
   queue: Queue,
   node: Node,
-  { index, planned }: { readonly index: number | undefined; readonly planned: number },
+  { index, onTrial, elsewhere }: OnTrial,
 ): string | undefined {
   if (index !== undefined && batch.exclusions.get(index)?.has(node.id)) return 'it is kept from there by a requeue';
   const second = index === undefined ? undefined : batch.secondTries.get(index);
   if (second) {
-    const elsewhere = second.nodeId === node.id && hasOther(state.nodes.values(), batch, queue, node.id, index);
-    return elsewhere ? 'it failed there, and is tried elsewhere' : undefined;
+    const isAvoided = second.nodeId === node.id && hasOther(state.nodes.values(), batch, queue, node.id, index);
+    return isAvoided ? 'it failed there, and is tried elsewhere' : undefined;
   }
   // A quarantined node gets one job at a time anyway.
   if (isProven(batch, node.id) || node.quarantine) return undefined;
-  const others = batch.secondTries.size > 0 && hasOther(state.nodes.values(), batch, queue, node.id);
-  const count = outstanding(state, batch, node, others) + planned;
-  if (count < firstAttemptsMax(queue, node)) return undefined;
-  return `${count} jobs of its batch are on trial there, and none has succeeded yet`;
+  // Where there is no elsewhere, nobody else tells.
+  const judged = elsewhere > 0 && hasOther(state.nodes.values(), batch, queue, node.id) ? elsewhere : 0;
+  if (onTrial + judged < firstAttemptsMax(queue, node)) return undefined;
+  return `${onTrial + judged} jobs of its batch are on trial there, and none has succeeded yet`;
 }
 
 /** How many attempts of a batch may be outstanding on a node before the first success there. */
@@ -82,19 +94,27 @@ function firstAttemptsMax(queue: Queue, node: Node): number {
   return Math.max(1, Math.floor(node.facts.cpus / Math.max(1, coresFor(queue.needs, node)))) + 1;
 }
 
-/**
- * Attempts of a batch on a node about which nothing is known yet: those that live, and, `withSecondTries`, those that
- * failed there and whose jobs have not ended elsewhere. Those tell whether the node or the job is at fault; without them
- * a broken machine would fail every job of a batch once while the good ones are still at their first.
- */
-function outstanding(state: ClusterState, batch: Batch, node: Node, withSecondTries: boolean): number {
-  let count = 0;
-  for (const id of node.attempts) if (state.attempts.get(id)?.ref.batchId === batch.id) count += 1;
-  if (!withSecondTries) return count;
-  for (const [index, { nodeId }] of batch.secondTries) {
-    if (nodeId !== node.id || rowState(batch.rows, index) === 'held') continue;
-    const live = state.attempts.get(attemptId({ batchId: batch.id, index }, batch.rows.attempts[index] ?? 0));
-    if (live?.nodeId !== node.id) count += 1;
+/** How many attempts of each batch live on each node. */
+export function liveByNode(state: ClusterState): LiveByNode {
+  const live = new Map<BatchId, Map<NodeId, number>>();
+  for (const { ref, nodeId } of state.attempts.values()) {
+    const nodes = live.get(ref.batchId) ?? new Map<NodeId, number>();
+    nodes.set(nodeId, (nodes.get(nodeId) ?? 0) + 1);
+    live.set(ref.batchId, nodes);
   }
-  return count;
+  return live;
+}
+
+/**
+ * For each node, how many jobs of a batch failed there and have not ended elsewhere since. They are on trial there still:
+ * without them a broken machine would fail every job of a batch once while the good ones are still at their first.
+ */
+export function triedElsewhere(state: ClusterState, batch: Batch): ReadonlyMap<NodeId, number> {
+  const away = new Map<NodeId, number>();
+  for (const [index, { nodeId }] of batch.secondTries) {
+    if (rowState(batch.rows, index) === 'held') continue;
+    const live = state.attempts.get(attemptId({ batchId: batch.id, index }, batch.rows.attempts[index] ?? 0));
+    if (live?.nodeId !== nodeId) away.set(nodeId, (away.get(nodeId) ?? 0) + 1);
+  }
+  return away;
 }

@@ -17,6 +17,7 @@ import { pageMax } from '../../head/grpc/events-service.ts';
 import { silenceMaxMs } from '../../head/grpc/silence.ts';
 import {
   buildsPerNodeMax,
+  exclusionsMax,
   jobsMax,
   namespacesPerUserMax,
   openBatchesMax,
@@ -46,6 +47,7 @@ const limits: Readonly<Record<string, readonly [string | number, string | number
   'batches that have not ended': [`${openBatchesPerUserMax} (user)`, openBatchesMax],
   'jobs that have not ended': [`${openJobsPerUserMax} (user)`, openJobsMax],
   jobs: [`${jobsMax} (batch)`, ''],
+  'jobs kept from a node each, by `requeue --not-on`': [`${exclusionsMax} (batch)`, ''],
   namespaces: [`${namespacesPerUserMax} (user)`, ''],
   'one input file': [formatBytes(blobMaxBytes).replace('.0', ''), ''],
   'files an attempt keeps': [manifestEntriesMax, ''],

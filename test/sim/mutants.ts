@@ -51,7 +51,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a lapsed attempt loses its job at once',
     weather: 'split',
     file: 'head/scheduler/decide-node.ts',
-    from: "attempt.cancelling ? gaveUp(attempt.ref) : { kind: 'attempt-lapsed', attempt: attempt.ref }",
+    from: "attempt.cancelling ? gaveUp(attempt) : { kind: 'attempt-lapsed', attempt: attempt.ref }",
     to: "{ kind: 'attempt-lost', attempt: attempt.ref, message: 'lapsed', requeued: true }",
   },
   {
