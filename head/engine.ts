@@ -2,10 +2,11 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, RefusedError, refused } from '../base/errors.ts';
 import { apply } from './scheduler/apply.ts';
 import type { Command, Verdict } from './scheduler/command.ts';
+import { nextDeadlineMs } from './scheduler/deadline.ts';
 import { decide } from './scheduler/decide.ts';
 import type { ClusterDraft } from './scheduler/draft.ts';
 import type { Actor, Event, LogRecord } from './scheduler/event.ts';
-import { nextDeadlineMs, place } from './scheduler/place.ts';
+import { place } from './scheduler/place.ts';
 import type { ClusterState } from './scheduler/state.ts';
 
 /** Where records become durable. `append` resolves when they are on disk, in order. */

@@ -3,9 +3,8 @@ import type { Attempt, AttemptRef } from './attempt.ts';
 import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
-import { buildExclusionMs, leaseMs, placementsMax } from './limits.ts';
+import { placementsMax } from './limits.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
-import { outlived } from './quarantine.ts';
 import { findQueue, type Queue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
@@ -268,32 +267,4 @@ function* endings(state: ClusterState): Generator<Event> {
     const end: EndState = counts.failed > 0 ? 'failed' : counts.cancelled > 0 ? 'cancelled' : 'succeeded';
     yield { kind: 'batch-ended', batchId, state: end };
   }
-}
-
-/**
- * When something happens by itself next, on the head's clock: a lease, an exclusion, a rest or a quarantine runs out. `nowMs` is the
- * moment of the last turn: what a rest kept back before it has been looked at.
- */
-export function nextDeadlineMs(state: ClusterState, nowMs: number): number | undefined {
-  let next: number | undefined;
-  const consider = (atMs: number) => {
-    if (next === undefined || atMs < next) next = atMs;
-  };
-  const settledMs = settlesUntilMs(state, nowMs);
-  if (settledMs !== undefined) consider(settledMs);
-  for (const node of state.nodes.values()) {
-    if (!node.connected && hasUnlapsed(state, node)) consider(node.sinceMs + leaseMs);
-    if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);
-    if (node.quarantine && node.quarantine.untilMs > nowMs) consider(node.quarantine.untilMs);
-    const enoughMs = outlived(state, node);
-    if (enoughMs !== undefined) consider(enoughMs);
-    for (const failure of node.failedBuilds.values()) consider(failure.atMs + buildExclusionMs);
-  }
-  return next;
-}
-
-/** Whether a node holds an attempt that has not lapsed yet. */
-export function hasUnlapsed(state: ClusterState, node: Node): boolean {
-  for (const id of node.attempts) if (state.attempts.get(id)?.lapsedSinceMs === undefined) return true;
-  return false;
 }

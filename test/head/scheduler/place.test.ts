@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { nextDeadlineMs } from '../../../head/scheduler/deadline.ts';
 import { leaseMs, restMs } from '../../../head/scheduler/limits.ts';
-import { nextDeadlineMs } from '../../../head/scheduler/place.ts';
 import { someNeeds } from '../../kit/spec.ts';
 import {
   aConnect,

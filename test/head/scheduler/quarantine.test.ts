@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { nextDeadlineMs } from '../../../head/scheduler/deadline.ts';
 import { explain } from '../../../head/scheduler/explain.ts';
 import { violations } from '../../../head/scheduler/invariants.ts';
 import { canaryEnoughMs, firstCanaryMs, lastCanaryMs, quickFailureMs } from '../../../head/scheduler/limits.ts';
-import { nextDeadlineMs } from '../../../head/scheduler/place.ts';
 import { decodeState, encodeState } from '../../../head/store/state-codec.ts';
 import * as disk from '../../../proto/gen/labrun/store/v1/snapshot.ts';
 import {
