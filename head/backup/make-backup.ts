@@ -56,7 +56,7 @@ export async function makeBackup(
     return await fill(ports, folder, tell, signal);
   } catch (error) {
     for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
-    throw isSystemError(error) ? diskTrouble(error, `make a backup in "${folder}"`) : error;
+    throw diskTrouble(error, `make a backup in "${folder}"`);
   }
 }
 

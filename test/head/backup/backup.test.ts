@@ -7,7 +7,9 @@ import { inputPath, readBackupFacts } from '../../../head/backup/backup-file.ts'
 import { checkBackup, restoreBackup } from '../../../head/backup/restore.ts';
 import { HeadWorld } from '../../kit/head-world.ts';
 import { LinkAgent } from '../../kit/link-agent.ts';
+import { itWith } from '../../kit/real-parts.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
+import { mountSmallDisk, unmountSmallDisk } from '../../kit/small-disk.ts';
 import { aGroup, aSpec } from '../../kit/spec.ts';
 
 const input = Buffer.from('what every job reads\n');
@@ -95,6 +97,19 @@ describe('a backup', () => {
     const { inputFiles } = await restoreBackup(join(folder, 'copy'), join(folder, 'new'), undefined, systemClock);
     expect(inputFiles).toBe(1); // the spec
   });
+});
+
+itWith('small disk')('of which the disk is too small leaves nothing on it, and the head goes on', async () => {
+  const { world, folder } = await aHead();
+  const big = Buffer.alloc(6 * 2 ** 20, 'x');
+  await world.put('lab', big);
+  const entry = { kind: 'file' as const, path: '', hash: hashBytes(big), sizeBytes: big.length, mode: 0o644 };
+  await world.submit(aSpec({ name: 'big', sources: { data: [entry] } }));
+  mountSmallDisk(join(folder, 'disk'), 4 * 2 ** 20);
+  onTestFinished(() => unmountSmallDisk(join(folder, 'disk')));
+  await expect(world.backup(join(folder, 'disk'))).rejects.toThrow(/Cannot make a backup in .*disk is full/);
+  expect(readdirSync(join(folder, 'disk'))).toEqual([]);
+  await world.submit(aBatch('after'));
 });
 
 describe('a restore', () => {
