@@ -49,7 +49,7 @@ itWith('systemd')(
     expect((await machine.run(['id', 'labrun-agent'])).code).not.toBe(0);
     expect(await machine.ok(['ls', '/var/lib'])).not.toContain('labrun');
   },
-  120_000,
+  300_000,
 );
 
 /** A token for a workstation; the head's own socket belongs to its account alone. */

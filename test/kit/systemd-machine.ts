@@ -22,6 +22,9 @@ export function machineProblem(): string | undefined {
   return existsSync('/usr/bin/systemd-nspawn') ? undefined : 'systemd-nspawn is not installed';
 }
 
+/** A machine that is busy with other tests boots slowly. */
+const bootMaxMs = 120_000;
+
 /** A booted Debian with systemd, in a container without a network; what is changed in it is gone with it. */
 export class SystemdMachine {
   readonly #init: number;
@@ -30,7 +33,7 @@ export class SystemdMachine {
     this.#init = init;
   }
 
-  /** Boots one for this test. Rejects when it does not come up within half a minute. */
+  /** Boots one for this test. Rejects when it does not come up within two minutes. */
   static async boot(): Promise<SystemdMachine> {
     const folder = mkdtempSync(join(tmpdir(), 'machine-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -50,7 +53,7 @@ export class SystemdMachine {
     const init = await until(
       () => `a machine boots:\n${container.lines.join('\n')}`,
       () => childOf(container.pid),
-      30_000,
+      bootMaxMs,
     );
     const machine = new SystemdMachine(init);
     await until(
@@ -59,7 +62,7 @@ export class SystemdMachine {
         const { stdout } = await machine.run(['systemctl', 'is-system-running']);
         return /^(running|degraded)/.test(stdout);
       },
-      30_000,
+      bootMaxMs,
     );
     return machine;
   }

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, expect, it } from 'vitest';
+import { runSim } from '../kit/run-sim.ts';
 import { type Mutant, mutants } from './mutants.ts';
 
 const repository = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -16,10 +16,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const seedsMax = 60;
 
 for (const [at, mutant] of mutants.entries()) {
-  it.concurrent(`the simulation objects when ${mutant.name}`, { timeout: 240_000 }, async () => {
+  it(`the simulation objects when ${mutant.name}`, { timeout: 240_000 }, async () => {
     const program = join(folder, `mutant-${at}.mjs`);
     await bundle(mutant, program);
-    const { code, output } = await run(program, mutant.weather);
+    const { code, output } = await runSim(program, '--weather', mutant.weather, '--seeds', String(seedsMax));
     expect(output).toMatch(/broke its promises|AssertionError/);
     expect(code).toBe(1);
   });
@@ -41,19 +41,5 @@ async function bundle({ file, from, to }: Mutant, outfile: string): Promise<void
           ),
       },
     ],
-  });
-}
-
-function run(program: string, weather: string): Promise<{ code: number | null; output: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, '--weather', weather, '--seeds', String(seedsMax)]);
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
-        output += chunk.toString();
-      });
-    }
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, output }));
   });
 }
