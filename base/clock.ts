@@ -21,11 +21,36 @@ export interface Clock {
 /** Longest delay `setTimeout` keeps; a longer one would fire at once. */
 const timerMaxMs = 2 ** 31 - 1;
 
+/** The wall clock running away from the monotonic one by this much may be a sleep, in milliseconds. */
+const sleepMs = 100;
+
+/**
+ * Time since the machine was started, its sleep included. To ask the system takes as long as a small file; between two
+ * moments without sleep the monotonic clock tells the same, and a sleep shows as a jump of the wall clock against it.
+ */
+class Boottime {
+  /** Wall clock, and time since boot, less the monotonic clock, when the system was asked last. */
+  #wallMs = Number.NaN;
+  #bootMs = 0;
+
+  nowMs(): number {
+    const monotonicMs = performance.now();
+    const wallMs = Date.now() - monotonicMs;
+    if (!(Math.abs(wallMs - this.#wallMs) < sleepMs)) {
+      this.#wallMs = wallMs;
+      this.#bootMs = uptime() * 1_000 - monotonicMs;
+    }
+    return this.#bootMs + monotonicMs;
+  }
+}
+
+const boottime = new Boottime();
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  sinceBootMs: () => uptime() * 1_000,
+  sinceBootMs: () => boottime.nowMs(),
   setTimer(delayMs, task) {
     const handle = setTimeout(task, Math.min(Math.max(0, delayMs), timerMaxMs));
     return { cancel: () => clearTimeout(handle) };

@@ -64,7 +64,8 @@ async function bringHome(job: Sweep, collected: Collected, signal: AbortSignal):
     timeLimitMs: job.timeLimitMs,
     limits: job.order.limits,
     archiveProblem: problemText(problems),
-    diskIsFull: job.started && (await isFull(home)),
+    // Nobody asks it of a job that did well, and most do.
+    diskIsFull: wantsLine && (await isFull(home)),
   });
   const inline = await inlineOf(files, manifest);
   if (!inline) {
