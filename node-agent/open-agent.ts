@@ -6,8 +6,10 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { AgentLinkClient } from '../proto/gen/labrun/v1/agent_link.ts';
 import { type Effects, type EffectsContext, openCore } from './agent-core.ts';
+import { openBuildLog } from './effects/build-log.ts';
 import { Builds } from './effects/builds.ts';
 import { DiskWatch } from './effects/disk-watch.ts';
+import { lastLineOf } from './effects/last-line.ts';
 import { LiveTravel } from './effects/live-travel.ts';
 import { Specs } from './effects/specs.ts';
 import { sweep } from './effects/sweep.ts';
@@ -84,7 +86,9 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
   const { workspace, buildFolders: folders } = await parts.makeWorkspace(blobs);
   const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
   const builds = new Builds({
-    ...{ executor, folders, link, clock, random, log, closing, killGraceMs, disk },
+    ...{ executor, folders, clock, log, closing, killGraceMs, disk },
+    openLog: (home, batchId) => openBuildLog({ link, clock, random, log, closing }, home, batchId),
+    lastLine: lastLineOf,
     limitBytes: parts.buildsLimitBytes,
     report: (report) => context.reportBuild(report),
   });

@@ -1,23 +1,29 @@
 import { join } from 'node:path';
 import { background } from '../../base/background.ts';
-import { delay } from '../../base/clock.ts';
+import { type Clock, delay } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import type { LimitName } from '../attempts/attempt.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
 import { limitText } from '../attempts/outcome.ts';
 import type { BuildFolders, BuildOrder, BuildView, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
-import { type BuildLogPorts, openBuildLog } from './build-log.ts';
+import type { BuildLog } from './build-log.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { KeepLimits } from './keep-limits.ts';
-import { lastLineOf } from './last-line.ts';
 
 /** What a build needs. */
-export interface BuildRunPorts extends BuildLogPorts {
+export interface BuildRunPorts {
+  readonly clock: Clock;
   readonly executor: Executor;
   readonly folders: BuildFolders;
-  readonly disk: DiskWatch;
+  readonly disk: Pick<DiskWatch, 'watch' | 'explain'>;
+  /** Starts sending the log in a build's home, under the batch that asked for the build. */
+  openLog(home: string, batchId: string): BuildLog;
+  /** The last line of a log that says something; empty when there is none. */
+  lastLine(path: string): Promise<string>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
+  /** Aborted when the agent stops; builds go on. */
+  readonly closing: AbortSignal;
 }
 
 /** Tries of a build whose processes vanished under it. */
@@ -41,7 +47,7 @@ export async function runBuild(
   const home = folders.homeOf(order.key);
   for (let tries = 1; ; tries++) {
     const running = (await executor.adopt(home)) ?? (await executor.start(await folders.prepare(order, signal)));
-    const log = openBuildLog(ports, home, batchId);
+    const log = ports.openLog(home, batchId);
     let end: BuildEnd;
     try {
       end = await untilEnd(ports, running, order, signal);
@@ -54,7 +60,7 @@ export async function runBuild(
       throw error;
     }
     await executor.kill(home, end.kind === 'timeout' || end.kind === 'limited' ? ports.killGraceMs : leftoverGraceMs);
-    const problem = await problemOf(end, order, join(home, 'log'));
+    const problem = await problemOf(ports, end, order);
     if (problem === undefined) {
       const view = await folders.finish(order);
       await logFirst(ports, log.complete());
@@ -122,7 +128,7 @@ function isNodeFull(end: BuildEnd, { limits }: BuildOrder): boolean {
   return limit === 'disk' && limits.diskBytes === 0;
 }
 
-async function problemOf(end: BuildEnd, order: BuildOrder, log: string): Promise<string | undefined> {
+async function problemOf(ports: BuildRunPorts, end: BuildEnd, order: BuildOrder): Promise<string | undefined> {
   if (end.kind === 'timeout') {
     return `the build ran into its time limit of ${Math.round((order.spec.build?.timeLimitMs ?? 0) / 1000)} s`;
   }
@@ -131,6 +137,6 @@ async function problemOf(end: BuildEnd, order: BuildOrder, log: string): Promise
   if (end.kind === 'exited' && end.exitCode === 0) return undefined;
   const plain = end.kind === 'exited' ? `exit code ${end.exitCode}` : `signal ${end.signal}`;
   const how = end.refused === undefined ? plain : `${plain}: ${limitText(end.refused, order.limits)}`;
-  const line = await lastLineOf(log);
+  const line = await ports.lastLine(join(ports.folders.homeOf(order.key), 'log'));
   return line === '' ? `the build ended with ${how}` : `the build ended with ${how}: ${line}`;
 }

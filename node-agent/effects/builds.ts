@@ -1,6 +1,7 @@
 import { background } from '../../base/background.ts';
 import { Fault } from '../../base/errors.ts';
 import type { AttemptId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
 import type { BuildOrder, BuildView } from '../ports.ts';
 import type { BuildReport } from '../wire.ts';
 import { type BuildRunPorts, runBuild } from './build-run.ts';
@@ -8,6 +9,7 @@ import type { LocatedOrder } from './specs.ts';
 
 /** What the builds of a node need. */
 export interface BuildsPorts extends BuildRunPorts {
+  readonly log: Log;
   /** Bytes that finished builds nobody uses may take. */
   readonly limitBytes: number;
   /** News for the head. */
