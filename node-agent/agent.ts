@@ -205,6 +205,7 @@ export class Agent {
       finish: undefined,
       returned: undefined,
       message: phase === 'lost' ? 'the agent has no record of this attempt' : '',
+      pausedMs: 0,
     };
     const key = `unknown ${fence.batchId}.${fence.index}.${fence.attempt}`;
     this.#ports.tell(key, () => ({ kind: 'attempt', report }), 'now');

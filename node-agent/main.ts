@@ -84,6 +84,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     dedicated: options.dedicated,
     jobsAccount: account?.name ?? ownAccount(ownUid),
     agentIsRoot: ownUid === 0,
+    freezing: '',
   };
   let current = settings;
   let machine = await lookAt(hardware, settings);

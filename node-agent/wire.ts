@@ -42,6 +42,8 @@ export interface NodeInventory extends MachineInventory {
   /** The local account that jobs run as. */
   readonly jobsAccount: string;
   readonly agentIsRoot: boolean;
+  /** How jobs are stopped for a while. */
+  readonly freezing: string;
 }
 
 /** One piece of news for the head. */
@@ -142,6 +144,7 @@ export function writeAttemptReport(report: AttemptReport): Wire.AttemptReport {
     },
     returnedReason: report.returned ?? '',
     message: report.message,
+    pausedMs: BigInt(report.pausedMs),
   };
 }
 
@@ -167,6 +170,7 @@ export function writeInventory(inventory: NodeInventory): Wire.Inventory {
     dedicated: inventory.dedicated,
     jobsAccount: inventory.jobsAccount,
     agentIsRoot: inventory.agentIsRoot,
+    freezing: inventory.freezing,
   };
 }
 
@@ -175,6 +179,7 @@ const wirePhase: Readonly<Record<ReportedPhase, AttemptPhase>> = {
   staging: AttemptPhase.STAGING,
   building: AttemptPhase.BUILDING,
   running: AttemptPhase.RUNNING,
+  paused: AttemptPhase.PAUSED,
   archiving: AttemptPhase.ARCHIVING,
   ended: AttemptPhase.ENDED,
   returned: AttemptPhase.RETURNED,

@@ -1,5 +1,6 @@
 import type { AttemptId, Fence } from '../../base/ids.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
+import { fullPace, type Pace } from './pace.ts';
 
 /** One execution of a job on this node, as its agent knows it. Only `step` makes a new one of an old one. */
 export interface Attempt {
@@ -8,6 +9,7 @@ export interface Attempt {
   readonly phase: Phase;
   /** Why its processes are to end before they would by themselves. */
   readonly stop: Stop | undefined;
+  readonly pace: Pace;
 }
 
 /** What the head sent along with the attempt; never changes. */
@@ -108,5 +110,5 @@ export interface InlineArchive {
 
 /** A new attempt, as the head has assigned it. */
 export function assigned(id: AttemptId, assignment: Assignment): Attempt {
-  return { id, assignment, phase: { kind: 'assigned' }, stop: undefined };
+  return { id, assignment, phase: { kind: 'assigned' }, stop: undefined, pace: fullPace };
 }

@@ -25,6 +25,8 @@ export type AttemptEvent =
   | { readonly kind: 'time-over'; readonly graceMs: number }
   /** It has come to a limit while it runs. */
   | { readonly kind: 'limited'; readonly limit: LimitName }
+  /** Its processes get this share of what they were granted from now on: 1 all, 0 they are stopped. */
+  | { readonly kind: 'paced'; readonly share: number }
   | { readonly kind: 'exited'; readonly end: ProcessEnd }
   /** Swept, staged on the head, ready to be reported. */
   | { readonly kind: 'archived'; readonly finish: Finish }
@@ -48,6 +50,8 @@ export type Effect =
   /** Stop staging, or sending. */
   | { readonly kind: 'abort' }
   | { readonly kind: 'kill'; readonly graceMs: number }
+  /** Its time limit is another moment now. */
+  | { readonly kind: 'pace' }
   /** Kill what is left of it, sweep, send. */
   | { readonly kind: 'archive' }
   | { readonly kind: 'resend'; readonly paths: readonly string[] }

@@ -1,6 +1,7 @@
 import { unreachable } from '../../base/assert.ts';
 import type { Fence } from '../../base/ids.ts';
 import type { Attempt, Finish, Phase, ReturnReason } from './attempt.ts';
+import { paceAt } from './pace.ts';
 
 /** Where an attempt is, for the head. Times are durations: clocks of machines differ. */
 export interface AttemptReport {
@@ -11,6 +12,8 @@ export interface AttemptReport {
   readonly finish: Finish | undefined;
   readonly returned: ReturnReason | undefined;
   readonly message: string;
+  /** For how long in all its processes were stopped for the person at the desk. */
+  readonly pausedMs: number;
 }
 
 export type ReportedPhase =
@@ -18,6 +21,7 @@ export type ReportedPhase =
   | 'staging'
   | 'building'
   | 'running'
+  | 'paused'
   | 'archiving'
   | 'ended'
   | 'returned'
@@ -26,8 +30,8 @@ export type ReportedPhase =
 
 /** The attempt as of now. Nothing when there is nothing left to say. */
 export function reportOf(attempt: Attempt, nowMs: number): AttemptReport | undefined {
-  const { phase } = attempt;
-  const reported = reportedPhase(phase);
+  const { phase, pace } = attempt;
+  const reported = phase.kind === 'running' && pace.share === 0 ? 'paused' : reportedPhase(phase);
   if (!reported) return undefined;
   const startedAtMs = 'startedAtMs' in phase ? phase.startedAtMs : undefined;
   const endedAtMs = 'endedAtMs' in phase ? phase.endedAtMs : undefined;
@@ -42,6 +46,7 @@ export function reportOf(attempt: Attempt, nowMs: number): AttemptReport | undef
         : undefined,
     returned: phase.kind === 'returned' ? phase.reason : undefined,
     message: phase.kind === 'returned' || phase.kind === 'lost' ? phase.message : '',
+    pausedMs: Math.round(paceAt(pace, nowMs).pausedMs),
   };
 }
 

@@ -1,6 +1,7 @@
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Attempt, Ending, Phase, Stop } from './attempt.ts';
 import type { AttemptEvent, Effect, ProcessEnd } from './event.ts';
+import { paceAt } from './pace.ts';
 
 /** What an event makes of an attempt, and what is to be done. */
 export interface Step {
@@ -80,6 +81,8 @@ function progress(attempt: Attempt, event: Progress, nowMs: number): Step {
       return rebooted(attempt, nowMs);
     case 'started':
       return started(attempt, event.startedAtMs);
+    case 'paced':
+      return paced(attempt, event.share, nowMs);
     case 'exited':
       return exited(attempt, event.end, nowMs);
     case 'archived':
@@ -155,6 +158,12 @@ function forget(attempt: Attempt): Step {
   return tell(attempt);
 }
 
+function paced(attempt: Attempt, share: number, nowMs: number): Step {
+  if (attempt.phase.kind !== 'running' || attempt.pace.share === share) return same(attempt);
+  const pace = { ...paceAt(attempt.pace, nowMs), share };
+  return { attempt: { ...attempt, pace }, effects: [save, report, { kind: 'pace' }] };
+}
+
 function timeOver(attempt: Attempt, graceMs: number): Step {
   if (attempt.phase.kind !== 'running' || attempt.stop) return same(attempt);
   return stopping(attempt, 'timeout', { kind: 'kill', graceMs });
@@ -166,9 +175,10 @@ function started(attempt: Attempt, startedAtMs: number): Step {
   return to(attempt, { kind: 'running', startedAtMs }, report, ...kill);
 }
 
-function exited(attempt: Attempt, end: ProcessEnd, nowMs: number): Step {
+function exited(running: Attempt, end: ProcessEnd, nowMs: number): Step {
+  const attempt = { ...running, pace: { ...paceAt(running.pace, nowMs), share: 1 } };
   const { phase, stop } = attempt;
-  if (phase.kind !== 'running') return same(attempt);
+  if (phase.kind !== 'running') return same(running);
   if (stop === 'discarded') return to(attempt, { kind: 'wiping' }, wipe);
   if (end.kind === 'lost' && !stop) {
     return to(attempt, { kind: 'lost', message: end.message }, save, { kind: 'kill', graceMs: 0 }, report);

@@ -9,6 +9,7 @@ import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
 import { outcomeOf } from '../attempts/outcome.ts';
+import { type Pace, timeLeftMs } from '../attempts/pace.ts';
 import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
 import type { Lease } from '../uplink/lease.ts';
@@ -56,6 +57,9 @@ export class AttemptWork {
   #located: LocatedOrder | undefined;
   #live: ReturnType<WorkPorts['travel']> | undefined;
   #timeLimit: Timer | undefined;
+  #pace: Pace;
+  /** When it was started and for how long it may run, once both are known. */
+  #timed: { readonly startedAtMs: number; readonly timeLimitMs: number } | undefined;
   #limits: KeepLimits | undefined;
   /** Nothing is watched any more. */
   #hasEnded = false;
@@ -66,6 +70,7 @@ export class AttemptWork {
   constructor(ports: WorkPorts, attempt: Attempt, emit: (event: AttemptEvent) => void) {
     this.#ports = ports;
     this.#recorded = ports.written();
+    this.#pace = attempt.pace;
     // Work that is cut short because the agent stops says nothing about the attempt.
     this.#emit = (event) => {
       if (!ports.closing.aborted) emit(event);
@@ -131,6 +136,12 @@ export class AttemptWork {
       await this.#ports.written();
       await this.#ports.executor.kill(this.#ports.workspace.homeOf(attempt.id), graceMs);
     });
+  }
+
+  /** It goes slower or faster than before: what is left of its time is another while now. */
+  pace({ pace }: Attempt): void {
+    this.#pace = pace;
+    this.#limitTime();
   }
 
   archive(attempt: Attempt): void {
@@ -241,12 +252,20 @@ export class AttemptWork {
   }
 
   #watch(home: string, { order, timeLimitMs }: LocatedOrder, running: RunningProcess): void {
-    const { clock, killGraceMs } = this.#ports;
     if (this.#hasEnded) return;
     this.#limits = new KeepLimits(this.#ports, home, order.limits, (limit) => this.#emit({ kind: 'limited', limit }));
-    if (timeLimitMs === 0) return;
-    const over = () => this.#emit({ kind: 'time-over', graceMs: killGraceMs });
-    this.#timeLimit = clock.setTimer(running.startedAtMs + timeLimitMs - clock.nowMs(), over);
+    if (timeLimitMs > 0) this.#timed = { startedAtMs: running.startedAtMs, timeLimitMs };
+    this.#limitTime();
+  }
+
+  #limitTime(): void {
+    this.#timeLimit?.cancel();
+    if (!this.#timed || this.#hasEnded) return;
+    const { clock, killGraceMs } = this.#ports;
+    const { startedAtMs, timeLimitMs } = this.#timed;
+    const leftMs = timeLeftMs(this.#pace, startedAtMs, timeLimitMs, clock.nowMs());
+    if (leftMs === undefined) return;
+    this.#timeLimit = clock.setTimer(leftMs, () => this.#emit({ kind: 'time-over', graceMs: killGraceMs }));
   }
 
   #unwatch(): void {

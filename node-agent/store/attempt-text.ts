@@ -1,5 +1,6 @@
 import { Fault } from '../../base/errors.ts';
 import type { Attempt, Phase } from '../attempts/attempt.ts';
+import { fullPace } from '../attempts/pace.ts';
 
 /** The layout of a recorded attempt. A newer one is refused: an old agent must not guess at results. */
 const version = 1;
@@ -26,7 +27,7 @@ export function readAttempt(key: string, text: string): Attempt {
     throw new Fault('unsupported', `Cannot read the agent's record of "${key}": it was written by a newer labrun`);
   }
   if (!('phase' in attempt) || !('assignment' in attempt) || !('id' in attempt)) throw damaged(key, undefined);
-  return { stop: undefined, ...attempt } as Attempt; // written by writeAttempt of this version, into a checked database
+  return { stop: undefined, pace: fullPace, ...attempt } as Attempt; // written by writeAttempt of this version, into a checked database
 }
 
 function durablePhase(phase: Phase): Phase {

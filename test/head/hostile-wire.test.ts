@@ -79,7 +79,7 @@ async function greet(over: Partial<Hello>, ...more: AgentMessage['message'][]): 
 
 function someHello(nodeId: string): Hello {
   const facts = { os: 'linux', architecture: 'x64', tracking: 'session', dedicated: true, jobsAccount: 'tester' };
-  const inventory = { ...facts, capabilities: [], total: someTotal, agentIsRoot: false };
+  const inventory = { ...facts, capabilities: [], total: someTotal, agentIsRoot: false, freezing: 'stop' };
   return {
     ...{
       protocolMin: 1,
@@ -171,6 +171,7 @@ describe('numbers no file, log or clock reaches', () => {
       dedicated: true,
       jobsAccount: '',
       agentIsRoot: false,
+      freezing: '',
     };
     expect(await greet(inventory({ memoryBytes: largest }))).toContain('no machine has 2 cpus');
     expect(await greet(inventory({ cpus: 4_000_000_000 }))).toContain('no machine has 4000000000 cpus');

@@ -179,6 +179,7 @@ export class LinkAgent {
       dedicated: true,
       jobsAccount: 'tester',
       agentIsRoot: false,
+      freezing: 'stop',
     };
     return {
       ...{ protocolMin: 1, protocolMax: 1, features: ['runtime.command'], version: '0.1.0', clusterId: '' },
@@ -205,7 +206,16 @@ type ValueOf<Case extends Spoken['$case']> = Extract<Spoken, { $case: Case }>['v
 
 function reportOf(fence: Fence | undefined, phase: AttemptPhase): AttemptReport {
   const startedMsAgo = phase >= AttemptPhase.RUNNING ? 5n : undefined;
-  return { fence, phase, startedMsAgo, endedMsAgo: undefined, manifestHash: '', returnedReason: '', message: '' };
+  return {
+    fence,
+    phase,
+    startedMsAgo,
+    endedMsAgo: undefined,
+    manifestHash: '',
+    returnedReason: '',
+    message: '',
+    pausedMs: 0n,
+  };
 }
 
 /** The wire's view of an archive: its manifest, and its files by their names there. */

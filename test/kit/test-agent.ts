@@ -70,6 +70,7 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
       dedicated: false,
       jobsAccount: 'tester',
       agentIsRoot: false,
+      freezing: 'stop',
     },
     say: (line) => lines.push(line),
   });

@@ -135,7 +135,7 @@ describe('an agent', () => {
     await world.head.until(() => world.head.connected);
     const inventory = { capabilities: { gfortran: '12.2' }, cpus: 2, memoryBytes: 1, diskBytes: 1, gpus: 0 };
     const machine = { os: 'linux', architecture: 'x64', tracking: 'session', dedicated: true };
-    agent.setInventory({ ...inventory, ...machine, jobsAccount: 'ada', agentIsRoot: false });
+    agent.setInventory({ ...inventory, ...machine, jobsAccount: 'ada', agentIsRoot: false, freezing: 'stop' });
     const told = await world.head.until(() => world.head.inventories.at(-1));
     expect(told).toMatchObject({
       capabilities: [{ name: 'gfortran', version: '12.2' }],

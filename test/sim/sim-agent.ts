@@ -100,6 +100,7 @@ export class SimAgent {
         dedicated: true,
         jobsAccount: 'sim',
         agentIsRoot: false,
+        freezing: 'stop',
       },
       endpoint: () => ({ kind: 'unix', path: 'simulated' }),
       dial: () => ({

@@ -43,6 +43,15 @@ describe('the life of an attempt', () => {
     expect(phase).toMatchObject({ kind: 'archiving', ending: { kind: 'limited', limit: 'processes', ranMs: 7 } });
   });
 
+  it('is paused while its processes are stopped, which is saved and told, and no longer once they have ended', () => {
+    const { attempt, effects } = live(...toRunning, { kind: 'paced', share: 0 });
+    expect(effects.slice(-3)).toEqual(['save', 'report', 'pace']);
+    expect(reportOf(attempt, 4_000)).toMatchObject({ phase: 'paused', pausedMs: 3_000 });
+    const ended = step(attempt, exit, 6_000).attempt;
+    expect(reportOf(ended, 60_000)).toMatchObject({ phase: 'archiving', pausedMs: 5_000 });
+    expect(live({ kind: 'slot' }, { kind: 'paced', share: 0 }).attempt.pace.share).toBe(1);
+  });
+
   it('fails by a limit that the kernel enforced, unless it did well or was cancelled', () => {
     const failed: AttemptEvent = { kind: 'exited', end: { kind: 'exited', exitCode: 1, ranMs: 7, refused: 'memory' } };
     expect(live(...toRunning, failed).phase).toMatchObject({ ending: { kind: 'limited', limit: 'memory' } });
