@@ -63,6 +63,10 @@ export function viewEvent(event: Event): EventFacts {
       return { ...say(event.kind, `the batch ${event.state}`, { state: event.state }), batchId: event.batchId };
     case 'batch-deleted':
       return { ...say(event.kind, 'its results were removed from the archive', {}), batchId: event.batchId };
+    case 'batch-retired':
+      return { ...say(event.kind, 'its jobs are kept in the archive alone now', {}), batchId: event.batchId };
+    case 'archive-searched':
+      return say(event.kind, event.message, { found: event.found });
     case 'log-shortened':
       return say(event.kind, event.message, { how: event.how });
     default:
@@ -79,6 +83,8 @@ type NodeOrAttempt = Exclude<
       | 'batch-extended'
       | 'batch-ended'
       | 'batch-deleted'
+      | 'batch-retired'
+      | 'archive-searched'
       | 'log-shortened'
       | `jobs-${string}`;
   }
@@ -179,6 +185,13 @@ function viewAttempt(event: AttemptEvent): EventFacts {
         ),
         nodeId: event.nodeId,
       };
+    case 'archive-found': {
+      const { state, reason, exitCode, signal, ranMs } = event.outcome;
+      const counts = event.requeued ? 'its job runs again after it, as before' : 'it counts';
+      const message = `${state}: the archive has a result of it that the head has no memory of, and ${counts}`;
+      const view = say('job-recovered', message, { state, reason, exitCode, signal, ranMs, requeued: event.requeued });
+      return event.nodeId === undefined ? view : { ...view, nodeId: event.nodeId };
+    }
     case 'attempt-recalled':
       return say('job-recalled', 'asked back, to run elsewhere', {});
     case 'attempt-returned':

@@ -152,7 +152,8 @@ function noteTrial(batch: BatchDraft, nodeId: NodeId, event: EventOf<'archive-ac
   else if (event.requeued === undefined) batch.secondTries.delete(index);
 }
 
-function removeAttempt(draft: ClusterDraft, ref: AttemptRef): Attempt {
+/** An attempt lives no more. Answers what it was. */
+export function removeAttempt(draft: ClusterDraft, ref: AttemptRef): Attempt {
   const id = attemptId(ref, ref.attempt);
   const attempt = draft.attempts.get(id);
   assert(attempt, 'events name attempts that live');

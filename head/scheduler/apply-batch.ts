@@ -6,6 +6,8 @@ import type { Tally } from './holding.ts';
 import { countIn, indicesIn, type JobRanges } from './job-ranges.ts';
 import { addRows, emptyRows, rowState, setRowReason, setRowState } from './job-rows.ts';
 import { advance, giveBack } from './queue.ts';
+import { summaryOf } from './retired.ts';
+import type { Batch } from './state.ts';
 
 type EventOf<Kind extends Event['kind']> = Extract<Event, { readonly kind: Kind }>;
 
@@ -132,6 +134,21 @@ export function noteIfFinished(draft: ClusterDraft, batch: BatchDraft): void {
   if (queued + held + live === 0 && batch.ended === undefined) draft.finished.add(batch.id);
 }
 
+/** Who has deleted its results, and when. */
+export function applyDeleted(draft: ClusterDraft, batchId: BatchId, deleted: NonNullable<Batch['deleted']>): void {
+  const retired = draft.retired.get(batchId);
+  if (retired) draft.retired.set(batchId, { ...retired, deleted });
+  else batchOf(draft, batchId).deleted = deleted;
+}
+
+/** Its jobs are in the archive alone; its name still finds it. */
+export function applyRetired(draft: ClusterDraft, batchId: BatchId, atMs: number): void {
+  const batch = batchOf(draft, batchId);
+  assert(batch.ended, 'a batch that is retired has ended');
+  draft.batches.delete(batchId);
+  draft.retired.set(batchId, summaryOf(batch, batch.ended, atMs));
+}
+
 /** The batch, which must be there. */
 export function batchOf(draft: ClusterDraft, batchId: BatchId): BatchDraft {
   const batch = draft.batches.get(batchId);
@@ -139,7 +156,8 @@ export function batchOf(draft: ClusterDraft, batchId: BatchId): BatchDraft {
   return batch;
 }
 
-function reopen(draft: ClusterDraft, batch: BatchDraft): void {
+/** A batch that had ended goes on. */
+export function reopen(draft: ClusterDraft, batch: BatchDraft): void {
   batch.ended = undefined;
   draft.finished.delete(batch.id);
 }

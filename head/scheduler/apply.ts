@@ -1,7 +1,17 @@
 import { assert } from '../../base/assert.ts';
 import { applyAccess, claimNamespace } from './apply-access.ts';
 import { applyArchive, applyAssigned, applyLost, applyReturned, changeAttempt } from './apply-attempt.ts';
-import { applyEnded, applyExcluded, applyExtended, applyJobs, applySubmitted, batchOf } from './apply-batch.ts';
+import {
+  applyDeleted,
+  applyEnded,
+  applyExcluded,
+  applyExtended,
+  applyJobs,
+  applyRetired,
+  applySubmitted,
+  batchOf,
+} from './apply-batch.ts';
+import { applyArchiveFound, noteNumber } from './apply-found.ts';
 import {
   applyConnected,
   applyDisconnected,
@@ -31,7 +41,7 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       if (draft.gap?.servedAtMs === 0) draft.gap = { ...draft.gap, servedAtMs: atMs };
       return;
     case 'log-shortened':
-      draft.gap = { atMs, servedAtMs: event.how === 'accepted' ? atMs : 0 };
+      draft.gap = { atMs, servedAtMs: event.how === 'accepted' ? atMs : 0, searched: false };
       return;
     case 'batch-submitted':
       claimNamespace(draft.access, event.namespace, record.actor);
@@ -54,12 +64,16 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       return applyNodeFacts(draft, event.nodeId, event.facts);
     case 'attempt-found': {
       const { batchId, index, attempt } = event.attempt;
-      const { found } = batchOf(draft, batchId);
-      found.set(index, Math.max(attempt, found.get(index) ?? 0));
-      return;
+      return noteNumber(batchOf(draft, batchId).found, index, attempt);
     }
     case 'batch-deleted':
-      batchOf(draft, event.batchId).deleted = { by: record.actor, atMs, seq: record.seq };
+      return applyDeleted(draft, event.batchId, { by: record.actor, atMs, seq: record.seq });
+    case 'batch-retired':
+      return applyRetired(draft, event.batchId, atMs);
+    case 'archive-found':
+      return applyArchiveFound(draft, event);
+    case 'archive-searched':
+      if (draft.gap) draft.gap = { ...draft.gap, searched: true };
       return;
     case 'node-quarantined':
       return quarantineNode(draft, event, atMs);

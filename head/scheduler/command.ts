@@ -51,6 +51,22 @@ export type Command =
     }
   /** Its results are to be removed from the archive. */
   | { readonly kind: 'delete-batch'; readonly batchId: BatchId }
+  /** It ended long ago and its jobs are safe in the archive, as of this deletion of its results (0: none). */
+  | { readonly kind: 'retire-batch'; readonly batchId: BatchId; readonly deletedSeq: number }
+  /** The archive holds this result, whole. */
+  | {
+      readonly kind: 'find-archive';
+      readonly attempt: AttemptRef;
+      /** The name of the node that made it. */
+      readonly node: string;
+      readonly outcome: Outcome;
+      readonly manifestHash: string;
+      readonly startedAtMs: number | undefined;
+      readonly endedAtMs: number;
+      readonly requeued: boolean;
+    }
+  /** All of the archive has been searched. */
+  | { readonly kind: 'note-searched'; readonly found: number; readonly message: string }
   /** The head goes on without the end of its log. */
   | { readonly kind: 'note-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
   | { readonly kind: 'disconnect-node'; readonly nodeId: NodeId }

@@ -8,6 +8,7 @@ import { countIn, indicesIn, type JobRanges, rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
 import { jobsMax, partsMax } from './limits.ts';
 import { fullness } from './rank.ts';
+import { knownBatch, refuseGone } from './retired.ts';
 import { jobsProblem, shareProblem } from './shares.ts';
 import type { Batch, ClusterState, RowState } from './state.ts';
 
@@ -16,10 +17,10 @@ type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind:
 /** A new batch. Repeatable: the same id and spec again changes nothing. */
 export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>): Verdict {
   const { submission, namespace, name } = command;
-  const same = state.batches.get(submission.batchId);
+  const same = knownBatch(state, submission.batchId);
   if (same) {
-    const repeated =
-      same.parts[0]?.specHash === submission.specHash && same.name === name && same.namespace === namespace;
+    const specHash = 'parts' in same ? same.parts[0]?.specHash : same.specHash;
+    const repeated = specHash === submission.specHash && same.name === name && same.namespace === namespace;
     if (repeated) return { kind: 'accepted', events: [] };
     return refused(
       'conflict',
@@ -28,19 +29,20 @@ export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>):
   }
   const jobs = submission.groups.reduce((sum, group) => sum + group.count, 0);
   if (jobs > jobsMax) return tooMany(`${namespace}/${name}`, `${jobs} jobs`, `${jobsMax}`);
-  const old = state.batches.get(state.batchByName.get(batchNameKey(namespace, name)) ?? submission.batchId);
+  const oldId = state.batchByName.get(batchNameKey(namespace, name));
+  const old = oldId && knownBatch(state, oldId);
   const limit = shareProblem(state, command, jobs);
   if (limit) return refused('limit', `Cannot submit "${namespace}/${name}": ${limit}`);
   if (old && !command.replace) {
     return refused(
       'conflict',
-      `Cannot submit "${namespace}/${name}": a batch of that name exists; use --add, --replace or --name`,
+      `Cannot submit "${namespace}/${name}": a batch of that name exists; use ${'rows' in old ? '--add, ' : ''}--replace or --name`,
     );
   }
   return {
     kind: 'accepted',
     events: [
-      ...(old ? cancelAll(state, old) : []),
+      ...(old && 'rows' in old ? cancelAll(state, old) : []),
       ...forgetFailures(state, submission.buildDigest),
       {
         kind: 'batch-submitted',
@@ -60,7 +62,7 @@ export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>):
 export function decideExtend(state: ClusterState, command: CommandOf<'extend'>): Verdict {
   const { submission, added, changed } = command;
   const batch = state.batches.get(submission.batchId);
-  if (!batch) return refused('not-found', 'Cannot add to the batch: it is gone');
+  if (!batch) return refuseGone(state, 'add to the jobs', submission.batchId);
   if (batch.extensions.has(command.extensionId)) return { kind: 'accepted', events: [] };
   if (batch.parts.length !== command.partsSeen) {
     return refused(
@@ -93,7 +95,7 @@ export function decideChange(
   command: CommandOf<'cancel' | 'hold' | 'release' | 'retry'>,
 ): Verdict {
   const batch = state.batches.get(command.batchId);
-  if (!batch) return refused('not-found', `Cannot ${command.kind} jobs: the batch is gone`);
+  if (!batch) return refuseGone(state, `${command.kind} jobs`, command.batchId);
   switch (command.kind) {
     case 'cancel':
       return { kind: 'accepted', events: cancelJobs(state, batch, indicesIn(command.jobs)) };
@@ -115,7 +117,7 @@ export function decideChange(
 
 /** The results of a batch that has ended are to go. What is left of jobs that ran again since may be deleted again. */
 export function decideDelete(state: ClusterState, batchId: BatchId): Verdict {
-  const batch = state.batches.get(batchId);
+  const batch = knownBatch(state, batchId);
   if (!batch) return refused('not-found', 'Cannot delete the results: the batch is gone');
   const { namespace, name, ended, deleted } = batch;
   if (!ended) {

@@ -6,6 +6,7 @@ import type { Event } from './event.ts';
 import { indicesIn, rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
 import { exclusionsMax } from './limits.ts';
+import { refuseGone } from './retired.ts';
 import type { Batch, ClusterState } from './state.ts';
 
 type Requeue = Extract<Command, { readonly kind: 'requeue' }>;
@@ -16,7 +17,7 @@ type Requeue = Extract<Command, { readonly kind: 'requeue' }>;
  */
 export function decideRequeue(state: ClusterState, { batchId, jobs, notOn }: Requeue): Verdict {
   const batch = state.batches.get(batchId);
-  if (!batch) return refused('not-found', 'Cannot requeue jobs: the batch is gone');
+  if (!batch) return refuseGone(state, 'requeue jobs', batchId);
   if (notOn !== undefined && !state.nodes.has(notOn))
     return refused('not-found', `Cannot keep jobs from node "${notOn}": it is gone`);
   const events: Event[] = [];

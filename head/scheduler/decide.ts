@@ -7,7 +7,9 @@ import { decideArchive, decideLost, decideProgress, decideReturn } from './decid
 import { decideChange, decideDelete, decideExtend, decideSubmit } from './decide-batch.ts';
 import { decideBuild, decideConnect, decideTick, freeIfChanged } from './decide-node.ts';
 import { decideRequeue } from './decide-requeue.ts';
+import { decideArchiveFound } from './decide-searched.ts';
 import type { Event } from './event.ts';
+import { decideRetire } from './retired.ts';
 import type { ClusterState } from './state.ts';
 
 /** What a command leads to, as events or a refusal. Says; never does. */
@@ -23,6 +25,12 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
       });
     case 'delete-batch':
       return decideDelete(state, command.batchId);
+    case 'retire-batch':
+      return decideRetire(state, command, nowMs);
+    case 'find-archive':
+      return decideArchiveFound(state, command);
+    case 'note-searched':
+      return accepted({ kind: 'archive-searched', found: command.found, message: command.message });
     case 'note-shortened':
       return accepted({ kind: 'log-shortened', how: command.how, message: command.message });
     case 'submit':

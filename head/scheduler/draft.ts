@@ -7,6 +7,7 @@ import type { Submission } from './event.ts';
 import type { Tally } from './holding.ts';
 import type { JobRowsDraft } from './job-rows.ts';
 import { findQueue, type QueueDraft } from './queue.ts';
+import type { Retired } from './retired.ts';
 import type { Batch, ClusterState, LogGap, Node } from './state.ts';
 import type { SecondTry, Trial } from './trial.ts';
 
@@ -17,6 +18,7 @@ export interface ClusterDraft extends ClusterState {
   seq: number;
   atMs: number;
   batches: Map<BatchId, BatchDraft>;
+  retired: Map<BatchId, Retired>;
   batchByName: Map<string, BatchId>;
   attempts: Map<AttemptId, Attempt>;
   nodes: Map<NodeId, NodeDraft>;
@@ -55,6 +57,7 @@ export function emptyCluster(): ClusterDraft {
     seq: 0,
     atMs: 0,
     batches: new Map(),
+    retired: new Map(),
     batchByName: new Map(),
     attempts: new Map(),
     nodes: new Map(),

@@ -107,6 +107,21 @@ export type Event =
   | { readonly kind: 'attempt-found'; readonly attempt: AttemptRef; readonly nodeId: NodeId }
   /** Its folder is removed from the archive, but for `batch.json`. */
   | { readonly kind: 'batch-deleted'; readonly batchId: BatchId }
+  /** It ended long ago: its jobs are in `jobs.jsonl` of its archive alone from now on. */
+  | { readonly kind: 'batch-retired'; readonly batchId: BatchId }
+  /** A result that the archive holds and this log, which has lost its end, has not. `requeued`: only its number counts. */
+  | {
+      readonly kind: 'archive-found';
+      readonly attempt: AttemptRef;
+      readonly nodeId: NodeId | undefined;
+      readonly outcome: Outcome;
+      readonly manifestHash: string;
+      readonly startedAtMs: number | undefined;
+      readonly endedAtMs: number;
+      readonly requeued: boolean;
+    }
+  /** The archive has been searched for such results. */
+  | { readonly kind: 'archive-searched'; readonly found: number; readonly message: string }
   | AccessEvent;
 
 /** Why a job waits again: one of its retries, or, counted as none, its one try elsewhere, or somebody asked for it. */

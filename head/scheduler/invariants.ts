@@ -1,12 +1,14 @@
 import { attemptId } from '../../base/ids.ts';
 import { rowState } from './job-rows.ts';
 import { waitingRows } from './queue.ts';
+import { knownBatch } from './retired.ts';
 import { type Batch, type ClusterState, rowStates } from './state.ts';
 
 /** What is wrong with a state, as sentences; none when every invariant of docs/invariants.md holds. Slow: for tests. */
 export function violations(state: ClusterState): string[] {
   return [
     ...[...state.batches.values()].flatMap((batch) => batchViolations(state, batch)),
+    ...nameViolations(state),
     ...attemptViolations(state),
     ...nodeViolations(state),
   ];
@@ -47,6 +49,15 @@ function batchViolations(state: ClusterState, batch: Batch): string[] {
       found.push(`job ${index} of ${batch.name} is ${row} and is still to be tried elsewhere`);
   }
   if (batch.ended !== undefined && batch.trials.size > 0) found.push(`${batch.name} has ended and keeps its trials`);
+  return found;
+}
+
+function nameViolations(state: ClusterState): string[] {
+  const found = [...state.retired.keys()].flatMap((id) =>
+    state.batches.has(id) ? [`batch ${id} is retired and is not`] : [],
+  );
+  for (const [name, id] of state.batchByName)
+    if (knownBatch(state, id) === undefined) found.push(`${name} names the batch ${id}, which is gone`);
   return found;
 }
 

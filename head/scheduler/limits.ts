@@ -28,6 +28,8 @@ export const firstFailuresMax = 10;
 export const restMs = 30_000;
 /** How often a job may lose its attempt (a reboot, a killed supervisor) before it fails. */
 export const lossesMax = 5;
+/** How long after its end a batch keeps its jobs in the head's memory, in milliseconds. */
+export const retireAfterMs = 30 * 24 * 3_600_000;
 /** Most jobs in one batch, those added later included. */
 export const jobsMax = 1_000_000;
 /** Most submissions in one batch: the first, and what was added. */

@@ -5,6 +5,7 @@ import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './ev
 import type { Tally } from './holding.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { Queue } from './queue.ts';
+import type { Retired } from './retired.ts';
 import type { SecondTry, Trial } from './trial.ts';
 
 /** Everything the head knows. Only `apply` changes it; everyone else reads. */
@@ -16,6 +17,8 @@ export interface ClusterState {
   readonly seq: number;
   readonly atMs: number;
   readonly batches: ReadonlyMap<BatchId, Batch>;
+  /** Batches that ended long ago, without their jobs. */
+  readonly retired: ReadonlyMap<BatchId, Retired>;
   /** `namespace/name` (by its key) → the newest batch of that name. */
   readonly batchByName: ReadonlyMap<string, BatchId>;
   /** Live attempts only: their number is bounded by the cluster, not by the queue. */
@@ -34,6 +37,8 @@ export interface LogGap {
   readonly atMs: number;
   /** When the head first served after it; 0: not yet. */
   readonly servedAtMs: number;
+  /** The archive has been searched for results of the lost end. */
+  readonly searched: boolean;
 }
 
 /** One submission and what was added to it. */

@@ -169,6 +169,23 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       return { kind: 'attempt-found', attempt: ref(found.value.attempt), nodeId: nodeId(found.value.nodeId) };
     case 'batchDeleted':
       return { kind: 'batch-deleted', batchId: batchId(found.value.batchId) };
+    case 'batchRetired':
+      return { kind: 'batch-retired', batchId: batchId(found.value.batchId) };
+    case 'archiveFound': {
+      const { value } = found;
+      return {
+        kind: 'archive-found',
+        attempt: ref(value.attempt),
+        nodeId: value.nodeId === '' ? undefined : nodeId(value.nodeId),
+        outcome: decodeOutcome(value.outcome),
+        manifestHash: value.manifestHash,
+        startedAtMs: maybeNumber(value.startedAtMs),
+        endedAtMs: Number(value.endedAtMs),
+        requeued: value.requeued,
+      };
+    }
+    case 'archiveSearched':
+      return { kind: 'archive-searched', found: found.value.found, message: found.value.message };
     default:
       return decodeAccessEvent(found);
   }

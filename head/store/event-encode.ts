@@ -1,7 +1,15 @@
 import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { Event } from '../scheduler/event.ts';
 import { encodeAccessEvent } from './access-codec.ts';
-import { big, encodeFacts, encodeInline, encodeQuarantined, encodeSubmission, maybeBig } from './value-codec.ts';
+import {
+  big,
+  encodeFacts,
+  encodeInline,
+  encodeOutcome,
+  encodeQuarantined,
+  encodeSubmission,
+  maybeBig,
+} from './value-codec.ts';
 
 /** An event as the disk has it. */
 export function encodeEvent(event: Event): disk.Event {
@@ -118,7 +126,7 @@ export function encodeEvent(event: Event): disk.Event {
         $case: 'archiveAccepted',
         value: {
           attempt: event.attempt,
-          outcome: { ...event.outcome, reason: event.outcome.reason ?? '', ranMs: big(event.outcome.ranMs) },
+          outcome: encodeOutcome(event.outcome),
           manifestHash: event.manifestHash,
           startedAtMs: maybeBig(event.startedAtMs),
           endedAtMs: big(event.endedAtMs),
@@ -142,6 +150,23 @@ export function encodeEvent(event: Event): disk.Event {
       return made({ $case: 'attemptFound', value: { attempt: event.attempt, nodeId: event.nodeId } });
     case 'batch-deleted':
       return made({ $case: 'batchDeleted', value: { batchId: event.batchId } });
+    case 'batch-retired':
+      return made({ $case: 'batchRetired', value: { batchId: event.batchId } });
+    case 'archive-found':
+      return made({
+        $case: 'archiveFound',
+        value: {
+          attempt: event.attempt,
+          nodeId: event.nodeId ?? '',
+          outcome: encodeOutcome(event.outcome),
+          manifestHash: event.manifestHash,
+          startedAtMs: maybeBig(event.startedAtMs),
+          endedAtMs: big(event.endedAtMs),
+          requeued: event.requeued,
+        },
+      });
+    case 'archive-searched':
+      return made({ $case: 'archiveSearched', value: { found: event.found, message: event.message } });
     default:
       return made(encodeAccessEvent(event));
   }

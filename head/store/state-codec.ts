@@ -1,28 +1,21 @@
 import { assert } from '../../base/assert.ts';
 import { attemptId, parseAttemptId } from '../../base/ids.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/snapshot.ts';
-import { claimNamespace } from '../scheduler/apply-access.ts';
-import { applyExtended, applySubmitted } from '../scheduler/apply-batch.ts';
 import { applyConnected } from '../scheduler/apply-node.ts';
 import type { Attempt, AttemptPhase } from '../scheduler/attempt.ts';
-import { type BatchDraft, batchNameKey, type ClusterDraft, emptyCluster, queueOf } from '../scheduler/draft.ts';
-import { type columns, type JobRowsDraft, rowState } from '../scheduler/job-rows.ts';
+import { type ClusterDraft, emptyCluster } from '../scheduler/draft.ts';
 import type { Quarantine } from '../scheduler/quarantine.ts';
-import { type Batch, type ClusterState, type Node, rowStates } from '../scheduler/state.ts';
+import type { ClusterState, Node } from '../scheduler/state.ts';
 import { decodeAccess, encodeAccess } from './access-codec.ts';
+import { decodeBatch, decodeRetired, encodeBatch, encodeRetired } from './batch-codec.ts';
 import { logFormat } from './event-log.ts';
 import {
-  batchId,
   big,
   clusterId,
-  decodeActor,
   decodeFacts,
   decodeQuarantined,
-  decodeSubmission,
   encodeFacts,
   encodeQuarantined,
-  encodeSubmission,
-  endState,
   maybeBig,
   maybeNumber,
   nodeId,
@@ -52,6 +45,8 @@ export function encodeState(state: ClusterState, chain: Buffer): disk.Snapshot {
     access: encodeAccess(state.access),
     shortenedAtMs: big(state.gap?.atMs ?? 0),
     shortenedServedAtMs: big(state.gap?.servedAtMs ?? 0),
+    shortenedSearched: state.gap?.searched ?? false,
+    retired: [...state.retired.values()].map((batch) => encodeRetired(state, batch)),
   };
 }
 
@@ -64,8 +59,13 @@ export function decodeState(stored: disk.Snapshot): ClusterDraft {
   draft.clusterId = stored.clusterId === '' ? undefined : clusterId(stored.clusterId);
   draft.access = decodeAccess(stored.access);
   if (stored.shortenedAtMs > 0n)
-    draft.gap = { atMs: Number(stored.shortenedAtMs), servedAtMs: Number(stored.shortenedServedAtMs) };
+    draft.gap = {
+      atMs: Number(stored.shortenedAtMs),
+      servedAtMs: Number(stored.shortenedServedAtMs),
+      searched: stored.shortenedSearched,
+    };
   for (const batch of stored.batches) decodeBatch(draft, batch);
+  for (const batch of stored.retired) decodeRetired(draft, batch);
   for (const node of stored.nodes) decodeNode(draft, node);
   for (const failure of stored.buildFailures) {
     const { message, atMs } = failure;
@@ -73,159 +73,6 @@ export function decodeState(stored: disk.Snapshot): ClusterDraft {
   }
   for (const attempt of stored.attempts) decodeAttempt(draft, attempt);
   return draft;
-}
-
-function encodeBatch(batch: Batch): disk.SnapshotBatch {
-  const [first, ...rest] = batch.parts;
-  assert(first, 'a batch has a first submission');
-  const extensions = [...batch.extensions];
-  return {
-    submitted: {
-      ...encodeSubmission(first),
-      namespace: batch.namespace,
-      name: batch.name,
-      maxRunning: batch.maxRunning,
-      maxFailures: batch.maxFailures,
-      origin: batch.origin,
-      replaces: '',
-    },
-    extended: rest.map((part, at) => ({
-      ...encodeSubmission(part),
-      extensionId: extensions[at] ?? '',
-      added: undefined,
-      changed: [],
-    })),
-    submittedBy: batch.submittedBy,
-    submittedAtMs: big(batch.submittedAtMs),
-    endedAtMs: maybeBig(batch.ended?.atMs),
-    endedState: batch.ended?.state ?? '',
-    rows: encodeRows(batch),
-    held: batch.held,
-    tally: { succeeded: batch.tally.succeeded, failed: batch.tally.failed, nodeIds: [...batch.tally.nodes] },
-    trials: [...batch.trials].map(([nodeId, trial]) => ({ nodeId, ...trial })),
-    exclusions: [...batch.exclusions].map(([index, nodeIds]) => ({ index, nodeIds: [...nodeIds] })),
-    secondTries: [...batch.secondTries].map(([index, second]) => ({ index, ...second })),
-    found: Object.fromEntries(batch.found),
-    deletedAtMs: maybeBig(batch.deleted?.atMs),
-    deletedBy: batch.deleted?.by,
-    deletedSeq: big(batch.deleted?.seq ?? 0),
-  };
-}
-
-function encodeRows({ rows }: Batch): disk.SnapshotRows {
-  const bytes = (name: keyof typeof columns): Buffer => {
-    // The rows of a state are the draft's typed arrays; only their type hides it.
-    const column = (rows as JobRowsDraft)[name];
-    return Buffer.from(column.buffer, column.byteOffset, column.byteLength);
-  };
-  return {
-    count: rows.count,
-    state: bytes('state'),
-    attempts: bytes('attempts'),
-    node: bytes('node'),
-    reason: bytes('reason'),
-    exitCode: bytes('exitCode'),
-    startedS: bytes('startedS'),
-    endedS: bytes('endedS'),
-    retriesUsed: bytes('retriesUsed'),
-    losses: bytes('losses'),
-    part: bytes('part'),
-    specIndex: bytes('specIndex'),
-    nodeIds: [...rows.nodeIds],
-    reasons: [],
-    messages: Object.fromEntries(rows.messages),
-  };
-}
-
-/** Rebuilds a batch through the same writers that made it, then lays the columns over and finds what waits. */
-function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
-  const { submitted, rows } = stored;
-  assert(submitted && rows, 'a snapshot holds whole batches');
-  const id = batchId(submitted.batchId);
-  // Snapshots of releases that knew no namespaces: their first submitters own them, as the log would say.
-  claimNamespace(draft.access, submitted.namespace, decodeActor(stored.submittedBy));
-  const named = draft.batchByName.get(batchNameKey(submitted.namespace, submitted.name));
-  applySubmitted(
-    draft,
-    {
-      kind: 'batch-submitted',
-      ...decodeSubmission(submitted),
-      namespace: submitted.namespace,
-      name: submitted.name,
-      maxRunning: submitted.maxRunning,
-      maxFailures: submitted.maxFailures,
-      origin: submitted.origin === 'distribute' ? 'distribute' : 'labrun',
-      replaces: undefined,
-    },
-    decodeActor(stored.submittedBy),
-    Number(stored.submittedAtMs),
-  );
-  // Batch ids are drawn in time order: the newest of a name is the one found under it.
-  if (named !== undefined && named > id)
-    draft.batchByName.set(batchNameKey(submitted.namespace, submitted.name), named);
-  for (const part of stored.extended) {
-    applyExtended(draft, {
-      kind: 'batch-extended',
-      ...decodeSubmission(part),
-      extensionId: batchId(part.extensionId),
-      added: [],
-      changed: [],
-    });
-  }
-  const batch = draft.batches.get(id);
-  assert(batch, 'the batch was just made');
-  decodeRows(batch, rows);
-  batch.held = stored.held;
-  const { succeeded = 0, failed = 0, nodeIds = [] } = stored.tally ?? {};
-  batch.tally = { succeeded, failed, nodes: new Set(nodeIds.map(nodeId)) };
-  for (const { nodeId: id, ...trial } of stored.trials) batch.trials.set(nodeId(id), trial);
-  for (const { index, nodeIds: kept } of stored.exclusions) batch.exclusions.set(index, new Set(kept.map(nodeId)));
-  for (const { index, nodeId: id, quick } of stored.secondTries)
-    batch.secondTries.set(index, { nodeId: nodeId(id), quick });
-  batch.found = new Map(Object.entries(stored.found).map(([index, number]) => [Number(index), number]));
-  if (stored.deletedAtMs !== undefined)
-    batch.deleted = {
-      by: decodeActor(stored.deletedBy),
-      atMs: Number(stored.deletedAtMs),
-      seq: Number(stored.deletedSeq),
-    };
-  draft.finished.delete(id);
-  if (stored.endedAtMs !== undefined)
-    batch.ended = { state: endState(stored.endedState), atMs: Number(stored.endedAtMs) };
-  else if (batch.rows.counts.queued + batch.rows.counts.held + batch.rows.counts.live === 0) draft.finished.add(id);
-}
-
-function decodeRows(batch: BatchDraft, stored: disk.SnapshotRows): void {
-  const { rows } = batch;
-  rows.count = stored.count;
-  rows.state = column(Uint8Array, stored.state);
-  rows.attempts = column(Uint32Array, stored.attempts);
-  rows.node = column(Uint16Array, stored.node);
-  rows.reason = column(Uint8Array, stored.reason);
-  rows.exitCode = column(Int16Array, stored.exitCode);
-  rows.startedS = column(Uint32Array, stored.startedS);
-  rows.endedS = column(Uint32Array, stored.endedS);
-  rows.retriesUsed = column(Uint8Array, stored.retriesUsed);
-  rows.losses = column(Uint8Array, stored.losses);
-  rows.part = column(Uint16Array, stored.part);
-  rows.specIndex = column(Uint32Array, stored.specIndex);
-  rows.nodeIds = stored.nodeIds.map(nodeId);
-  rows.messages = new Map(Object.entries(stored.messages).map(([index, message]) => [Number(index), message]));
-  for (const state of rowStates) rows.counts[state] = 0;
-  for (let index = 0; index < rows.count; index++) {
-    const state = rowStates[rows.state[index] ?? -1];
-    assert(state, 'a snapshot holds states this version knows');
-    rows.counts[state] += 1;
-  }
-  // A cursor that runs from a queue's first waiting job to its last finds all of them.
-  for (const queue of batch.queues) Object.assign(queue, { cursor: 0, end: 0, queued: 0, returned: [] });
-  for (let index = 0; index < rows.count; index++) {
-    if (rowState(rows, index) !== 'queued') continue;
-    const queue = queueOf(batch, index);
-    if (queue.queued === 0) queue.cursor = index;
-    queue.end = index + 1;
-    queue.queued += 1;
-  }
 }
 
 function encodeNode(node: Node): disk.SnapshotNode {
@@ -330,12 +177,4 @@ function decodePhase(stored: disk.SnapshotAttempt): AttemptPhase {
     default:
       return { kind: 'assigned' };
   }
-}
-
-/** A typed array of its own, aligned, from bytes of a message (all machines labrun knows are little-endian). */
-function column<T extends Uint8Array | Uint16Array | Uint32Array | Int16Array>(
-  make: new (buffer: ArrayBuffer) => T,
-  bytes: Buffer,
-): T {
-  return new make(Uint8Array.from(bytes).buffer);
 }

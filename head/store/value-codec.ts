@@ -147,6 +147,11 @@ export function decodeFacts(stored: disk.NodeFacts | undefined): NodeFacts {
   };
 }
 
+/** An outcome, as the disk has it. */
+export function encodeOutcome(outcome: Outcome): disk.Outcome {
+  return { ...outcome, reason: outcome.reason ?? '', ranMs: big(outcome.ranMs) };
+}
+
 /** An outcome, from the disk. */
 export function decodeOutcome(stored: disk.Outcome | undefined): Outcome {
   assert(stored, 'an accepted archive tells the outcome');

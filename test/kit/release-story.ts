@@ -12,7 +12,7 @@ const head: Actor = { kind: 'system', name: 'head' };
  * every later release. Add what is new at its end; what is there must not change.
  */
 export function releaseStory(): LogRecord[] {
-  const told = [...beginnings(), ...attempts(), ...ends(), ...people()];
+  const told = [...beginnings(), ...attempts(), ...ends(), ...people(), ...longAfter()];
   return told.map(([actor, event], at) => ({ seq: at + 1, atMs: 1_800_000_000_000 + at * 1_000, actor, event }));
 }
 
@@ -191,4 +191,18 @@ function* people(): Generator<Told> {
   yield [root, { kind: 'node-freed', nodeId: nodeNumber(2), reason: 'somebody said so' }];
   yield [ada, { kind: 'jobs-excluded', batchId: batchNumber(1), jobs: [7, 1], nodeId: nodeNumber(2) }];
   yield [ada, { kind: 'attempt-requeued', attempt: job(1, 7, 1) }];
+}
+
+function* longAfter(): Generator<Told> {
+  yield [head, { kind: 'batch-retired', batchId: batchNumber(2) }];
+  const found = {
+    ...{ outcome: failed, manifestHash: `blake3:${'2'.repeat(64)}`, startedAtMs: 1_800_000_000_500 },
+    endedAtMs: 1_800_000_090_500,
+  };
+  for (const [index, requeued] of [
+    [8, false],
+    [9, true],
+  ] as const)
+    yield [head, { kind: 'archive-found', attempt: job(1, index, 5), nodeId: nodeNumber(1), ...found, requeued }];
+  yield [head, { kind: 'archive-searched', found: 2, message: 'the archive holds 2 results of the lost end' }];
 }

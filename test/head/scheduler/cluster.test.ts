@@ -6,6 +6,7 @@ import { emptyCluster } from '../../../head/scheduler/draft.ts';
 import type { Outcome } from '../../../head/scheduler/event.ts';
 import { coresTaken } from '../../../head/scheduler/fit.ts';
 import { violations } from '../../../head/scheduler/invariants.ts';
+import { retireAfterMs } from '../../../head/scheduler/limits.ts';
 import { decodeEvent } from '../../../head/store/event-decode.ts';
 import { encodeEvent } from '../../../head/store/event-encode.ts';
 import { decodeState, encodeState } from '../../../head/store/state-codec.ts';
@@ -176,7 +177,7 @@ describe('the cluster', () => {
   it('keeps its invariants in any order of events, and is the same after replay and from a snapshot', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.nat(13), fc.nat(1000), fc.nat(1000)), { minLength: 20, maxLength: 80 }),
+        fc.array(fc.tuple(fc.nat(15), fc.nat(1000), fc.nat(1000)), { minLength: 20, maxLength: 80 }),
         (steps) => {
           const head = new PureHead();
           head.take({ kind: 'start-head', version: '0.1.0', clusterId: theCluster });
@@ -209,7 +210,9 @@ function visible(state: PureHead['state']) {
   return {
     epoch: state.epoch,
     seq: state.seq,
-    byName: [...state.batchByName],
+    byName: [...state.batchByName].sort(),
+    gap: state.gap,
+    retired: [...state.retired.values()],
     batches: [...state.batches.values()].map(({ queues, ...batch }) => ({
       ...batch,
       queued: queues.map((queue) => queue.queued),
@@ -311,6 +314,24 @@ function stepOf(head: PureHead, what: number, a: number, b: number, next: () => 
     case 12:
       head.nowMs += 600_000;
       return { kind: 'tick' };
+    case 14:
+      head.nowMs += retireAfterMs;
+      return { kind: 'retire-batch', batchId, deletedSeq: head.state.batches.get(batchId)?.deleted?.seq ?? 0 };
+    case 15: {
+      const known = [...batches, ...head.state.retired.keys()];
+      if (b % 4 === 0) return { kind: 'delete-batch', batchId: known[a % Math.max(1, known.length)] ?? batchId };
+      if (b % 4 === 1) return { kind: 'note-shortened', how: 'accepted', message: 'lost' };
+      return {
+        kind: 'find-archive',
+        attempt: { batchId, index: b % Math.max(1, count), attempt: 1 + (a % 9) },
+        node: `ws${a % 4}`,
+        outcome: b % 3 === 0 ? broken : done,
+        manifestHash: 'blake3:00',
+        startedAtMs: undefined,
+        endedAtMs: head.nowMs,
+        requeued: b % 5 === 0,
+      };
+    }
     default:
       return attempt ? staged(attempt, b % 3 === 0 ? broken : done) : { kind: 'tick' };
   }
