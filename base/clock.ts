@@ -57,6 +57,20 @@ export const systemClock: Clock = {
   },
 };
 
+/**
+ * A clock whose `nowMs` never jumps: the wall clock as it was when this was made, and the time since, sleep included. For what
+ * is told as a duration; not for dates that others wrote, such as those of certificates.
+ */
+export function steadyClock(clock: Clock): Clock {
+  const startMs = clock.nowMs() - clock.sinceBootMs();
+  return {
+    nowMs: () => startMs + clock.sinceBootMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    sinceBootMs: () => clock.sinceBootMs(),
+    setTimer: (delayMs, task) => clock.setTimer(delayMs, task),
+  };
+}
+
 /** Resolves after `delayMs`, or rejects with the signal's reason when aborted first. */
 export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -3,7 +3,7 @@ import { arch, hostname, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { background } from '../base/background.ts';
 import { type Address, plainProblem, readAddress } from '../base/channel/address.ts';
-import { systemClock } from '../base/clock.ts';
+import { steadyClock, systemClock } from '../base/clock.ts';
 import { Fault, messageOf, RefusedError, refused } from '../base/errors.ts';
 import { asNodeId, type NodeId, ulid } from '../base/ids.ts';
 import { type Log, openLog } from '../base/log.ts';
@@ -77,7 +77,9 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     log.warn({}, 'jobs run as root; name an account without rights as runAs in the settings of the agent');
   // Its lock keeps a second agent from this data; everything else here comes after it.
   const record = await openRecord(join(root, 'record'), () => newNodeId(), systemClock);
-  const executor = await openExecutor({ folder: join(root, 'supervisors'), clock: systemClock, architecture: arch() });
+  // What is measured and told of attempts must not jump with the wall clock; certificates have dates of that one.
+  const clock = steadyClock(systemClock);
+  const executor = await openExecutor({ folder: join(root, 'supervisors'), clock, architecture: arch() });
   const hardware = await readHardware(root, standardPath);
   const facts = {
     tracking: executor.tracking,
@@ -98,7 +100,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const ports = { clock: systemClock, random: systemRandom, log };
   const agent = await openAgent({
     identity: new Identity({ ...ports, address, credentials: shown, file: credentialFile(root) }),
-    clock: systemClock,
+    clock,
     random: systemRandom,
     log,
     nodeName,
@@ -114,7 +116,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     freeBytes: () => freeBytes(root),
     killGraceMs: settings.killGraceMs,
     async makeWorkspace(cache) {
-      const common = { root, cache, clock: systemClock, capabilities, readable: () => current.readable, account };
+      const common = { root, cache, clock, capabilities, readable: () => current.readable, account };
       const { os, architecture } = machine.inventory;
       return {
         workspace: await openWorkspace({

@@ -66,7 +66,9 @@ function progress(attempt: Attempt, event: Progress, nowMs: number): Step {
       if (stop) return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
       return to(attempt, { kind: 'starting' }, { kind: 'launch' });
     case 'stage-returned':
-      if (!isStaging(phase)) return same(attempt);
+      if (!isStaging(phase) && phase.kind !== 'starting') return same(attempt);
+      // The head waits for the end of what it stopped, not for its return.
+      if (stop) return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
       return to(attempt, { kind: 'returned', reason: event.reason, message: event.message }, save, report, wipe);
     case 'stage-failed':
       if (!isStaging(phase) && phase.kind !== 'starting') return same(attempt);

@@ -137,7 +137,7 @@ class ProcessExecutor implements Executor {
   async adopt(home: string): Promise<RunningProcess | undefined> {
     const identity = readIdentity(home);
     if (identity === undefined) return undefined;
-    return { startedAtMs: identity.writtenAtMs, ended: this.#endOf(home, identity) };
+    return { startedAtMs: this.#startOf(identity), ended: this.#endOf(home, identity) };
   }
 
   async kill(home: string, graceMs: number): Promise<void> {
@@ -245,6 +245,13 @@ class ProcessExecutor implements Executor {
     if (identity === undefined || identity.bootId !== this.#bootId || this.#own.has(identity.folder)) return undefined;
     // A supervisor gets its next tree only when nothing is left of the one before.
     return readWords(join(identity.folder, 'home')) === `${home}\n` ? identity : undefined;
+  }
+
+  /** By the time since boot: the wall clock may have jumped since, and a time limit must not. */
+  #startOf({ bootId, uptimeS, writtenAtMs }: Identity): number {
+    if (bootId !== this.#bootId) return writtenAtMs;
+    const { clock } = this.#options;
+    return clock.nowMs() - Math.max(0, clock.sinceBootMs() - uptimeS * 1_000);
   }
 
   async #endOf(home: string, identity: Identity): Promise<ProcessEnd> {

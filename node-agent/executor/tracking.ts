@@ -32,13 +32,18 @@ export function shellCommand(tracking: TrackingName, architecture: string): read
   return ['/usr/bin/python3', '-c', code, '/bin/sh'];
 }
 
-/** By session, and by the mark in the environment: /proc is read once. */
+/**
+ * By session, and by the mark in the environment: /proc is read once. The kernel gives a number to another process only
+ * when nobody is left in the session of that number: from then on it is a session of strangers.
+ */
 function findMarked(identity: Identity): readonly number[] {
   const mark = `${markName}=${identity.id}`;
-  return readProcesses()
+  const all = readProcesses();
+  const isReused = all.some(({ pid, startTicks }) => pid === identity.pid && startTicks !== identity.startTicks);
+  return all
     .filter(({ pid, state }) => pid !== identity.pid && state !== 'Z' && state !== 'X')
     .filter(({ pid, session, startTicks }) => {
-      if (session === identity.pid && startTicks >= identity.startTicks) return true;
+      if (!isReused && session === identity.pid && startTicks >= identity.startTicks) return true;
       return hasInEnvironment(pid, mark);
     })
     .map(({ pid }) => pid);

@@ -1,3 +1,4 @@
+import { Fault } from '../../base/errors.ts';
 import { type AttemptId, asClusterId, asNodeId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Attempt } from '../attempts/attempt.ts';
 import { readAttempt, writeAttempt } from './attempt-text.ts';
@@ -27,6 +28,9 @@ export interface AgentRecord {
   close(): Promise<void>;
 }
 
+/** The layout of these keys and of what they hold; a record without the key has the first. */
+const format = 1;
+const formatKey = 'format';
 const nodeKey = 'node';
 const clusterKey = 'cluster';
 const bootKey = 'boot';
@@ -43,8 +47,16 @@ export interface RecordPlace {
   close(): Promise<void>;
 }
 
-/** The record that lies at a place. It makes a node id where there is none; rejects with `Fault` when it cannot be read. */
+/** The record that lies at a place. It makes a node id where there is none; rejects with `Fault` when it cannot be read, "unsupported" when a newer labrun wrote it. */
 export async function recordOver({ entries, writer, newNodeId, close }: RecordPlace): Promise<AgentRecord> {
+  const written = Number(entries.get(formatKey) ?? 1);
+  if (!(written <= format)) {
+    throw new Fault(
+      'unsupported',
+      `Cannot use the agent's record: a newer labrun wrote it (format ${written}, this one reads ${format}); install that labrun again, jobs go on meanwhile`,
+    );
+  }
+  if (!entries.has(formatKey)) writer.add({ type: 'put', key: formatKey, value: String(format) });
   const keys = new Map<AttemptId, string>();
   const attempts: Attempt[] = [];
   let order = 0;

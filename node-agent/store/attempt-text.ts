@@ -24,7 +24,10 @@ export function readAttempt(key: string, text: string): Attempt {
   if (typeof value !== 'object' || value === null || !('version' in value)) throw damaged(key, undefined);
   const { version: written, ...attempt } = value;
   if (written !== version) {
-    throw new Fault('unsupported', `Cannot read the agent's record of "${key}": it was written by a newer labrun`);
+    throw new Fault(
+      'unsupported',
+      `Cannot read the agent's record of "${key}": a newer labrun wrote it; install that labrun again, jobs go on meanwhile`,
+    );
   }
   if (!('phase' in attempt) || !('assignment' in attempt) || !('id' in attempt)) throw damaged(key, undefined);
   return { stop: undefined, pace: fullPace, ...attempt } as Attempt; // written by writeAttempt of this version, into a checked database

@@ -74,6 +74,17 @@ describe('the life of an attempt', () => {
     ]);
   });
 
+  it('gives back what this node could not start, and frees its cores', () => {
+    const full: AttemptEvent = { kind: 'stage-returned', reason: 'disk-full', message: 'no room' };
+    const { phase, effects } = live({ kind: 'slot' }, { kind: 'staged' }, full);
+    expect(phase).toEqual({ kind: 'returned', reason: 'disk-full', message: 'no room' });
+    expect(effects.slice(-3)).toEqual(['save', 'report', 'wipe']);
+    const stopped = live({ kind: 'slot' }, { kind: 'staged' }, { kind: 'cancel', graceMs: 9 }, full);
+    expect(stopped.phase).toMatchObject({ kind: 'archiving', ending: { kind: 'cancelled' } });
+    const discarded = live({ kind: 'slot' }, { kind: 'staged' }, { kind: 'discard' }, full);
+    expect(discarded.phase).toEqual({ kind: 'wiping' });
+  });
+
   it('gives an unstarted attempt back when recalled', () => {
     const { phase, effects } = live({ kind: 'recall' });
     expect(phase).toEqual({ kind: 'returned', reason: 'recalled', message: '' });

@@ -1,0 +1,81 @@
+import { systemClock } from '../../base/clock.ts';
+import { asNodeId, ulid } from '../../base/ids.ts';
+import { hashBytes } from '../../base/transfer/hash.ts';
+import type { Attempt, Finish, Phase, Stop } from '../../node-agent/attempts/attempt.ts';
+import { recordOver } from '../../node-agent/store/agent-record.ts';
+import { GroupWriter } from '../../node-agent/store/group-writer.ts';
+import { aFence, anAttempt } from './attempts.ts';
+
+/** An agent's record as a release writes it, and what that means: what a later agent takes up after an upgrade. */
+export interface AgentFixture {
+  readonly entries: readonly (readonly [key: string, value: string])[];
+  /** The attempts in it, bytes as text. */
+  readonly meaning: unknown;
+}
+
+/** The record of an agent that holds an attempt in every state that is recorded. */
+export async function makeAgentFixture(): Promise<AgentFixture> {
+  const entries = new Map<string, string>();
+  const write = async (changes: readonly { key: string; value?: string }[]) => {
+    for (const { key, value } of changes) value === undefined ? entries.delete(key) : entries.set(key, value);
+  };
+  const newNodeId = () => {
+    const id = asNodeId(ulid(1_800_000_000_000, Buffer.alloc(10, 3)));
+    if (!id) throw new Error('the kit makes proper ids');
+    return id;
+  };
+  const writer = new GroupWriter(write, systemClock);
+  const record = await recordOver({ entries: new Map(), writer, newNodeId, close: async () => {} });
+  await record.joinCluster(aFence().clusterId);
+  record.noteBoot('6f4fbf6e-7f2f-4b34-8d3b-1d1f1b1b1b1b');
+  const attempts = everyState();
+  for (const attempt of attempts) record.save(attempt);
+  await record.close();
+  return { entries: [...entries], meaning: meaningOfAttempts(attempts) };
+}
+
+/** What attempts say, in words that later releases have, too. */
+export function meaningOfAttempts(attempts: readonly Attempt[]): unknown {
+  const plain = (_key: string, value: unknown) =>
+    value instanceof Uint8Array || isBufferText(value) ? Buffer.from(bytesOf(value)).toString('latin1') : value;
+  return JSON.parse(JSON.stringify(attempts, plain));
+}
+
+function isBufferText(value: unknown): value is { readonly type: 'Buffer'; readonly data: number[] } {
+  return typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer' && 'data' in value;
+}
+
+function bytesOf(value: Uint8Array | { readonly data: number[] }): Uint8Array | number[] {
+  return value instanceof Uint8Array ? value : value.data;
+}
+
+const finish: Finish = {
+  outcome: {
+    state: 'failed',
+    reason: 'exit',
+    message: 'exit code 3: gone wrong',
+    exitCode: 3,
+    signal: undefined,
+    ranMs: 5,
+  },
+  manifestHash: hashBytes('manifest'),
+  inline: { manifest: Buffer.from('manifest'), files: [{ path: 'log', data: Buffer.from([0, 10, 255]) }] },
+};
+const ended = { startedAtMs: 1_800_000_000_000, endedAtMs: 1_800_000_005_000, ...finish } as const;
+
+/** As they come back: what runs, or may, is `assigned`. */
+function everyState(): Attempt[] {
+  const phases: readonly (readonly [Phase, Stop?])[] = [
+    [{ kind: 'assigned' }],
+    [{ kind: 'assigned' }, 'cancelled'],
+    [{ kind: 'assigned' }, 'timeout'],
+    [{ kind: 'assigned' }, 'discarded'],
+    [{ kind: 'assigned' }, 'memory'],
+    [{ kind: 'ended', ...ended }],
+    [{ kind: 'ended', ...ended, startedAtMs: undefined, inline: undefined }, 'cancelled'],
+    [{ kind: 'wiping' }],
+    [{ kind: 'returned', reason: 'recalled', message: '' }],
+    [{ kind: 'lost', message: 'the machine went down' }],
+  ];
+  return phases.map(([phase, stop], index) => ({ ...anAttempt(index, phase), stop }));
+}
