@@ -20,7 +20,8 @@ describe.each(releases)('the record that an agent of release %s has written', (r
 
   it('means the same today: every attempt is taken up as what it was', async () => {
     const record = await open(entries);
-    expect(meaningOfAttempts(record.attempts)).toEqual(meaning);
+    // What later releases know besides has its default.
+    expect(meaningOfAttempts(record.attempts)).toMatchObject(meaning as object[]); // one for each attempt
     expect(record.nodeId).toBe(new Map(entries).get('node'));
     expect(record.clusterId).toBe(new Map(entries).get('cluster'));
     expect(record.bootId).toBe(new Map(entries).get('boot'));
