@@ -2,6 +2,7 @@ import { formatAddress } from '../../base/channel/address.ts';
 import type { Endpoint } from '../../base/channel/credentials.ts';
 import { delay, type Timer } from '../../base/clock.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
+import { Gate } from '../../base/gate.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { AgentNews, Welcome } from '../wire.ts';
@@ -28,10 +29,10 @@ export class Uplink {
   readonly #ports: UplinkPorts;
   readonly #outbox = new Outbox();
   readonly #stop = new AbortController();
+  readonly #gate = new Gate(() => this.#connected);
   #session: Session | undefined;
   #settling: Timer | undefined;
   #connected = false;
-  #waiters: (() => void)[] = [];
   #running: Promise<void> | undefined;
 
   constructor(ports: UplinkPorts) {
@@ -53,18 +54,8 @@ export class Uplink {
   }
 
   /** Resolves while a head of our cluster listens: at once, or when it is back. */
-  async connected(signal: AbortSignal): Promise<void> {
-    while (!this.#connected) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve, reject) => {
-        const abort = () => reject(signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        this.#waiters.push(() => {
-          signal.removeEventListener('abort', abort);
-          resolve();
-        });
-      });
-    }
+  connected(signal: AbortSignal): Promise<void> {
+    return this.#gate.pass(signal);
   }
 
   async close(): Promise<void> {
@@ -96,7 +87,8 @@ export class Uplink {
           welcomed: async (welcome: Welcome) => {
             await this.#ports.welcomed(welcome);
             backoff.reset();
-            this.#setConnected();
+            this.#connected = true;
+            this.#gate.opened();
             told = '';
             say(`connected to ${formatAddress(address)}`);
           },
@@ -116,13 +108,6 @@ export class Uplink {
       }
       if (!signal.aborted) await delay(clock, backoff.nextMs(), signal).catch(() => undefined); // only close() ends it early
     }
-  }
-
-  #setConnected(): void {
-    this.#connected = true;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const resume of waiters) resume();
   }
 }
 
