@@ -12,6 +12,11 @@ export const headFile = section({
   grpc: z.string().min(1).default('0.0.0.0:7420'),
   /** How often an agent says that it is there, 100ms to 10s. One silent for 20 s is shown as unreachable. Default: 5s. */
   heartbeat: time('100ms', '10s').default(5_000),
+  /**
+   * How long a node that is silent keeps its jobs before they may start elsewhere, 30s to 1d. An agent keeps the term it was
+   * given when it connected. Default: 10m.
+   */
+  lease: time('30s', '1d').default(10 * 60_000),
   /** Bytes kept free on the disks of the database and the archive; below, nothing new is taken in. Default: 1G. */
   diskReserve: amountFrom('1M').default(2 ** 30),
   /** Between SIGTERM and SIGKILL when a job is cancelled, 0s to 1h. Default: 10s. */
@@ -25,6 +30,7 @@ export interface HeadSettings {
   readonly archiveFolder: string;
   readonly grpc: string;
   readonly heartbeatMs: number;
+  readonly leaseMs: number;
   readonly diskReserveBytes: number;
   readonly cancelGraceMs: number;
   readonly quotas: Quotas;
@@ -42,6 +48,7 @@ export async function readHeadSettings(dataFolder: string): Promise<HeadSettings
     archiveFolder: resolve(dataFolder, file.archive),
     grpc: file.grpc,
     heartbeatMs: file.heartbeat,
+    leaseMs: file.lease,
     diskReserveBytes: file.diskReserve,
     cancelGraceMs: file.cancelGrace,
     quotas: file.quotas,
@@ -64,6 +71,7 @@ export function newHeadSettings(archiveFolder: string | undefined): string {
       : `archive: ${JSON.stringify(folder)}`,
     '# grpc: 0.0.0.0:7420      # where agents and people connect, host:port or unix:PATH',
     '# heartbeat: 5s           # how often an agent says that it is there',
+    '# lease: 10m              # how long a silent node keeps its jobs before they may start elsewhere',
     '# diskReserve: 1G         # kept free on the disks of the database and the archive',
     '# cancelGrace: 10s        # between SIGTERM and SIGKILL when a job is cancelled',
     '# quotas: {}              # per namespace, such as {default: {archive: 500G, staging: 100G, inputs: 50G}}',

@@ -29,7 +29,7 @@ const agoMaxMs = 315_360_000_000;
 
 /** What an agent says of itself, checked. */
 export interface Greeting {
-  readonly command: Extract<Command, { kind: 'connect-node' }>;
+  readonly command: Omit<Extract<Command, { kind: 'connect-node' }>, 'leaseMs'>;
   readonly reports: readonly Report[];
 }
 

@@ -176,6 +176,15 @@ function viewAttempt(event: AttemptEvent): EventFacts {
         ...say('job-assigned', `assigned, with ${event.cpus} cpus`, { cpus: event.cpus }),
         nodeId: event.nodeId,
       };
+    case 'attempt-discarded':
+      return {
+        ...say(
+          'job-discarded',
+          'its node came back with an attempt that is over: nothing more of it is taken, and what is left of it there is stopped and removed',
+          {},
+        ),
+        nodeId: event.nodeId,
+      };
     case 'attempt-found':
       return {
         ...say(

@@ -68,7 +68,7 @@ export interface OpenHead {
 /** Opens a head on its data folder and serves. Throws `Fault` that says why not. */
 export async function openHead(options: HeadOptions): Promise<OpenHead> {
   const { dataFolder, clock, random, log } = options;
-  const { archiveFolder, heartbeatMs, diskReserveBytes, cancelGraceMs } = options.settings;
+  const { archiveFolder, heartbeatMs, leaseMs, diskReserveBytes, cancelGraceMs } = options.settings;
   const clusterId = await readClusterId(dataFolder);
   await mkdir(archiveFolder, { recursive: true });
   const store = await openStore(dataFolder, { acceptLoss: options.acceptLoss });
@@ -133,7 +133,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       copyDatabase: (...how: Parameters<Store['copyTo']>) => store.copyTo(...how),
     };
     const doors = await openDoors(
-      { ...ports, backup, notices, heartbeatMs, cancelGraceMs, authority, enrolLimit, random },
+      { ...ports, backup, notices, heartbeatMs, leaseMs, cancelGraceMs, authority, enrolLimit, random },
       { ...options, clusterId, authority },
     );
     closing.push(() => doors.close());

@@ -105,8 +105,8 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       return join(record, welcome);
     },
     heard: (word) => agent.heard(word),
-    leased: () => {
-      if (lease.renew()) agent.resume();
+    leased: (heardMs) => {
+      if (lease.renew(heardMs)) agent.resume();
     },
     garbled: (message) => log.warn({ problem: message }, 'the head said something that was not understood'),
     written: () => record.written(),

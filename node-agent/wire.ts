@@ -24,6 +24,8 @@ export interface Welcome {
   readonly heartbeatMs: number;
   /** For how long the head leaves this node its attempts while it is silent. */
   readonly leaseMs: number;
+  /** Whether it answers heartbeats, and so shows what it has heard. */
+  readonly echoes: boolean;
 }
 
 /** News of a build on this node. */
@@ -113,6 +115,7 @@ export function readWelcome(message: Wire.Welcome): Welcome | Refusal {
     clusterId,
     heartbeatMs,
     leaseMs: Number(message.leaseMs),
+    echoes: message.features.includes('heartbeat.echo'),
   };
 }
 

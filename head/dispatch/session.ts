@@ -169,6 +169,9 @@ export class Session {
       const lost = missing.map((attempt) =>
         this.#submit({ kind: 'lose-attempt', nodeId, attempt, message: 'its node no longer knows it' }),
       );
+      // Later on it is but what is left of an attempt whose job is tried again, which its end has told.
+      for (const { kind, attempt } of this.#hasSpoken ? [] : changes)
+        if (kind === 'discard') lost.push(this.#submit({ kind: 'note-discarded', nodeId, attempt }));
       const told = changes.map((change) => writeChange(change, clusterId, cancelGraceMs));
       const messages = [...told, ...this.#extra.splice(0)];
       try {

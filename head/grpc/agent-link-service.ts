@@ -10,6 +10,7 @@ import type {
   AgentLinkServer,
   AgentMessage,
   HeadMessage,
+  Heartbeat,
   Hello,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
 import {
@@ -25,7 +26,6 @@ import { Session, type SessionPorts } from '../dispatch/session.ts';
 import { noticeUnknown } from '../notice-gap.ts';
 import type { Notices } from '../notices.ts';
 import type { NodeFacts } from '../scheduler/event.ts';
-import { leaseMs } from '../scheduler/limits.ts';
 import { callingNode } from '../wire.ts';
 import type { Door } from './door.ts';
 import { attend, failed, messagesOf, orThrow } from './handle.ts';
@@ -35,6 +35,8 @@ export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {
   readonly clock: Clock;
   readonly version: string;
   readonly heartbeatMs: number;
+  /** How long a silent node's attempts stay its own, in milliseconds. */
+  readonly leaseMs: number;
   readonly notices: Notices;
 }
 
@@ -133,6 +135,7 @@ class Link {
             beat = timer;
           });
         } else if (message.message?.$case === 'delta') await this.#take(message.message.value, this.#session);
+        else if (message.message?.$case === 'heartbeat') this.#echo(message.message.value);
       }
     } finally {
       beat?.cancel();
@@ -151,14 +154,14 @@ class Link {
   }
 
   async #welcome(hello: Hello, welcomed: () => void): Promise<void> {
-    const { engine, clusterId, version, heartbeatMs } = this.#ports;
+    const { engine, clusterId, version, heartbeatMs, leaseMs } = this.#ports;
     const greeting = readHello(hello, this.#nodeId, clusterId);
     if ('code' in greeting) throw new RefusedError(greeting);
     welcomed();
     // Who has joined is known by the name they joined with; a local agent names itself.
     const joined = await engine.query(({ access }) => access.members.get(this.#nodeId)?.name);
     const name = joined ?? greeting.command.name;
-    const verdict = await engine.submit({ kind: 'node', name }, { ...greeting.command, name });
+    const verdict = await engine.submit({ kind: 'node', name }, { ...greeting.command, name, leaseMs });
     if (verdict.kind === 'refused') throw new RefusedError(verdict);
     const { epoch, unknown } = await engine.query((state) => {
       const batches = greeting.reports.map(({ attempt }) => attempt.batchId);
@@ -167,7 +170,7 @@ class Link {
     noticeUnknown(this.#ports.notices, this.#nodeId, name, unknown);
     const welcome = {
       protocol,
-      features: [],
+      features: ['heartbeat.echo'],
       version,
       clusterId,
       epoch: BigInt(epoch),
@@ -222,6 +225,12 @@ class Link {
   async #sendDelta(changes: Parameters<SessionPorts['send']>[0]): Promise<void> {
     this.#sentSeq += 1n;
     await writeTo(this.#stream, { message: { $case: 'delta', value: { seq: this.#sentSeq, changes: [...changes] } } });
+  }
+
+  /** Shows the agent what was heard, by its own clock. One that does not read has none kept for it: its next one counts. */
+  #echo({ sentMs }: Heartbeat): void {
+    if (sentMs === undefined || this.#stream.destroyed || this.#stream.writableNeedDrain) return;
+    this.#stream.write({ message: { $case: 'heartbeat', value: { sentMs } } });
   }
 
   #startBeat(keep: (timer: Timer) => void): Timer {

@@ -8,7 +8,7 @@ import type { ClusterId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { advertised } from '../advertised.ts';
 import type { OpenAuthority } from '../authority.ts';
-import { AgentLinks } from './agent-link-service.ts';
+import { type AgentLinkPorts, AgentLinks } from './agent-link-service.ts';
 import { isValid, localDoor, tlsDoor } from './door.ts';
 import { addServices, type ServicePorts } from './services.ts';
 
@@ -31,7 +31,7 @@ export interface Doors {
 }
 
 /** What the doors need; where they are is their own to say. */
-export type DoorPorts = Omit<ServicePorts, 'advertised'> & { readonly heartbeatMs: number };
+export type DoorPorts = Omit<ServicePorts, 'advertised'> & Pick<AgentLinkPorts, 'heartbeatMs' | 'leaseMs'>;
 
 /** How long calls in progress may take when the head stops, in milliseconds. */
 const closeGraceMs = 500;

@@ -4,7 +4,6 @@ import type { NodesServer, NodeView, QuarantineView } from '../../proto/gen/labr
 import { readableBy, type Who } from '../access.ts';
 import type { HeadEngine } from '../ports.ts';
 import { coresTaken } from '../scheduler/fit.ts';
-import { leaseMs } from '../scheduler/limits.ts';
 import type { Quarantine } from '../scheduler/quarantine.ts';
 import type { ClusterState, Node } from '../scheduler/state.ts';
 import type { Door } from './door.ts';
@@ -62,7 +61,7 @@ async function viewNodes({ engine, clock, silentMs }: NodesPorts, who: Who): Pro
   );
 }
 
-function stateOf({ connected, quarantine, sinceMs }: Node, nowMs: number, lastHeardMs: number): string {
+function stateOf({ connected, quarantine, sinceMs, leaseMs }: Node, nowMs: number, lastHeardMs: number): string {
   if (!connected) return nowMs - sinceMs < leaseMs ? 'unreachable' : 'away';
   if (nowMs - lastHeardMs > silentMaxMs) return 'unreachable';
   return quarantine ? 'quarantined' : 'connected';

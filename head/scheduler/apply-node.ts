@@ -19,6 +19,7 @@ export function applyConnected(
     facts: event.facts,
     connected: true,
     sinceMs: atMs,
+    leaseMs: event.leaseMs,
     builds: new Set(event.builds),
     failedBuilds: before && sameCapabilities(before.facts, event.facts) ? before.failedBuilds : new Map(),
     restsUntilMs: 0,

@@ -62,6 +62,8 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       return applyDisconnected(draft, event.nodeId, atMs);
     case 'node-changed':
       return applyNodeFacts(draft, event.nodeId, event.facts);
+    case 'attempt-discarded':
+      return; // for people to read: the attempt was over before
     case 'attempt-found': {
       const { batchId, index, attempt } = event.attempt;
       return noteNumber(batchOf(draft, batchId).found, index, attempt);

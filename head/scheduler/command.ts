@@ -46,6 +46,8 @@ export type Command =
       readonly bootId: string;
       readonly facts: NodeFacts;
       readonly builds: readonly string[];
+      /** For how long its attempts stay its own while it is silent. */
+      readonly leaseMs: number;
       /** Every attempt it holds; missing: none. Those that this log never gave are noted. */
       readonly held?: readonly HeldAttempt[];
     }
@@ -67,6 +69,8 @@ export type Command =
     }
   /** All of the archive has been searched. */
   | { readonly kind: 'note-searched'; readonly found: number; readonly message: string }
+  /** A node that came back is told that an attempt it holds is over. */
+  | { readonly kind: 'note-discarded'; readonly nodeId: NodeId; readonly attempt: AttemptRef }
   /** The head goes on without the end of its log. */
   | { readonly kind: 'note-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
   | { readonly kind: 'disconnect-node'; readonly nodeId: NodeId }

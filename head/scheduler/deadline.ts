@@ -1,4 +1,4 @@
-import { buildExclusionMs, leaseMs } from './limits.ts';
+import { buildExclusionMs } from './limits.ts';
 import { settlesUntilMs } from './numbers.ts';
 import { outlived } from './quarantine.ts';
 import type { ClusterState, Node } from './state.ts';
@@ -15,7 +15,7 @@ export function nextDeadlineMs(state: ClusterState, nowMs: number): number | und
   const settledMs = settlesUntilMs(state, nowMs);
   if (settledMs !== undefined) consider(settledMs);
   for (const node of state.nodes.values()) {
-    if (!node.connected && hasUnlapsed(state, node)) consider(node.sinceMs + leaseMs);
+    if (!node.connected && hasUnlapsed(state, node)) consider(node.sinceMs + node.leaseMs);
     if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);
     if (node.quarantine && node.quarantine.untilMs > nowMs) consider(node.quarantine.untilMs);
     const enoughMs = outlived(state, node);

@@ -9,7 +9,7 @@ import type { Event, NodeFacts } from './event.ts';
 import { suits } from './fit.ts';
 import { rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
-import { buildExclusionMs, buildFailuresMax, buildsPerNodeMax, leaseMs } from './limits.ts';
+import { buildExclusionMs, buildFailuresMax, buildsPerNodeMax } from './limits.ts';
 import { outlived } from './quarantine.ts';
 import type { Batch, ClusterState } from './state.ts';
 
@@ -73,7 +73,7 @@ export function decideTick(state: ClusterState, nowMs: number): Verdict {
     const enoughMs = outlived(state, node);
     if (enoughMs !== undefined && enoughMs <= nowMs)
       events.push({ kind: 'node-freed', nodeId: node.id, reason: 'a job has run there for long enough' });
-    if (node.connected || node.sinceMs + leaseMs > nowMs) continue;
+    if (node.connected || node.sinceMs + node.leaseMs > nowMs) continue;
     for (const id of node.attempts) {
       const attempt = state.attempts.get(id);
       if (!attempt || attempt.lapsedSinceMs !== undefined) continue;

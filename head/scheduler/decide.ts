@@ -31,6 +31,10 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
       return decideArchiveFound(state, command);
     case 'note-searched':
       return accepted({ kind: 'archive-searched', found: command.found, message: command.message });
+    case 'note-discarded':
+      return state.batches.has(command.attempt.batchId) && state.nodes.has(command.nodeId)
+        ? accepted({ kind: 'attempt-discarded', attempt: command.attempt, nodeId: command.nodeId })
+        : accepted();
     case 'note-shortened':
       return accepted({ kind: 'log-shortened', how: command.how, message: command.message });
     case 'submit':

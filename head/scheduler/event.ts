@@ -47,6 +47,8 @@ export type Event =
       readonly bootId: string;
       readonly facts: NodeFacts;
       readonly builds: readonly string[];
+      /** For how long its attempts stay its own while it is silent. */
+      readonly leaseMs: number;
     }
   | { readonly kind: 'node-disconnected'; readonly nodeId: NodeId }
   | { readonly kind: 'node-changed'; readonly nodeId: NodeId; readonly facts: NodeFacts }
@@ -103,6 +105,8 @@ export type Event =
   | { readonly kind: 'build-forgotten'; readonly nodeId: NodeId | undefined; readonly digest: string }
   /** The log goes on without an end that it had; nodes may know of more. `message`: what is known of what is gone. */
   | { readonly kind: 'log-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
+  /** A node came back with an attempt that is over, and was told to stop it and to drop what it left. */
+  | { readonly kind: 'attempt-discarded'; readonly attempt: AttemptRef; readonly nodeId: NodeId }
   /** A node holds an attempt that this log has never given: its number is not given again. */
   | { readonly kind: 'attempt-found'; readonly attempt: AttemptRef; readonly nodeId: NodeId }
   /** Its folder is removed from the archive, but for `batch.json`. */

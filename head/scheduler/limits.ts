@@ -1,4 +1,4 @@
-/** How long a silent node's attempts stay its own, in milliseconds. */
+/** How long a silent node's attempts stay its own where its log does not say, in milliseconds: before it was a setting. */
 export const leaseMs = 10 * 60_000;
 /** How long a failed build excludes a node for it, in milliseconds. */
 export const buildExclusionMs = 24 * 3_600_000;

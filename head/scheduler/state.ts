@@ -148,6 +148,8 @@ export interface Node {
   readonly connected: boolean;
   /** When it was connected or disconnected. */
   readonly sinceMs: number;
+  /** For how long its attempts stay its own while it is silent: what it was granted when it connected. */
+  readonly leaseMs: number;
   /** Build digests that are ready there. */
   readonly builds: ReadonlySet<string>;
   /** Build digests that failed there. */

@@ -1,6 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { Event } from '../scheduler/event.ts';
+import { leaseMs } from '../scheduler/limits.ts';
 import { decodeAccessEvent } from './access-codec.ts';
 import {
   batchId,
@@ -83,6 +84,7 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
         bootId: value.bootId,
         facts: decodeFacts(value.facts),
         builds: value.builds,
+        leaseMs: Number(value.leaseMs ?? leaseMs),
       };
     }
     case 'nodeDisconnected':
@@ -165,6 +167,8 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       const { how, message } = found.value;
       return { kind: 'log-shortened', how: how === 'restored' ? how : 'accepted', message };
     }
+    case 'attemptDiscarded':
+      return { kind: 'attempt-discarded', attempt: ref(found.value.attempt), nodeId: nodeId(found.value.nodeId) };
     case 'attemptFound':
       return { kind: 'attempt-found', attempt: ref(found.value.attempt), nodeId: nodeId(found.value.nodeId) };
     case 'batchDeleted':

@@ -77,6 +77,7 @@ export function encodeEvent(event: Event): disk.Event {
           bootId: event.bootId,
           facts: encodeFacts(event.facts),
           builds: [...event.builds],
+          leaseMs: big(event.leaseMs),
         },
       });
     case 'node-disconnected':
@@ -146,6 +147,8 @@ export function encodeEvent(event: Event): disk.Event {
       return made({ $case: 'buildForgotten', value: { nodeId: event.nodeId ?? '', buildDigest: event.digest } });
     case 'log-shortened':
       return made({ $case: 'logShortened', value: { how: event.how, message: event.message } });
+    case 'attempt-discarded':
+      return made({ $case: 'attemptDiscarded', value: { attempt: event.attempt, nodeId: event.nodeId } });
     case 'attempt-found':
       return made({ $case: 'attemptFound', value: { attempt: event.attempt, nodeId: event.nodeId } });
     case 'batch-deleted':

@@ -4,6 +4,7 @@ import type * as disk from '../../proto/gen/labrun/store/v1/snapshot.ts';
 import { applyConnected } from '../scheduler/apply-node.ts';
 import type { Attempt, AttemptPhase } from '../scheduler/attempt.ts';
 import { type ClusterDraft, emptyCluster } from '../scheduler/draft.ts';
+import { leaseMs } from '../scheduler/limits.ts';
 import type { Quarantine } from '../scheduler/quarantine.ts';
 import type { ClusterState, Node } from '../scheduler/state.ts';
 import { decodeAccess, encodeAccess } from './access-codec.ts';
@@ -86,6 +87,7 @@ function encodeNode(node: Node): disk.SnapshotNode {
       features: [...node.features],
       facts: encodeFacts(node.facts),
       builds: [...node.builds],
+      leaseMs: big(node.leaseMs),
     },
     isConnected: node.connected,
     lastSeenAtMs: big(node.sinceMs),
@@ -112,6 +114,7 @@ function decodeNode(draft: ClusterDraft, stored: disk.SnapshotNode): void {
       bootId: value.bootId,
       facts: decodeFacts(value.facts),
       builds: value.builds,
+      leaseMs: Number(value.leaseMs ?? leaseMs),
     },
     Number(stored.lastSeenAtMs),
   );

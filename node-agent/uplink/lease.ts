@@ -1,7 +1,8 @@
 import type { Clock } from '../../base/clock.ts';
+import { Gate } from '../../base/gate.ts';
 
-/** Taken off the head's term, in milliseconds: its count begins when it notices the silence, ours with its last word. */
-const marginMs = 30_000;
+/** The part of the head's term that is not used: no two clocks run quite alike. */
+const marginShare = 1 / 20;
 
 /**
  * For how long the head leaves this node its attempts. Past it jobs may have been started elsewhere: what runs goes on,
@@ -9,44 +10,41 @@ const marginMs = 30_000;
  */
 export class Lease {
   readonly #clock: Clock;
+  readonly #gate = new Gate(() => this.isValid);
   #termMs = 0;
-  /** On the clock that counts time asleep. */
+  /** Both on the clock that counts time asleep. */
+  #heardMs = Number.NEGATIVE_INFINITY;
   #untilMs = Number.NEGATIVE_INFINITY;
-  #waiters: (() => void)[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** What the head grants with each of its words, in milliseconds. Grants nothing by itself. */
+  /** What the head grants from each word that it hears, in milliseconds. Grants nothing by itself, and may be less than before. */
   setTerm(termMs: number): void {
-    this.#termMs = Math.max(0, termMs - marginMs);
+    this.#termMs = termMs * (1 - marginShare);
+    this.#untilMs = this.#heardMs + this.#termMs;
   }
 
   get isValid(): boolean {
     return this.#clock.sinceBootMs() < this.#untilMs;
   }
 
-  /** The head has been heard, and has said what is still ours. True when the lease had run out. */
-  renew(): boolean {
+  /**
+   * The head has said what is still ours, and has heard a word that we sent at `heardMs` (on the clock that counts time
+   * asleep): its own count begins later. What we hear may be old, when this process was stopped; when we spoke, we know.
+   * True when the lease had run out and holds again.
+   */
+  renew(heardMs: number): boolean {
     const hadRunOut = !this.isValid;
-    this.#untilMs = this.#clock.sinceBootMs() + this.#termMs;
-    for (const resume of this.#waiters.splice(0)) resume();
-    return hadRunOut;
+    this.#heardMs = Math.max(this.#heardMs, heardMs);
+    this.#untilMs = this.#heardMs + this.#termMs;
+    this.#gate.opened();
+    return hadRunOut && this.isValid;
   }
 
-  /** Resolves while the lease holds: at once, or when the head is heard again. Rejects with the signal's reason. */
-  async valid(signal: AbortSignal): Promise<void> {
-    while (!this.isValid) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve, reject) => {
-        const abort = () => reject(signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        this.#waiters.push(() => {
-          signal.removeEventListener('abort', abort);
-          resolve();
-        });
-      });
-    }
+  /** Resolves while the lease holds: at once, or when the head has heard us again. Rejects with the signal's reason. */
+  valid(signal: AbortSignal): Promise<void> {
+    return this.#gate.pass(signal);
   }
 }

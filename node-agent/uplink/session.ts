@@ -28,8 +28,8 @@ export interface SessionPorts {
   welcomed(welcome: Welcome): Promise<void>;
   /** One word of the head; what it changes is durable once `durable` has resolved. */
   heard(word: HeadWord): void;
-  /** The head has been heard, and has said before what is still this node's. */
-  leased(): void;
+  /** The head has said what is still this node's, and has heard what was sent at this moment, by the clock that counts time asleep. */
+  leased(heardMs: number): void;
   /** A word that could not be read. */
   garbled(message: string): void;
   /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
@@ -59,6 +59,10 @@ export class Session {
   #ended = false;
   /** The head has compared what we hold with what we should: its first delta says so, be it empty. */
   #isCompared = false;
+  /** When we sent the latest word of which the head has shown that it heard it, by the clock that counts time asleep. */
+  #heardMs = 0;
+  /** Of an older head every word must do, though it may have been sent before ours. */
+  #echoes = true;
 
   constructor(client: LinkClient, ports: SessionPorts) {
     this.#ports = ports;
@@ -73,9 +77,11 @@ export class Session {
   /** Talks until the connection ends; always rejects with why. Aborting the signal ends it. */
   async run(signal: AbortSignal): Promise<never> {
     const messages = readStream<HeadMessage>(this.#stream, signal);
+    const { clock } = this.#ports;
     // What is noted from here on is newer than the hello.
     this.#ports.outbox.clear();
     const hello = this.#ports.hello();
+    this.#heardMs = clock.sinceBootMs(); // nobody asks before it has been answered
     await this.#ports.durable();
     await this.#send({ message: { $case: 'hello', value: hello } });
     let talking: Promise<void> | undefined;
@@ -87,15 +93,18 @@ export class Session {
           continue;
         }
         const welcome = this.#readWelcome(message);
+        this.#echoes = welcome.echoes;
         await this.#ports.welcomed(welcome);
         talking = this.#talk();
         // Its failure ends the stream, and with it the loop above; it is awaited below.
         talking.catch((error: unknown) => this.#stream.destroy(error instanceof Error ? error : undefined));
         const next = () => {
-          this.#stream.write({ message: { $case: 'heartbeat', value: {} } });
-          beat = this.#ports.clock.setTimer(welcome.heartbeatMs, next);
+          this.#stream.write({
+            message: { $case: 'heartbeat', value: { sentMs: BigInt(Math.floor(clock.sinceBootMs())) } },
+          });
+          beat = clock.setTimer(welcome.heartbeatMs, next);
         };
-        beat = this.#ports.clock.setTimer(welcome.heartbeatMs, next);
+        beat = clock.setTimer(welcome.heartbeatMs, next);
       }
     } finally {
       beat?.cancel();
@@ -123,9 +132,13 @@ export class Session {
       case 'acknowledged':
         this.#takeAcknowledgement(message.message.value);
         break;
-      default: // heartbeats say by coming that the head is there
+      case 'heartbeat':
+        this.#heardMs = Math.max(this.#heardMs, Number(message.message.value.sentMs ?? 0));
+        break;
+      default: // words of later releases
     }
-    if (this.#isCompared) this.#ports.leased();
+    if (!this.#echoes) this.#heardMs = this.#ports.clock.sinceBootMs();
+    if (this.#isCompared) this.#ports.leased(this.#heardMs);
   }
 
   #takeAcknowledgement(seq: bigint): void {

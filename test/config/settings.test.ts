@@ -69,6 +69,7 @@ describe("the head's settings", () => {
       archiveFolder: join(folder, 'archive'),
       grpc: '0.0.0.0:7420',
       heartbeatMs: 5_000,
+      leaseMs: 600_000,
       diskReserveBytes: 2 ** 30,
       cancelGraceMs: 10_000,
       quotas: noQuotas,

@@ -14,6 +14,7 @@ import {
   type AttemptReport,
   type HeadChange,
   type HeadMessage,
+  type Welcome,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { type ArchiveAck, type ArchiveChunk, ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
@@ -23,6 +24,9 @@ export class LinkAgent {
   readonly nodeId: NodeId;
   readonly heard: HeadChange[] = [];
   readonly acknowledged: bigint[] = [];
+  /** What the head's heartbeats gave back. */
+  readonly echoes: bigint[] = [];
+  welcome: Welcome | undefined;
   readonly #link: AgentLinkClient;
   readonly #archive: ArchiveClient;
   readonly #stream: ClientDuplexStream<AgentMessage, HeadMessage>;
@@ -42,7 +46,11 @@ export class LinkAgent {
       this.#stream.once('error', reject);
     });
     this.#stream.on('data', ({ message }: HeadMessage) => {
-      if (message?.$case === 'welcome') welcome();
+      if (message?.$case === 'welcome') {
+        this.welcome = message.value;
+        welcome();
+      }
+      if (message?.$case === 'heartbeat' && message.value.sentMs !== undefined) this.echoes.push(message.value.sentMs);
       if (message?.$case === 'acknowledged') this.acknowledged.push(message.value);
       if (message?.$case === 'delta') {
         this.heard.push(...message.value.changes);
@@ -81,6 +89,15 @@ export class LinkAgent {
   /** Resolves when the link is over. */
   async over(): Promise<void> {
     while (!this.ended) await this.#news();
+  }
+
+  /** Says that it is there; resolves when the head has shown that it heard it. */
+  async beat(sentMs: bigint): Promise<void> {
+    this.#stream.write({ message: { $case: 'heartbeat', value: { sentMs } } });
+    while (!this.echoes.includes(sentMs)) {
+      if (this.ended) throw new Error(`the link ended before it answered: ${this.ended}`);
+      await this.#news();
+    }
   }
 
   /** Tells where an attempt is; resolves when the head has acknowledged it. */

@@ -73,6 +73,7 @@ function* beginnings(): Generator<Told> {
         bootId: 'boot',
         facts: someFacts({ capabilities: { openfoam: '2212', python3: '' } }),
         builds: ['blake3:older'],
+        leaseMs: 60_000,
       },
     ];
   yield [ws1, { kind: 'node-changed', nodeId: nodeNumber(1), facts: someFacts({ cpus: 8, jobsAccount: 'jobs' }) }];
@@ -153,6 +154,7 @@ function* ends(): Generator<Told> {
   ];
   yield [head, { kind: 'log-shortened', how: 'accepted', message: 'without 3 damaged events' }];
   yield [ws1, { kind: 'attempt-found', attempt: job(1, 9, 4), nodeId: nodeNumber(1) }];
+  yield [ws1, { kind: 'attempt-discarded', attempt: job(1, 0, 1), nodeId: nodeNumber(1) }];
 }
 
 function* people(): Generator<Told> {

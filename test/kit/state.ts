@@ -13,6 +13,7 @@ import type {
   Outcome,
   Submission,
 } from '../../head/scheduler/event.ts';
+import { leaseMs } from '../../head/scheduler/limits.ts';
 import { place } from '../../head/scheduler/place.ts';
 import { someNeeds } from './spec.ts';
 
@@ -74,7 +75,7 @@ export function aSubmit(at: number, over: Partial<Submission> = {}, name = `batc
 }
 
 /** The command by which node number `at` says hello. */
-export function aConnect(at: number, facts: Partial<NodeFacts> = {}): Command {
+export function aConnect(at: number, facts: Partial<NodeFacts> = {}, grantedMs = leaseMs): Command {
   return {
     kind: 'connect-node',
     nodeId: nodeNumber(at),
@@ -84,6 +85,7 @@ export function aConnect(at: number, facts: Partial<NodeFacts> = {}): Command {
     bootId: 'boot',
     facts: someFacts(facts),
     builds: [],
+    leaseMs: grantedMs,
   };
 }
 

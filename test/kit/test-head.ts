@@ -39,6 +39,10 @@ export class TestHead {
   readonly builds: BuildReport[] = [];
   readonly inventories: Inventory[] = [];
   readonly acknowledged: bigint[] = [];
+  /** When agents sent their heartbeats, by their own clocks. */
+  readonly heartbeats: bigint[] = [];
+  /** What it says that it can do. */
+  features: string[] = [];
   readonly blobs = new Map<string, Buffer>();
   readonly blobGets: { hash: string; offset: number }[] = [];
   /** By `<index>.<attempt> <path>`, or `build <batch id>`. */
@@ -123,6 +127,11 @@ export class TestHead {
     this.#link?.write({ message: { $case: 'delta', value } });
   }
 
+  /** Says that it is there, and gives back a moment. */
+  beat(sentMs?: bigint): void {
+    this.#link?.write({ message: { $case: 'heartbeat', value: { sentMs } } });
+  }
+
   /** Resolves with what `look` finds, now or after more was heard. */
   async until<Found>(look: () => Found | undefined | false): Promise<Found> {
     for (;;) {
@@ -155,7 +164,7 @@ export class TestHead {
         this.hellos.push(message.value);
         const welcome = {
           protocol: 1,
-          features: [],
+          features: this.features,
           version: '0',
           clusterId: this.clusterId,
           epoch: 1n,
@@ -166,7 +175,8 @@ export class TestHead {
         this.#link = call;
         for (const report of message.value.attempts) this.#heard(report);
         this.say(); // as the head does once it has compared
-      } else if (message?.$case === 'acknowledged') this.acknowledged.push(message.value);
+      } else if (message?.$case === 'heartbeat') this.heartbeats.push(message.value.sentMs ?? 0n);
+      else if (message?.$case === 'acknowledged') this.acknowledged.push(message.value);
       else if (message?.$case === 'delta') {
         call.write({ message: { $case: 'acknowledged', value: message.value.seq } });
         for (const { change } of message.value.changes) {

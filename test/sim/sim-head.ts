@@ -13,6 +13,7 @@ import { apply } from '../../head/scheduler/apply.ts';
 import type { Command, Verdict } from '../../head/scheduler/command.ts';
 import { type ClusterDraft, emptyCluster } from '../../head/scheduler/draft.ts';
 import type { Actor, LogRecord } from '../../head/scheduler/event.ts';
+import { leaseMs } from '../../head/scheduler/limits.ts';
 import type { ClusterState } from '../../head/scheduler/state.ts';
 import { decodeEvent } from '../../head/store/event-decode.ts';
 import { encodeEvent } from '../../head/store/event-encode.ts';
@@ -103,17 +104,22 @@ export class SimHead {
     const running: Running = { draft, clock, isAlive: true, pending: undefined };
     this.#mark.reached = []; // what was reached before is known by the mark alone
     this.#running = running;
+    let hasFailed = false;
     const engine = new Engine({
       clock,
       log: { append: (records) => this.#append(running, records) },
       draft,
       diskIsFull: () => this.diskIsFull,
-      onFatal: (error) => this.#ports.onFatal(error),
+      onFatal: (error) => {
+        hasFailed = true;
+        this.#ports.onFatal(error);
+      },
     });
     running.engine = engine;
     const facing: HeadEngine = {
       submit: (actor, command) => engine.submit(actor, command),
-      query: (read) => engine.query(read),
+      // A head that has failed is gone, and whoever asked it hears nothing.
+      query: (read) => (hasFailed ? new Promise(() => {}) : engine.query(read)),
       subscribe: (listener) => engine.subscribe(listener),
       oldest: async () => (this.#records.length > 0 ? 1 : 0),
       records: (since) => this.#pages(since),
@@ -149,6 +155,7 @@ export class SimHead {
       cancelGraceMs: 5_000,
       version: '0.0.0',
       heartbeatMs: 10_000,
+      leaseMs,
     });
     // Of a batch's build logs and folders nothing is needed here: the batches of this world have no builds.
     const putPorts = { clusterId, engine: facing, staging, publisher, log } as unknown as PutPorts;

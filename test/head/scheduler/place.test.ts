@@ -144,6 +144,24 @@ describe('place', () => {
     expect(nextDeadlineMs(head.state, head.nowMs)).toBe(head.nowMs + leaseMs);
   });
 
+  it('leaves each node its attempts for as long as it was told when it connected', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, {}, 30_000));
+    head.take(aConnect(2, {}, 60_000));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 2 })] }));
+    for (const at of [1, 2]) head.take({ kind: 'disconnect-node', nodeId: nodeNumber(at) });
+    const lapsed = () => liveOn(head).filter((attempt) => attempt.lapsedSinceMs !== undefined).length;
+    for (const expected of [1, 2]) {
+      expect(nextDeadlineMs(head.state, head.nowMs)).toBe(head.nowMs + 30_000);
+      head.nowMs += 29_999;
+      head.take({ kind: 'tick' });
+      expect(lapsed()).toBe(expected - 1);
+      head.nowMs += 1;
+      head.take({ kind: 'tick' });
+      expect(lapsed()).toBe(expected);
+    }
+  });
+
   it('lets a node rest that gives a job back for a build it has not reported', () => {
     const head = new PureHead();
     head.take(aConnect(1));
