@@ -50,10 +50,44 @@ export interface RunningProcess {
   readonly ended: Promise<ProcessEnd>;
 }
 
+/** How trees are stopped: by the kernel's freezer for control groups, or by SIGSTOP to everything found. */
+export type FreezingName = 'cgroup-v2' | 'cgroup-v1' | 'stop';
+
+/** What became of a tree that was to stand still. */
+export interface Frozen {
+  /** How many there are in it, those of `missed` among them. */
+  readonly processes: number;
+  readonly tookMs: number;
+  /**
+   * Ids of those that run all the same: nobody of our account may signal them (they changed their user), or they did not
+   * stop in time. A look every few seconds goes on trying where the kernel does not.
+   */
+  readonly missed: readonly number[];
+}
+
+/** Less than a tree would take: always at the lowest weight and the idle I/O class, and at most so many cores. */
+export interface Throttle {
+  /** Above 0; fractions only where the kernel counts time (`ThrottleFacts.cores` is "cgroup"), else rounded up. */
+  readonly cores: number;
+}
+
+/** Which parts of a throttle took hold, and by what. */
+export interface ThrottleFacts {
+  /** "cgroup": a quota of time; "affinity": so many cores to run on, which are the same for all trees. */
+  readonly cores: 'cgroup' | 'affinity' | 'none';
+  /** "nice": of all processes, and of their sessions where the kernel groups by these. */
+  readonly weight: 'cgroup' | 'nice' | 'none';
+  readonly io: 'class' | 'none';
+  /** Ids of processes that could not be reached: they changed their user. */
+  readonly missed: readonly number[];
+}
+
 /** Processes that outlive the agent (`executor/`). */
 export interface Executor {
   /** How everything a job started is found here: "cgroup-v2", "cgroup-v1", "subreaper" or "session". */
   readonly tracking: string;
+  /** How trees are stopped here. */
+  readonly freezing: FreezingName;
   /** Starts it at most once: a home that holds an identity already is an error. Resolves when the identity is on disk. */
   start(request: ProcessRequest): Promise<RunningProcess>;
   /**
@@ -68,6 +102,17 @@ export interface Executor {
   kill(home: string, graceMs: number): Promise<void>;
   /** Ids of all living processes of it. */
   processes(home: string): Promise<readonly number[]>;
+  /**
+   * Stops everything of it, again and again until a look finds nothing that runs; resolves then, at the latest after
+   * some seconds, with what still does. It stays stopped until `thaw` or `kill`, also when the agent dies: call it again
+   * after `adopt` so that it is watched again. Costs next to nothing when it is stopped. How a main process ended that was killed
+   * meanwhile may be known only after `thaw`.
+   */
+  freeze(home: string): Promise<Frozen>;
+  /** Lets it go on, but for what the job itself had stopped. Harmless when it is not frozen. */
+  thaw(home: string): Promise<void>;
+  /** Whether it was frozen, by this agent or by the one before it, and not thawed since. */
+  isFrozen(home: string): Promise<boolean>;
   /**
    * Tells once when a running tree has come to a limit: at once where the kernel has an event for it, else within
    * seconds. Close it when the tree has ended.

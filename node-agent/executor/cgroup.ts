@@ -49,6 +49,18 @@ export function setFrozen(group: string, frozen: boolean): boolean {
   }
 }
 
+/** The freezer of a group, as it stands; nothing where the group is gone or its kernel has none. */
+export function freezerOf(
+  group: string,
+): { readonly version: CgroupVersion; readonly isAsked: boolean; readonly isFrozen: boolean } | undefined {
+  const state = readSmallFile(join(group, 'freezer.state'))?.trim();
+  if (state !== undefined) return { version: 'v1', isAsked: state !== 'THAWED', isFrozen: state === 'FROZEN' };
+  const asked = readSmallFile(join(group, 'cgroup.freeze'))?.trim();
+  const events = readSmallFile(join(group, 'cgroup.events'));
+  if (asked === undefined || events === undefined) return undefined;
+  return { version: 'v2', isAsked: asked === '1', isFrozen: /^frozen 1$/m.test(events) };
+}
+
 /** Removes an empty group and those below it; '' stands for none. A group that still has processes stays, and the answer is false. */
 export function removeGroup(group: string): boolean {
   if (group === '') return true;

@@ -4,10 +4,10 @@ import { isSystemError } from '../../base/errors.ts';
 import type { ProcessLimits } from '../ports.ts';
 import { type CgroupVersion, makeGroupsFolder } from './cgroup.ts';
 
-/** What the kernel can count and limit for a group of processes. */
-export type ControlName = 'memory' | 'processes' | 'cpu';
+/** What the kernel can count, limit or stop for a group of processes. */
+export type ControlName = 'memory' | 'processes' | 'cpu' | 'freezer';
 
-/** Where the groups of supervisors are made to limit one thing. */
+/** Where the groups of supervisors are made for one thing. */
 export interface Control {
   readonly version: CgroupVersion;
   /** The folder of all groups. */
@@ -17,7 +17,11 @@ export interface Control {
 /** What can be limited by the kernel here. What is missing is left to rlimits and to a watching agent. */
 export type Controls = Readonly<Partial<Record<ControlName, Control>>>;
 
-const controllers: Readonly<Record<ControlName, string>> = { memory: 'memory', processes: 'pids', cpu: 'cpu' };
+const controllers: Readonly<Record<Exclude<ControlName, 'freezer'>, string>> = {
+  memory: 'memory',
+  processes: 'pids',
+  cpu: 'cpu',
+};
 /** CPU time that one core stands for, in the units of each version. */
 const sharesPerCore = { v1: 1024, v2: 100 };
 const sharesMax = { v1: 262_144, v2: 10_000 };

@@ -4,10 +4,20 @@ import { join } from 'node:path';
 import { background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
-import type { Executor, LimitName, ProcessEnd, ProcessLimits, ProcessRequest, RunningProcess } from '../ports.ts';
+import type {
+  Executor,
+  FreezingName,
+  Frozen,
+  LimitName,
+  ProcessEnd,
+  ProcessLimits,
+  ProcessRequest,
+  RunningProcess,
+} from '../ports.ts';
 import { untilLetGo } from './alive-watch.ts';
 import { groupMembers, removeGroup } from './cgroup.ts';
 import { type Controls, controlsOf, findControls, GroupControls } from './controls.ts';
+import { FrozenTrees, findFreezer, findFreezing } from './frozen-trees.ts';
 import { type Identity, readEnd, readIdentity, type TrackingName } from './identity.ts';
 import { killTree } from './kill-tree.ts';
 import { groupsFolder, groupsName, tidy, tidyAll } from './leftovers.ts';
@@ -26,6 +36,8 @@ export interface ExecutorOptions {
   readonly architecture: string;
   /** The kinds of tracking to try, best first; all of them when absent. */
   readonly trackings?: readonly TrackingName[];
+  /** The kinds of freezing to try; all of them when absent. SIGSTOP is always left. */
+  readonly freezings?: readonly FreezingName[];
   /** Whether control groups may limit what jobs use; true when absent. */
   readonly controls?: boolean;
 }
@@ -34,6 +46,7 @@ export interface ExecutorOptions {
 const idleMax = 16;
 /** Homes remembered as settled; of others the files tell. */
 const settledMax = 1000;
+const allFreezings: readonly FreezingName[] = ['cgroup-v2', 'cgroup-v1', 'stop'];
 const allTrackings: readonly TrackingName[] = ['cgroup-v2', 'cgroup-v1', 'subreaper', 'session'];
 
 /**
@@ -51,11 +64,15 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     const command = shellCommand(tracking, options.architecture);
     if (groups === undefined || command === undefined) continue;
     const v2 = tracking === 'cgroup-v2' ? groups : '';
-    const found = findControls(v2, groupsName(options.folder), availableParallelism());
+    const name = groupsName(options.folder);
+    const freezings = options.freezings ?? allFreezings;
+    const freezer = findFreezer(tracking, groups, freezings, name);
+    const found: Controls = { ...findControls(v2, name, availableParallelism()), ...freezer };
     for (const controls of options.controls === false ? [{}] : [found, {}]) {
+      const freezing = findFreezing(tracking, groups, freezings, controls);
       const parents = [...new Set([groups, ...Object.values(found).map(({ parent }) => parent)])].filter(Boolean);
       tidyAll(options.folder, parents);
-      const executor = new ProcessExecutor(options, { tracking, groups, controls, parents }, command);
+      const executor = new ProcessExecutor(options, { tracking, freezing, groups, controls, parents }, command);
       try {
         await executor.tryOut();
         return executor;
@@ -77,6 +94,7 @@ interface Tree {
 /** How processes are held together. */
 interface Ways {
   readonly tracking: TrackingName;
+  readonly freezing: FreezingName;
   /** The folder of the groups that track; '' for none. */
   readonly groups: string;
   readonly controls: Controls;
@@ -86,6 +104,8 @@ interface Ways {
 
 class ProcessExecutor implements Executor {
   readonly tracking: TrackingName;
+  readonly freezing: FreezingName;
+  readonly #frozen: FrozenTrees;
   readonly #options: ExecutorOptions;
   readonly #ways: Ways;
   readonly #command: readonly string[];
@@ -101,6 +121,9 @@ class ProcessExecutor implements Executor {
   constructor(options: ExecutorOptions, ways: Ways, command: readonly string[]) {
     this.#options = options;
     this.tracking = ways.tracking;
+    this.freezing = ways.freezing;
+    const freezerParent = ways.controls.freezer?.parent ?? '';
+    this.#frozen = new FrozenTrees({ clock: options.clock, freezing: ways.freezing, freezerParent });
     this.#ways = ways;
     this.#command = command;
   }
@@ -144,7 +167,10 @@ class ProcessExecutor implements Executor {
     if (this.#settled.delete(home)) return;
     const identity = this.#identityOf(home);
     if (identity === undefined) return;
-    await killTree(identity, graceMs, this.#options.clock);
+    this.#frozen.leave(home);
+    const thaw = () => this.#frozen.thaw(home, identity);
+    await killTree(identity, graceMs, this.#options.clock, thaw);
+    thaw(); // also a supervisor that was frozen alone
     if (this.#trees.has(home)) this.#settle(home);
     else tidy(identity.folder, this.#ways.parents);
   }
@@ -152,6 +178,21 @@ class ProcessExecutor implements Executor {
   async processes(home: string): Promise<readonly number[]> {
     const identity = this.#identityOf(home);
     return identity === undefined ? [] : findProcesses(identity);
+  }
+
+  async freeze(home: string): Promise<Frozen> {
+    const identity = this.#identityOf(home);
+    return identity ? this.#frozen.freeze(home, identity) : { processes: 0, tookMs: 0, missed: [] };
+  }
+
+  async thaw(home: string): Promise<void> {
+    const identity = this.#identityOf(home);
+    if (identity) this.#frozen.thaw(home, identity);
+  }
+
+  async isFrozen(home: string): Promise<boolean> {
+    const identity = this.#identityOf(home);
+    return identity !== undefined && this.#frozen.isFrozen(home, identity);
   }
 
   watchLimits(home: string, limits: ProcessLimits, tell: (limit: LimitName) => void): { close(): void } {
@@ -168,6 +209,7 @@ class ProcessExecutor implements Executor {
 
   /** Lets all supervisors go and waits for the idle ones. `ended` of trees that still run then never resolves. */
   async close(): Promise<void> {
+    this.#frozen.close();
     const busy = new Set([...this.#trees.values()].map(({ supervisor }) => supervisor));
     const all = [...this.#own.values()];
     for (const supervisor of all) supervisor.letGo();
@@ -231,6 +273,7 @@ class ProcessExecutor implements Executor {
     const identity = this.#identityOf(home);
     const supervisor = this.#trees.get(home)?.supervisor;
     if (!identity || !supervisor || supervisor.isBusy || findProcesses(identity).length > 0) return;
+    if (this.#frozen.has(home)) this.#frozen.thaw(home, identity); // the next tree of this supervisor is not frozen
     this.#trees.delete(home);
     if (supervisor.isGone) tidy(supervisor.place.folder, this.#ways.parents);
     else if (this.#idle.length < idleMax && !supervisor.isSpent) this.#idle.push(supervisor);

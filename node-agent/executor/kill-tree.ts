@@ -13,30 +13,31 @@ const stopRoundsMax = 20;
 /**
  * Ends everything of a tree but its supervisor: SIGTERM to all, and when `graceMs` have passed SIGKILL to what is left,
  * again and again until a look finds nobody. It stays with processes the kernel cannot end (they hang in a dead
- * filesystem), looking ten times a second; a pidfd would tell, but Node has none.
+ * filesystem), looking ten times a second; a pidfd would tell, but Node has none. `thaw` lets a frozen tree go on: signals are
+ * sent before, so that nothing runs in between.
  */
-export async function killTree(identity: Identity, graceMs: number, clock: Clock): Promise<void> {
+export async function killTree(identity: Identity, graceMs: number, clock: Clock, thaw: () => void): Promise<void> {
   const first = findProcesses(identity);
   if (first.length === 0) return;
   if (graceMs > 0) {
     signalAll(first, 'SIGTERM');
-    wake(identity, first); // a stopped process hears SIGTERM only when it goes on
+    wake(identity, first, thaw); // a stopped process hears SIGTERM only when it goes on
     const untilMs = clock.monotonicMs() + graceMs;
     for (let waitMs = firstLookMs; clock.monotonicMs() < untilMs; waitMs = Math.min(waitMs * 2, lastLookMs)) {
       await delay(clock, Math.min(waitMs, untilMs - clock.monotonicMs()));
       if (findProcesses(identity).length === 0) return;
     }
   }
-  await killAll(identity, clock);
+  await killAll(identity, clock, thaw);
 }
 
-async function killAll(identity: Identity, clock: Clock): Promise<void> {
+async function killAll(identity: Identity, clock: Clock, thaw: () => void): Promise<void> {
   let waitMs = firstLookMs;
   for (let sweep = 1; ; sweep++) {
     // The first sweep is enough for nearly all; what forks as fast as we look must stand still for the next ones.
     const left = sweep === 1 ? findProcesses(identity) : holdStill(identity);
     signalAll(left, 'SIGKILL');
-    wake(identity, []); // also when nobody is left: the supervisor was held with them
+    wake(identity, [], thaw); // also when nobody is left: the supervisor was held with them
     if (left.length === 0) return;
     await delay(clock, waitMs);
     waitMs = Math.min(waitMs * 2, lastLookMs);
@@ -45,10 +46,7 @@ async function killAll(identity: Identity, clock: Clock): Promise<void> {
 
 /** Stops a tree from growing, and says who is in it. */
 function holdStill(identity: Identity): readonly number[] {
-  if (identity.group !== '') {
-    setFrozen(identity.group, true);
-    return findProcesses(identity);
-  }
+  if (identity.group !== '' && setFrozen(identity.group, true)) return findProcesses(identity);
   const stopped = new Set<number>();
   for (let round = 0; round < stopRoundsMax; round++) {
     const fresh = findProcesses(identity).filter((pid) => !stopped.has(pid));
@@ -60,9 +58,10 @@ function holdStill(identity: Identity): readonly number[] {
 }
 
 /** Lets a frozen or stopped tree go on. Under the freezer of cgroup v1 even SIGKILL waits for this. */
-function wake(identity: Identity, pids: readonly number[]): void {
+function wake(identity: Identity, pids: readonly number[], thaw: () => void): void {
   if (identity.group !== '') setFrozen(identity.group, false);
   signalAll(pids, 'SIGCONT');
+  thaw();
 }
 
 function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {

@@ -9,6 +9,7 @@ export interface ProcessFacts {
   readonly state: string;
   readonly parent: number;
   readonly session: number;
+  readonly threads: number;
   /** Clock ticks since boot. */
   readonly startTicks: number;
 }
@@ -20,13 +21,32 @@ export function readProcess(pid: number): ProcessFacts | undefined {
   // The program's name stands in parentheses and may hold anything, so fields are counted from the last one.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state = '', parent, , session] = fields;
-  return { pid, state, parent: Number(parent), session: Number(session), startTicks: Number(fields[19]) };
+  const numbers = { parent: Number(parent), session: Number(session), threads: Number(fields[17]) };
+  return { pid, state, ...numbers, startTicks: Number(fields[19]) };
 }
 
-/** Whether it still runs; a zombie does not. */
+/** Whether it has not ended; a zombie has. */
 export function isAlive(pid: number): boolean {
-  const facts = readProcess(pid);
-  return facts !== undefined && facts.state !== 'Z' && facts.state !== 'X';
+  return isLiving(readProcess(pid));
+}
+
+/** Whether these are facts of a process that has not ended. One whose main thread ended lives in the others. */
+export function isLiving(facts: ProcessFacts | undefined): facts is ProcessFacts {
+  return facts !== undefined && ((facts.state !== 'Z' && facts.state !== 'X') || facts.threads > 1);
+}
+
+/** The states of all threads of a process, one letter each; that of the main thread, which stands for it, is known. */
+export function threadStates({ pid, state, threads }: ProcessFacts): readonly string[] {
+  if (threads <= 1) return [state];
+  return threadsOf(pid).flatMap((thread) => {
+    const stat = readSmallFile(`/proc/${pid}/task/${thread}/stat`);
+    return stat === undefined ? [] : [stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)];
+  });
+}
+
+/** Whether any of its threads has a processor, or waits for one. */
+export function isRunning(facts: ProcessFacts | undefined): boolean {
+  return facts !== undefined && threadStates(facts).includes('R');
 }
 
 /** All processes of the machine, read once. Those that end meanwhile are left out. */
@@ -51,14 +71,15 @@ export function hasInEnvironment(pid: number, entry: string): boolean {
  * Everything below a process. The kernel's list of children may leave some out while others end, but it is empty only
  * when there is none: a caller that repeats until it is empty misses nobody.
  */
-export function descendants(pid: number): readonly number[] {
-  const found: number[] = [];
-  const open = [pid];
+export function descendants(pid: number): readonly ProcessFacts[] {
+  const found: ProcessFacts[] = [];
+  const open = readChildren(pid, threadsOf(pid));
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    for (const child of childrenOf(next)) {
-      open.push(child);
-      if (isAlive(child)) found.push(child);
-    }
+    const facts = readProcess(next);
+    if (facts === undefined) continue;
+    // One file for most: nobody but its threads can have started children.
+    open.push(...readChildren(next, facts.threads > 1 ? threadsOf(next) : [String(next)]));
+    if (isLiving(facts)) found.push(facts);
   }
   return found;
 }
@@ -68,8 +89,8 @@ export function readBootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
-function childrenOf(pid: number): readonly number[] {
-  return threadsOf(pid).flatMap((thread) =>
+function readChildren(pid: number, threads: readonly string[]): number[] {
+  return threads.flatMap((thread) =>
     (readSmallFile(`/proc/${pid}/task/${thread}/children`) ?? '').split(' ').filter(Boolean).map(Number),
   );
 }

@@ -1,12 +1,27 @@
 import { existsSync } from 'node:fs';
 import { groupMembers } from './cgroup.ts';
 import type { Identity, TrackingName } from './identity.ts';
-import { descendants, hasInEnvironment, isAlive, readBootId, readProcess, readProcesses } from './process-table.ts';
+import {
+  descendants,
+  hasInEnvironment,
+  isAlive,
+  isLiving,
+  type ProcessFacts,
+  readBootId,
+  readProcess,
+  readProcesses,
+} from './process-table.ts';
 import { markName } from './supervisor-script.ts';
 
 /** All living processes of a tree, without its supervisor. */
 export function findProcesses(identity: Identity): readonly number[] {
   if (identity.group !== '') return groupMembers(identity.group).filter((pid) => pid !== identity.pid);
+  return findFacts(identity).map(({ pid }) => pid);
+}
+
+/** The same, with what the kernel shows of each. */
+export function findFacts(identity: Identity): readonly ProcessFacts[] {
+  if (identity.group !== '') return findProcesses(identity).map(readProcess).filter(isLiving);
   // Where the supervisor was killed, its orphans went to init, and only session and mark are left to find them by.
   if (identity.tracking === 'subreaper' && isSupervisorAlive(identity)) return descendants(identity.pid);
   return findMarked(identity);
@@ -36,15 +51,14 @@ export function shellCommand(tracking: TrackingName, architecture: string): read
  * By session, and by the mark in the environment: /proc is read once. The kernel gives a number to another process only
  * when nobody is left in the session of that number: from then on it is a session of strangers.
  */
-function findMarked(identity: Identity): readonly number[] {
+function findMarked(identity: Identity): readonly ProcessFacts[] {
   const mark = `${markName}=${identity.id}`;
   const all = readProcesses();
   const isReused = all.some(({ pid, startTicks }) => pid === identity.pid && startTicks !== identity.startTicks);
   return all
-    .filter(({ pid, state }) => pid !== identity.pid && state !== 'Z' && state !== 'X')
+    .filter((facts) => facts.pid !== identity.pid && isLiving(facts))
     .filter(({ pid, session, startTicks }) => {
       if (!isReused && session === identity.pid && startTicks >= identity.startTicks) return true;
       return hasInEnvironment(pid, mark);
-    })
-    .map(({ pid }) => pid);
+    });
 }

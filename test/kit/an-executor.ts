@@ -3,21 +3,36 @@ import { arch } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { systemClock } from '../../base/clock.ts';
+import { removeGroup } from '../../node-agent/executor/cgroup.ts';
 import { openExecutor } from '../../node-agent/executor/executor.ts';
 import type { TrackingName } from '../../node-agent/executor/identity.ts';
-import type { Executor, ProcessLimits, ProcessRequest } from '../../node-agent/ports.ts';
+import { groupsFolder } from '../../node-agent/executor/leftovers.ts';
+import { shellCommand } from '../../node-agent/executor/tracking.ts';
+import type { Executor, FreezingName, ProcessLimits, ProcessRequest } from '../../node-agent/ports.ts';
 
 /** An executor with one kind of tracking (or the best one here) below `root`, closed when the test has finished. */
-export async function anExecutor(root: string, tracking?: TrackingName, controls = true): Promise<Executor> {
+export async function anExecutor(
+  root: string,
+  tracking?: TrackingName,
+  controls = true,
+  freezings?: readonly FreezingName[],
+): Promise<Executor> {
   const executor = await openExecutor({
     folder: join(root, 'supervisors'),
     clock: systemClock,
     architecture: arch(),
     controls,
     ...(tracking ? { trackings: [tracking] } : {}),
+    ...(freezings ? { freezings } : {}),
   });
   onTestFinished(() => executor.close());
   return executor;
+}
+
+/** Whether trees can be tracked like this here, by this user. */
+export function canTrackBy(tracking: TrackingName): boolean {
+  const groups = groupsFolder(tracking, '/labrun-test-probe');
+  return groups !== undefined && removeGroup(groups) && shellCommand(tracking, arch()) !== undefined;
 }
 
 /** A shell script to run in a new home below `root`. */

@@ -161,6 +161,13 @@ export class SimAgent {
         machine.kill(idOf(home));
       },
       processes: async () => [],
+      freezing: 'cgroup-v1',
+      freeze: async (home) => {
+        await this.#takes(running, 0, 10);
+        return { processes: machine.freeze(idOf(home)) ? 1 : 0, tookMs: 0, missed: [] };
+      },
+      thaw: async (home) => machine.thaw(idOf(home)),
+      isFrozen: async (home) => machine.isFrozen(idOf(home)),
       watchLimits: () => ({ close: () => undefined }),
       close: async () => undefined,
     };

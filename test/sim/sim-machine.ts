@@ -20,6 +20,10 @@ interface SimProcess {
   readonly program: SimProgram;
   end: ProcessEnd | undefined;
   readonly ended: Deferred<ProcessEnd>;
+  /** Work that was left when it last began to run. */
+  leftMs: number;
+  /** When that was; nothing while it is frozen. */
+  runsSinceMs: number | undefined;
 }
 
 /** A workstation: what outlives an agent's process there. */
@@ -64,12 +68,31 @@ export class SimMachine {
       program,
       end: undefined,
       ended: deferred(),
+      leftMs: program.runMs,
+      runsSinceMs: undefined,
     };
     this.folders.set(id, process);
-    this.#time.after(program.runMs, () =>
-      this.#end(process, { kind: 'exited', exitCode: program.exitCode, ranMs: program.runMs }),
-    );
+    this.#run(process);
     return process;
+  }
+
+  /** Answers false when there is nothing to freeze. */
+  freeze(id: AttemptId): boolean {
+    const process = this.folders.get(id);
+    if (!process || process.end) return false;
+    if (process.runsSinceMs !== undefined) process.leftMs -= this.#time.nowMs - process.runsSinceMs;
+    process.runsSinceMs = undefined;
+    return true;
+  }
+
+  thaw(id: AttemptId): void {
+    const process = this.folders.get(id);
+    if (process && !process.end && process.runsSinceMs === undefined) this.#run(process);
+  }
+
+  isFrozen(id: AttemptId): boolean {
+    const process = this.folders.get(id);
+    return process !== undefined && !process.end && process.runsSinceMs === undefined;
   }
 
   /** Resolves nothing; everything of the attempt has ended when it returns. */
@@ -91,6 +114,15 @@ export class SimMachine {
     // LevelDB loses the end of what was not synced: all changes from some moment on.
     if (keys.size > 0 && this.#random.chance(0.7)) this.#written = new Map(this.#durable);
     this.#durable = new Map(this.#written);
+  }
+
+  #run(process: SimProcess): void {
+    const sinceMs = this.#time.nowMs;
+    process.runsSinceMs = sinceMs;
+    const { runMs, exitCode } = process.program;
+    this.#time.after(process.leftMs, () => {
+      if (process.runsSinceMs === sinceMs) this.#end(process, { kind: 'exited', exitCode, ranMs: runMs });
+    });
   }
 
   #end(process: SimProcess, end: ProcessEnd): void {

@@ -1,13 +1,11 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { arch } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { removeGroup, setFrozen } from '../../../node-agent/executor/cgroup.ts';
+import { setFrozen } from '../../../node-agent/executor/cgroup.ts';
 import { readIdentity, type TrackingName } from '../../../node-agent/executor/identity.ts';
 import { groupsFolder } from '../../../node-agent/executor/leftovers.ts';
 import { isAlive, readProcess } from '../../../node-agent/executor/process-table.ts';
-import { shellCommand } from '../../../node-agent/executor/tracking.ts';
-import { anExecutor, aRequest, logOf } from '../../kit/an-executor.ts';
+import { anExecutor, aRequest, canTrackBy, logOf } from '../../kit/an-executor.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
 
@@ -135,11 +133,6 @@ describe.each(here)('by %s', (tracking) => {
     );
   });
 });
-
-function canTrackBy(tracking: TrackingName): boolean {
-  const groups = groupsFolder(tracking, '/labrun-test-probe');
-  return groups !== undefined && removeGroup(groups) && shellCommand(tracking, arch()) !== undefined;
-}
 
 function pidIn(file: string): number | undefined {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
