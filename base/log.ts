@@ -17,5 +17,7 @@ export function openLog(service: string, level: string, write = toStandardError(
 
 function toStandardError(): (line: string) => void {
   const out = pino.destination({ dest: 2, sync: true });
+  // It may be a file on a disk that is full: lines are lost then, and a service must not die of that.
+  out.on('error', () => undefined);
   return (line) => void out.write(line);
 }

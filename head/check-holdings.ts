@@ -1,8 +1,9 @@
-import { mkdir, rename, stat } from 'node:fs/promises';
+import { rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, delay } from '../base/clock.ts';
 import { Fault, isSystemError } from '../base/errors.ts';
 import type { BatchId } from '../base/ids.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
 import type { BatchSpec } from '../config/spec.ts';
 import { ownerOf } from './archive/batch-folder.ts';
@@ -145,7 +146,7 @@ async function isWhole(
   try {
     const { size } = await stat(path);
     if (sizeBytes === undefined ? size > 0 : size === sizeBytes) return true;
-    await mkdir(dirname(blobs.damagedPath(hash)), { recursive: true });
+    await makeFolder(dirname(blobs.damagedPath(hash)));
     await rename(path, blobs.damagedPath(hash));
     return false;
   } catch (error) {

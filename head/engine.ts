@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../base/clock.ts';
-import { messageOf, RefusedError, refused } from '../base/errors.ts';
+import { messageOf, type Refusal, RefusedError, refused } from '../base/errors.ts';
 import { apply } from './scheduler/apply.ts';
 import type { Command, Verdict } from './scheduler/command.ts';
 import { nextDeadlineMs } from './scheduler/deadline.ts';
@@ -20,8 +20,8 @@ export interface EngineOptions {
   readonly log: LogPort;
   /** As the log left it; the engine owns it from now on. */
   readonly draft: ClusterDraft;
-  /** Whether there is too little room on the disk for state to grow. Asked before each turn. */
-  readonly diskIsFull: () => boolean;
+  /** Why state may not grow: too little room on the disk. Asked before each turn. */
+  readonly diskProblem: () => Refusal | undefined;
   /** Memory is ahead of the disk, or an assertion failed: the process must end without answering. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -146,14 +146,13 @@ export class Engine {
       apply(this.#draft, record);
       records.push(record);
     };
-    const full = this.#options.diskIsFull();
+    const full = this.#options.diskProblem();
     for (const request of group) {
       if (request.kind === 'query') {
         answers.push(() => request.read(this.#draft));
         continue;
       }
-      const verdict =
-        full && growing.has(request.command.kind) ? diskFull : decide(this.#draft, request.command, nowMs);
+      const verdict = full && growing.has(request.command.kind) ? full : decide(this.#draft, request.command, nowMs);
       if (verdict.kind === 'accepted') for (const event of verdict.events) commit(request.actor, event);
       answers.push(() => request.answer(verdict));
     }
@@ -181,11 +180,6 @@ export class Engine {
 }
 
 const tooMany = refused('busy', 'Cannot take the request: too many wait; try again');
-
-const diskFull = refused(
-  'disk-full',
-  'Cannot take the request: the head has too little free disk space; free some and try again',
-);
 
 /** The sentence for a failure that ends the head. */
 export function fatalMessage(error: unknown): string {

@@ -30,6 +30,12 @@ export class Notices {
     if (before || this.#notices.size < noticesMax) this.#notices.set(key, { text, sinceMs: this.#nowMs(), namespace });
   }
 
+  /** It is still so, in other words, such as with a figure that has changed: nothing new for the log. */
+  amend(key: string, text: string): void {
+    const notice = this.#notices.get(key);
+    if (notice) this.#notices.set(key, { ...notice, text });
+  }
+
   /** It is no longer so. */
   unsay(key: string): void {
     this.#notices.delete(key);

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { background } from '../base/background.ts';
 import type { Address } from '../base/channel/address.ts';
@@ -6,6 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import { messageOf, RefusedError } from '../base/errors.ts';
 import { type AttemptId, type ClusterId, parseAttemptId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import type { Random } from '../base/random.ts';
 import { version } from '../base/version.ts';
 import type { HeadSettings } from '../config/head.ts';
@@ -70,7 +70,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
   const { dataFolder, clock, random, log } = options;
   const { archiveFolder, heartbeatMs, leaseMs, diskReserveBytes, cancelGraceMs } = options.settings;
   const clusterId = await readClusterId(dataFolder);
-  await mkdir(archiveFolder, { recursive: true });
+  await makeFolder(archiveFolder);
   const store = await openStore(dataFolder, { acceptLoss: options.acceptLoss });
   if (store.accepted) log.error({ ...store.accepted }, 'the log was damaged: the head goes on without its end');
   for (const seq of store.damagedSnapshots)
@@ -80,26 +80,31 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     );
   // Until it is known what of the log is not yet in the archive.
   store.keepFrom(() => 0);
-  const disk = new DiskWatch([dataFolder, archiveFolder], diskReserveBytes, clock, log);
+  let nowMs = () => clock.nowMs();
+  const notices = new Notices(log, () => nowMs());
+  const folders = { database: dataFolder, inputs: join(dataFolder, 'blobs'), archive: archiveFolder };
+  const disks = new DiskWatch({ folders, reserveBytes: diskReserveBytes, clock, log, notices });
   const trees = new TreeWriter();
-  const closing: (() => Promise<void> | undefined | void)[] = [() => trees.close(), () => disk.close()];
+  const closing: (() => Promise<void> | undefined | void)[] = [() => trees.close(), () => disks.close()];
   let state: ClusterState = store.draft;
   try {
-    await disk.start();
+    await makeFolder(folders.inputs);
+    await disks.start();
     const engine = new Engine({
       clock,
       log: store,
       draft: store.draft,
-      diskIsFull: () => disk.full,
+      diskProblem: () => disks.problem('database'),
       onFatal: options.onFatal,
     });
+    nowMs = () => engine.nowMs();
     closing.push(() => engine.close());
     engine.subscribe((_records, now) => {
       state = now;
       background(store.snapshotIfDue(now));
     });
     const ports = await openArchive(options, {
-      ...{ clusterId, archiveFolder, trees, lastSeq: store.log.position.seq },
+      ...{ clusterId, archiveFolder, trees, disks, lastSeq: store.log.position.seq },
       engine: facing(engine, store),
     });
     let sweeping: Promise<void> | undefined;
@@ -111,7 +116,6 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
         return ports.close();
       },
     );
-    const notices = new Notices(log, () => engine.nowMs());
     closing.push(noticeGap(engine, notices));
     const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
     if (started.kind === 'refused') throw new RefusedError(started);
@@ -148,17 +152,18 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
 
 /** Blobs, archive and what reads them, beside the engine. */
 async function openArchive(
-  { dataFolder, settings, clock, log }: HeadOptions,
+  { dataFolder, settings, clock, random, log }: HeadOptions,
   has: {
     readonly clusterId: ClusterId;
     readonly archiveFolder: string;
     readonly engine: HeadEngine;
     readonly trees: TreeWriter;
+    readonly disks: DiskWatch;
     /** Of the log, as it was found. */
     readonly lastSeq: number;
   },
 ) {
-  const { clusterId, archiveFolder, engine, trees } = has;
+  const { clusterId, archiveFolder, engine, trees, disks } = has;
   const layout = new ArchiveLayout(archiveFolder);
   const usage = openUsage(settings.quotas, { clock, log, layout, engine });
   const blobs = new BlobStore(join(dataFolder, 'blobs'), clock, usage.inputs);
@@ -174,17 +179,19 @@ async function openArchive(
   const publisher = new Publisher({
     engine,
     mark,
+    disks,
     clock,
+    random,
     log,
     publish: (records) => publish(publishing, records),
   });
   const changes = new Changes(engine);
-  const collector = new BlobCollector(blobs, clock, () => pinnedBlobs(engine, specs));
+  const collector = new BlobCollector(blobs, clock, () => pinnedBlobs(engine, specs), log);
   collector.start();
   return {
-    ...{ engine, clusterId, clock, log, version },
+    ...{ engine, clusterId, clock, log, version, disks },
     ...{ layout, blobs, specs, staging, publisher, changes, usage, buildLogs: new BuildLogs() },
-    intake: archiveIntake(staging, publisher),
+    intake: archiveIntake({ staging, publisher, disks, clock, random }),
     async close() {
       await collector.close();
       changes.close();

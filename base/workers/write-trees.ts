@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { assert } from '../assert.ts';
 import { isSystemError, messageOf } from '../errors.ts';
+import { makeFolderSync } from '../make-folder.ts';
 import type { Tree, TreeResult } from '../transfer/tree.ts';
 
 /**
@@ -18,7 +19,7 @@ port.on('message', (request: { readonly id: number; readonly trees: readonly Tre
 function write(tree: Tree): TreeResult {
   try {
     makeAnew(tree.temporary);
-    for (const { path, mode } of tree.folders) mkdirSync(join(tree.temporary, path), { recursive: true, mode });
+    for (const { path, mode } of tree.folders) makeFolderSync(join(tree.temporary, path), mode);
     for (const { path, data, mode } of tree.files) writeFileSync(join(tree.temporary, path), data, { mode });
     for (const { path, target } of tree.links) symlinkSync(target, join(tree.temporary, path));
     rename(tree.temporary, tree.target);
@@ -45,7 +46,7 @@ function rename(from: string, to: string): void {
     renameSync(from, to);
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error;
-    mkdirSync(dirname(to), { recursive: true });
+    makeFolderSync(dirname(to));
     renameSync(from, to);
   }
 }

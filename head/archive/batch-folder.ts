@@ -1,10 +1,11 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { isSystemError } from '../../base/errors.ts';
 import { asBatchId, type BatchId } from '../../base/ids.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { syncFolder } from './durable.ts';
 import type { ArchiveLayout, BatchPlace } from './layout.ts';
 
@@ -63,7 +64,7 @@ export async function moveReplaced(layout: ArchiveLayout, batch: BatchNames): Pr
   if ((await ownerOf(layout, batch.namespace, batch.name)) !== batch.batchId) return;
   const from = layout.batchFolder({ ...batch, replaced: false });
   const to = layout.batchFolder({ ...batch, replaced: true });
-  await mkdir(dirname(to), { recursive: true });
+  await makeFolder(dirname(to));
   await rename(from, to);
   await syncFolder(dirname(to));
   await syncFolder(dirname(from));
@@ -80,7 +81,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function writeWhole(path: string, body: AsyncIterable<string | Uint8Array>): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = `${path}.part`;
   await pipeline(Readable.from(body), createWriteStream(temporary, { flush: true, mode: 0o644 }));
   await rename(temporary, path);

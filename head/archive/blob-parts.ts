@@ -1,7 +1,8 @@
 import { rmSync, statSync } from 'node:fs';
-import { mkdir, readdir, unlink } from 'node:fs/promises';
+import { readdir, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
 import { BlobUpload } from './blob-upload.ts';
 import { diskTrouble } from './durable.ts';
@@ -21,7 +22,7 @@ export class BlobParts {
   }
 
   async start(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
     for (const { namespace, name, path } of await this.#list()) {
       // Nobody goes on with a second upload of the same content.
       if (name.includes('~')) await unlink(path);
@@ -46,7 +47,7 @@ export class BlobParts {
       this.#open.delete(part);
     };
     try {
-      await mkdir(join(this.#folder, namespace), { recursive: true });
+      await makeFolder(join(this.#folder, namespace));
       return await BlobUpload.open({ part, hash, sizeBytes, offset, spare, release });
     } catch (error) {
       release(sizeOf(part)?.bytes ?? 0);

@@ -1,7 +1,8 @@
-import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
 import { BlobParts } from './blob-parts.ts';
 import type { BlobUpload } from './blob-upload.ts';
@@ -49,7 +50,7 @@ export class BlobStore {
 
   /** Makes the folders, and counts what is there for namespaces that have a quota. */
   async start(): Promise<void> {
-    for (const name of ['content', 'holds']) await mkdir(join(this.#folder, name), { recursive: true });
+    for (const name of ['content', 'holds']) await makeFolder(join(this.#folder, name));
     await this.#parts.start();
     for (const namespace of await readdir(join(this.#folder, 'holds')))
       if (this.#usage.counts(namespace)) await this.#countHeld(namespace);
@@ -121,9 +122,9 @@ export class BlobStore {
       const folder = dirname(path);
       // The hold comes first: content that nobody holds may be collected at any moment.
       this.#touched.add(upload.hash);
-      await mkdir(join(this.#folder, 'holds', namespace), { recursive: true });
+      await makeFolder(join(this.#folder, 'holds', namespace));
       await writeFile(this.#holdOf(namespace, upload.hash), '');
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await rename(upload.part, path);
       await syncFolder(folder);
       upload.letGo('moved');

@@ -1,5 +1,7 @@
 import { background } from '../../base/background.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
 import type { Pinned } from '../pins.ts';
 import { type BlobStore, holdMs } from './blobs.ts';
@@ -14,14 +16,16 @@ const roundMinMs = 600_000;
 export class BlobCollector {
   readonly #blobs: BlobStore;
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #pinned: () => Promise<Pinned>;
   #timer: Timer | undefined;
   #running: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(blobs: BlobStore, clock: Clock, pinned: () => Promise<Pinned>) {
+  constructor(blobs: BlobStore, clock: Clock, pinned: () => Promise<Pinned>, log: Log) {
     this.#blobs = blobs;
     this.#clock = clock;
+    this.#log = log;
     this.#pinned = pinned;
   }
 
@@ -60,8 +64,18 @@ export class BlobCollector {
   #setTimer(delayMs: number): void {
     if (this.#closed) return;
     this.#timer = this.#clock.setTimer(delayMs, () => {
-      this.#running = this.collect().then((nextMs) => this.#setTimer(nextMs));
+      this.#running = this.#collectOrSay().then((nextMs) => this.#setTimer(nextMs));
       background(this.#running);
     });
+  }
+
+  /** What a disk that is read-only, or a process out of descriptors, cannot do now is done in a later round. */
+  async #collectOrSay(): Promise<number> {
+    try {
+      return await this.collect();
+    } catch (error) {
+      this.#log.warn({ error: messageOf(error) }, 'cannot remove inputs that nobody needs; trying again later');
+      return roundMinMs;
+    }
   }
 }

@@ -1,6 +1,7 @@
-import { copyFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { syncFolder, writeDurably } from './durable.ts';
 import { type ArchiveLayout, type BatchPlace, ownFolder } from './layout.ts';
 import type { Trash } from './trash.ts';
@@ -31,7 +32,7 @@ export async function deleteTree(
   if (mark !== undefined && mark >= deletion.seq) return;
   if (mark !== undefined || (await hasBatchFile(folder))) {
     await rm(kept, { recursive: true, force: true });
-    await mkdir(join(kept, ownFolder), { recursive: true });
+    await makeFolder(join(kept, ownFolder));
     await copyFile(join(folder, ownFolder, 'batch.json'), join(kept, ownFolder, 'batch.json'));
     const { seq, by, atMs } = deletion;
     const facts = { seq, deletedBy: by, deletedAt: new Date(atMs).toISOString() };

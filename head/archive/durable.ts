@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Fault, isSystemError, messageOf, RefusedError, refused } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 
 /** Makes what a folder lists survive a power cut. */
 export async function syncFolder(path: string): Promise<void> {
@@ -14,7 +15,7 @@ export async function syncFile(path: string): Promise<void> {
 
 /** Writes a small file so that it is there whole or not at all, after a power cut too. */
 export async function writeDurably(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = `${path}.part`;
   const file = await open(temporary, 'w', mode);
   try {
@@ -27,11 +28,20 @@ export async function writeDurably(path: string, data: string | Uint8Array, mode
   await syncFolder(dirname(path));
 }
 
-/** A full disk is an expected no that says so; anything else the system says is a fault. */
+/** A disk that takes nothing now is an expected no that says so; anything else the system says is a fault. */
 export function diskTrouble(error: unknown, doing: string): Error {
   if (error instanceof RefusedError || error instanceof Fault) return error;
   if (isSystemError(error, 'ENOSPC', 'EDQUOT')) {
     return new RefusedError(refused('disk-full', `Cannot ${doing}: the head's disk is full; make room and try again`));
+  }
+  if (isSystemError(error, 'EROFS')) {
+    return new RefusedError(
+      refused('disk-full', `Cannot ${doing}: the head's disk is read-only; make it writable and try again`),
+    );
+  }
+  if (isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM')) {
+    const what = error.code === 'ENOMEM' ? 'memory' : 'file descriptors';
+    return new RefusedError(refused('busy', `Cannot ${doing}: the head is out of ${what}; try again`));
   }
   return new Fault('disk', `Cannot ${doing}: ${messageOf(error)}`, { cause: error });
 }

@@ -1,7 +1,11 @@
-import { RefusedError, refused } from '../../base/errors.ts';
+import { diskLimits, makeBackoff } from '../../base/backoff.ts';
+import { type Clock, delay } from '../../base/clock.ts';
+import { Fault, isSystemError, messageOf, RefusedError, refused } from '../../base/errors.ts';
 import { type AttemptId, attemptId } from '../../base/ids.ts';
+import type { Random } from '../../base/random.ts';
 import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
 import { Turns } from '../../base/turns.ts';
+import type { Disks } from '../disk-watch.ts';
 import type { ArchiveIntake } from '../dispatch/intake.ts';
 import type { Publisher } from './publisher.ts';
 import { type Sealed, sealAttempt } from './seal.ts';
@@ -10,8 +14,17 @@ import type { Staging } from './staging.ts';
 /** Manifests from this size on are read one at a time, in bytes: all their paths are held meanwhile. */
 const largeManifestBytes = 2 ** 20;
 
+/** What taking in archives needs. */
+export interface IntakePorts {
+  readonly staging: Pick<Staging, 'open'>;
+  readonly publisher: Pick<Publisher, 'room'>;
+  readonly disks: Disks;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 /** Where archives arrive, for the agents' sessions. */
-export function archiveIntake(staging: Staging, publisher: Pick<Publisher, 'room'>): ArchiveIntake {
+export function archiveIntake({ staging, publisher, disks, clock, random }: IntakePorts): ArchiveIntake {
   const large = new Turns(1);
   const running = new Map<AttemptId, Promise<Sealed>>();
   /** One after the other: a node that dials again may report an end whose archive is being checked. */
@@ -30,14 +43,28 @@ export function archiveIntake(staging: Staging, publisher: Pick<Publisher, 'room
       if (running.get(id) === sealing) running.delete(id);
     }
   };
+  /** Nothing of it is sent again: what is staged stays staged until the disk takes the rest. */
+  const whenDiskTakesIt = async (id: AttemptId, hash: ContentHash, signal: AbortSignal): Promise<Sealed> => {
+    const backoff = makeBackoff(diskLimits, random);
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await inTurn(id, hash);
+      } catch (error) {
+        if (!willPass(error)) throw error;
+        disks.failed('archive', messageOf(error));
+      }
+      await delay(clock, backoff.nextMs(), signal);
+    }
+  };
   return {
     room: () => publisher.room(),
-    async seal(attempt, manifestHash) {
+    async seal(attempt, manifestHash, signal) {
       const hash = asContentHash(manifestHash);
       if (!hash) return refused('invalid', `Cannot accept an archive: "${manifestHash}" is no content's hash`);
       await publisher.room();
       try {
-        const sealed = await inTurn(attemptId(attempt, attempt.attempt), hash);
+        const sealed = await whenDiskTakesIt(attemptId(attempt, attempt.attempt), hash, signal);
         return sealed.kind === 'sealed' ? sealed : { kind: 'resend', paths: sealed.paths };
       } catch (error) {
         if (error instanceof RefusedError) return error.refusal;
@@ -45,4 +72,10 @@ export function archiveIntake(staging: Staging, publisher: Pick<Publisher, 'room
       }
     },
   };
+}
+
+/** Whether the trouble is the disk's or the process's, and not the archive's. */
+function willPass(error: unknown): boolean {
+  if (error instanceof RefusedError) return error.refusal.code === 'disk-full' || error.refusal.code === 'busy';
+  return error instanceof Fault && isSystemError(error.cause, 'EIO', 'EACCES', 'EPERM');
 }

@@ -2,6 +2,7 @@ import { link, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 import { type AttemptId, attemptId } from '../../base/ids.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { manifestEntries, manifestPathProblem } from '../../base/transfer/manifest.ts';
 import type { Tree } from '../../base/transfer/tree.ts';
 import type { InlineArchive } from '../scheduler/event.ts';
@@ -111,12 +112,12 @@ async function makeUnder(staging: string, folder: string): Promise<boolean> {
     if (isSystemError(error, 'ENOENT')) return false;
     if (!isSystemError(error, 'EEXIST')) throw error;
   }
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   return true;
 }
 
 async function moveInto(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
+  await makeFolder(dirname(to));
   try {
     await rename(from, to);
   } catch (error) {

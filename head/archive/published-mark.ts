@@ -64,7 +64,7 @@ export class PublishedMark {
       await rename(`${this.#file}.part`, this.#file);
     } catch (error) {
       // Without it the next start looks at more than it must, and finds it done.
-      if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) throw error;
+      if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE')) throw error;
     }
   }
 }

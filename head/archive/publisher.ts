@@ -1,8 +1,11 @@
 import { background } from '../../base/background.ts';
+import { diskLimits, makeBackoff } from '../../base/backoff.ts';
 import { type Clock, delay, type Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { Disks } from '../disk-watch.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { Event, LogRecord } from '../scheduler/event.ts';
 import type { PublishedMark } from './published-mark.ts';
@@ -28,7 +31,9 @@ export interface ArchiveRecord extends LogRecord {
 export interface PublisherPorts {
   readonly engine: Pick<HeadEngine, 'subscribe' | 'records'>;
   readonly mark: Pick<PublishedMark, 'read' | 'reached' | 'close'>;
+  readonly disks: Pick<Disks, 'failed'>;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** Makes records part of the tree, in order; repeatable. Rejects when the disk says no. */
   readonly publish: (records: readonly ArchiveRecord[]) => Promise<void>;
@@ -40,8 +45,6 @@ const groupMax = 256;
 const gatherMs = 20;
 /** Waiting records at which those who cause more are made to wait. */
 const backlogMax = 4_096;
-/** Wait before a disk that said no is asked again, in milliseconds: nothing tells when it has room. */
-const retryMs = 5_000;
 
 /**
  * Brings the archive's tree up to the log, which is the truth: every accepted archive appears in it, after a crash too.
@@ -150,14 +153,19 @@ export class Publisher {
 
   /** Tries until the disk takes it; false when the head stops before. */
   async #publish(): Promise<boolean> {
-    for (;;) {
+    const { publish, disks, clock, random, log } = this.#ports;
+    const backoff = makeBackoff(diskLimits, random);
+    for (let told = ''; ; ) {
       try {
-        await this.#ports.publish(this.#doing);
+        await publish(this.#doing);
         return true;
       } catch (error) {
         if (this.#stop.signal.aborted) return false;
-        this.#ports.log.error({ error: messageOf(error) }, 'cannot write into the archive; trying again');
-        const went = await delay(this.#ports.clock, retryMs, this.#stop.signal).then(
+        const why = messageOf(error);
+        if (why !== told) log.error({ error: why }, 'cannot write into the archive; trying again');
+        told = why;
+        disks.failed('archive', why);
+        const went = await delay(clock, backoff.nextMs(), this.#stop.signal).then(
           () => true,
           () => false, // only close() ends it early
         );

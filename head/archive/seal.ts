@@ -1,6 +1,7 @@
-import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { chmod, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { atOnce } from '../../base/at-once.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { chunksOf } from '../../base/transfer/chunk.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
 import { type ManifestEntry, readManifest, stagedPathOf } from '../../base/transfer/manifest.ts';
@@ -64,7 +65,7 @@ async function compare(attempt: StagedAttempt): Promise<string[]> {
   }
   // Nothing is made before the whole manifest has been read: one that is refused leaves nothing behind.
   if (wrong.length > 0) return wrong;
-  for (const { path, mode } of folders) await makeFolder(join(attempt.folder, stagedPathOf(path)), mode);
+  for (const { path, mode } of folders) await makeKept(join(attempt.folder, stagedPathOf(path)), mode);
   for (const { path } of attempt.list()) if (!listed.has(path)) await attempt.remove(path);
   for (const { path, target } of links) await attempt.addLink(stagedPathOf(path), target);
   return [];
@@ -75,8 +76,8 @@ function keepable(mode: number): number {
   return (mode & 0o777) | 0o600;
 }
 
-async function makeFolder(path: string, mode: number): Promise<void> {
-  await mkdir(path, { recursive: true });
+async function makeKept(path: string, mode: number): Promise<void> {
+  await makeFolder(path);
   await chmod(path, keepable(mode) | 0o700);
 }
 

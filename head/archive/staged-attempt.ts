@@ -1,7 +1,8 @@
-import { lstat, mkdir, readdir, rm, stat, symlink } from 'node:fs/promises';
+import { lstat, readdir, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
 import { manifestEntriesMax, manifestPathProblem } from '../../base/transfer/manifest.ts';
 import { diskTrouble } from './durable.ts';
@@ -132,7 +133,7 @@ export class StagedAttempt {
   async addLink(path: string, target: string): Promise<void> {
     assert(this.#sealed, 'links come last');
     const where = join(this.folder, path);
-    await mkdir(dirname(where), { recursive: true });
+    await makeFolder(dirname(where));
     await symlink(target, where);
     this.#links.push(where);
   }

@@ -1,7 +1,8 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { isSystemError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { hashBeginning } from '../../base/transfer/chunk.ts';
 import { type ContentHash, hashBytes, hashFile, type RunningHash, startHash } from '../../base/transfer/hash.ts';
 
@@ -146,7 +147,7 @@ async function openMaking(path: string, flags: string): Promise<FileHandle> {
     return await open(path, flags, 0o600);
   } catch (error) {
     if (!isSystemError(error, 'ENOENT') || flags !== 'w') throw error;
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     return await open(path, flags, 0o600);
   }
 }

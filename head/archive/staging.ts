@@ -1,8 +1,9 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { type AttemptId, attemptId, type BatchId, type Fence, type NodeId, parseAttemptId } from '../../base/ids.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import type { HeadEngine } from '../ports.ts';
 import { type ArchiveLayout, attemptOfStaging, inlineSuffix } from './layout.ts';
 import { StagedAttempt } from './staged-attempt.ts';
@@ -49,7 +50,7 @@ export class Staging {
 
   async start(): Promise<void> {
     const folder = this.#ports.layout.stagingFolder;
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     // Trees that were being made when the head was killed are made again from the log.
     for (const name of await readdir(folder)) {
       if (name.endsWith(inlineSuffix)) await rm(join(folder, name), { recursive: true, force: true });

@@ -1,8 +1,9 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { background } from '../../base/background.ts';
 import { isSystemError, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { syncFolder } from './durable.ts';
 
 /**
@@ -23,7 +24,7 @@ export class Trash {
 
   /** Makes the folder, and goes on with what is in it. */
   async start(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
     for (const name of await readdir(this.#folder)) this.#remove(join(this.#folder, name));
   }
 

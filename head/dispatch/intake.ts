@@ -5,9 +5,10 @@ import type { AttemptRef } from '../scheduler/attempt.ts';
 export interface ArchiveIntake {
   /**
    * Checks what is staged of an attempt against its manifest and brings it to the disk. After `sealed` nothing of it
-   * changes. Rejects when the disk fails.
+   * changes. While the disk says no it is asked again, until the signal is aborted; rejects then, and when anything
+   * else fails.
    */
-  seal(attempt: AttemptRef, manifestHash: string): Promise<Sealed>;
+  seal(attempt: AttemptRef, manifestHash: string, signal: AbortSignal): Promise<Sealed>;
   /** Resolves when there is room for one more archive. Rejects when the head stops. */
   room(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { background } from '../../base/background.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type AttemptId, attemptId, type ClusterId, type NodeId } from '../../base/ids.ts';
@@ -37,13 +38,15 @@ export class Session {
   #extra: HeadChange[] = [];
   #dirty = true;
   #comparing = false;
-  #closed = false;
+  readonly #closing = new AbortController();
   /** The first delta says, be it empty, that the agent's attempts were compared: what is not taken from it is still its own. */
   #hasSpoken = false;
 
   constructor(ports: SessionPorts, name: string) {
     this.#ports = ports;
     this.#actor = { kind: 'node', name };
+    // Every archive that waits for the disk listens; their number is bounded by the node's attempts.
+    setMaxListeners(0, this.#closing.signal);
     this.#unsubscribe = ports.engine.subscribe((records) => this.#hear(records));
   }
 
@@ -65,7 +68,7 @@ export class Session {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#closing.abort(new Error('the session has ended'));
     this.#unsubscribe();
   }
 
@@ -109,7 +112,9 @@ export class Session {
     try {
       // Of another node's attempt nothing is looked at, and its report is refused like any other.
       const own = await this.#ports.engine.query((state) => state.attempts.get(id)?.nodeId === nodeId);
-      const sealed = own ? await intake.seal(report.attempt, manifestHash) : { kind: 'sealed' as const };
+      const sealed = own
+        ? await intake.seal(report.attempt, manifestHash, this.#closing.signal)
+        : { kind: 'sealed' as const };
       const command = this.#stagedCommand(report);
       if (sealed.kind === 'sealed') {
         if (command) await this.#submit(command);
@@ -119,8 +124,9 @@ export class Session {
         this.#extra.push(writeResend(report.attempt, [], clusterId));
       }
     } catch (error) {
-      // The disk said no. The agent keeps everything; a new session asks again.
-      log.error({ attempt: id, error: messageOf(error) }, 'cannot check a staged archive');
+      // The agent keeps everything; a new session asks again.
+      if (!this.#closing.signal.aborted)
+        log.error({ attempt: id, error: messageOf(error) }, 'cannot check a staged archive');
     }
     this.#wake();
   }
@@ -150,7 +156,7 @@ export class Session {
 
   #wake(): void {
     this.#dirty = true;
-    if (this.#comparing || this.#closed) return;
+    if (this.#comparing || this.#closing.signal.aborted) return;
     this.#comparing = true;
     background(
       this.#compare().finally(() => {
@@ -160,7 +166,7 @@ export class Session {
   }
 
   async #compare(): Promise<void> {
-    while (this.#dirty && !this.#closed) {
+    while (this.#dirty && !this.#closing.signal.aborted) {
       this.#dirty = false;
       const { engine, nodeId, clusterId, cancelGraceMs } = this.#ports;
       const view = { held: this.#held, told: this.#told };

@@ -13,6 +13,7 @@ import type { Publisher } from '../archive/publisher.ts';
 import type { StagedAttempt } from '../archive/staged-attempt.ts';
 import type { Piece, Taken } from '../archive/staged-file.ts';
 import type { Staging } from '../archive/staging.ts';
+import type { Disks } from '../disk-watch.ts';
 import type { HeadEngine } from '../ports.ts';
 import { callingNode, readFence } from '../wire.ts';
 import type { Door } from './door.ts';
@@ -32,6 +33,7 @@ export interface PutPorts {
   };
   readonly buildLogs: Pick<BuildLogs, 'take'>;
   readonly publisher: Pick<Publisher, 'settled'>;
+  readonly disks: Disks;
   readonly log: Log;
 }
 
@@ -91,11 +93,15 @@ async function answerTo(ports: PutPorts, targets: Targets, chunk: ArchiveChunk):
     refusedCode: '',
     refusedMessage: '',
   };
+  // Asked before anything is written: what is left is for what is here already. Agents keep what they have, and try again.
+  const paused = ports.disks.problem('archive');
+  if (paused) return { ...ack, refusedCode: paused.code, refusedMessage: paused.message };
   try {
     const { offset, verified } = await targets.take(chunk);
     return { ...ack, offset: BigInt(offset), verified };
   } catch (error) {
     if (error instanceof RefusedError) {
+      if (error.refusal.code === 'disk-full') ports.disks.failed('archive', error.message);
       return { ...ack, refusedCode: error.refusal.code, refusedMessage: error.refusal.message };
     }
     const status = failed(ports.log, '/labrun.v1.Archive/Put', error);

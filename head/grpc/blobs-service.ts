@@ -7,16 +7,18 @@ import type { BlobChunk, BlobsServer, GetBlobRequest, PutBlobChunk } from '../..
 import type { BlobUpload } from '../archive/blob-upload.ts';
 import type { BlobStore } from '../archive/blobs.ts';
 import { diskTrouble } from '../archive/durable.ts';
+import type { Disks } from '../disk-watch.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { Specs } from '../specs.ts';
 import type { Door, Pass } from './door.ts';
-import { type CallFacts, clientStream, serverStream, unary } from './handle.ts';
+import { type CallFacts, clientStream, orThrow, serverStream, unary } from './handle.ts';
 
 /** What the blobs' door needs. */
 export interface BlobsPorts {
   readonly blobs: BlobStore;
   readonly specs: Specs;
   readonly engine: Pick<HeadEngine, 'query'>;
+  readonly disks: Disks;
 }
 
 /** Hashes asked about in one call. */
@@ -38,15 +40,21 @@ export function blobsService(ports: BlobsPorts, door: Door): BlobsServer {
           refused('limit', `Cannot look for ${hashes.length} blobs at once (at most ${hashesMax})`),
         );
       }
-      const missing = await blobs.missing(namespace, hashes.map(readHash));
+      const missing = await blobs.missing(namespace, hashes.map(readHash)).catch((error: unknown) => {
+        throw diskTrouble(error, `look for inputs of "${namespace}"`);
+      });
       return { missing: missing.map(({ hash, offset }) => ({ hash, offset: BigInt(offset) })) };
     }),
-    put: clientStream(door, 'blob.put', async (chunks, { pass }) => ({ stored: await takeBlobs(blobs, chunks, pass) })),
+    put: clientStream(door, 'blob.put', async (chunks, { pass }) => ({ stored: await takeBlobs(ports, chunks, pass) })),
     get: serverStream(door, 'blob.get', (request, facts) => readBlob(ports, request, facts)),
   };
 }
 
-async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>, pass: Pass): Promise<string[]> {
+async function takeBlobs(
+  { blobs, disks }: BlobsPorts,
+  chunks: AsyncIterable<PutBlobChunk>,
+  pass: Pass,
+): Promise<string[]> {
   const stored: string[] = [];
   const finishing = new Set<Promise<void>>();
   const failures: unknown[] = [];
@@ -67,6 +75,8 @@ async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>, 
   try {
     for await (const chunk of chunks) {
       if (failures.length > 0) break;
+      // What has arrived stays for a day: the next try goes on from there.
+      orThrow(disks.problem('inputs') ?? 'room');
       if (chunk.hash !== '' && chunk.hash !== now?.upload.hash) {
         if (now) throw new RefusedError(refused('invalid', `Cannot take "${now.upload.hash}": it is cut off`));
         await pass.about({ namespace: chunk.namespace });
@@ -81,11 +91,16 @@ async function takeBlobs(blobs: BlobStore, chunks: AsyncIterable<PutBlobChunk>, 
       }
       if (now.upload.complete) await finish();
     }
+  } catch (error) {
+    failures.push(error);
   } finally {
     await now?.upload.close();
     await Promise.all(finishing);
   }
-  if (failures.length > 0) throw failures[0];
+  const [failure] = failures;
+  if (failure instanceof RefusedError && failure.refusal.code === 'disk-full' && !disks.problem('inputs'))
+    disks.failed('inputs', failure.message);
+  if (failure !== undefined) throw failure;
   if (!begun) throw new RefusedError(refused('invalid', 'Cannot take blobs: nothing was sent'));
   return stored;
 }

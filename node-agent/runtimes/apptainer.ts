@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { Fault } from '../../base/errors.ts';
+import { makeFolderSync } from '../../base/make-folder.ts';
 import type { ApptainerNode } from './apptainer-node.ts';
 import type { Runtime } from './runtime.ts';
 import { argvCommand } from './shell-text.ts';
@@ -16,7 +16,7 @@ export function apptainerRuntime(node: ApptainerNode): Runtime {
       assert(site.runtime.kind === 'apptainer', 'the apptainer runtime gets its own jobs');
       const { folders } = site;
       const input = join(folders.work, 'input');
-      mkdirSync(input, { recursive: true });
+      makeFolderSync(input);
       await site.place([...site.initialInputs, ...site.inputs], input);
       const image = await site.contentOf(site.runtime.image);
       await node.checkApp(image, app, site.setups, site.signal);
@@ -29,7 +29,7 @@ export function apptainerRuntime(node: ApptainerNode): Runtime {
       ];
       for (const [at, mount] of site.runtime.mounts.entries()) {
         const folder = join(folders.home, 'mounts', String(at));
-        mkdirSync(folder, { recursive: true });
+        makeFolderSync(folder);
         binds.push(bind(folder, mount));
       }
       // Without `--home` Apptainer mounts the real one, and what a job left there would never be wiped.

@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolderSync } from '../../base/make-folder.ts';
 
 /** The folders of an attempt (or of a build), all below its home. The executor adds `identity`, `exit` and `log`. */
 export interface AttemptFolders {
@@ -28,7 +29,7 @@ export function attemptFolders(home: string): AttemptFolders {
  * that is root lays out files, no job of another account may put links in their way.
  */
 export function makeAttemptFolders(folders: AttemptFolders, closed: boolean): void {
-  mkdirSync(folders.home, { recursive: true });
+  makeFolderSync(folders.home);
   if (closed) chmodSync(folders.home, 0o700);
   mkdirSync(folders.tmp);
   mkdirSync(folders.userHome);

@@ -3,6 +3,7 @@ import { chmod, copyFile, lstat, mkdir, readlink, symlink, utimes } from 'node:f
 import { join } from 'node:path';
 import { atOnce } from '../../base/at-once.ts';
 import { Fault } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { KeptFolder, textOf } from '../../base/transfer/kept-folder.ts';
 import { descriptors, hasDescriptors, openKept } from '../../base/transfer/open-kept.ts';
 
@@ -19,7 +20,7 @@ const entriesMax = 1_000_000;
  * any of theirs may be changing it: what is copied is opened like everything a job left.
  */
 export async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
-  await mkdir(to, { recursive: true });
+  await makeFolder(to);
   const files: Copy[] = [];
   const folders: Copy[] = [{ source: from, target: to }];
   for (let at = 0; at < folders.length; at++) {

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, mkdir, realpath, symlink, utimes } from 'node:fs/promises';
+import { chmod, copyFile, realpath, symlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join, normalize } from 'node:path';
 import { atOnce } from '../../base/at-once.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { relativePathProblem } from '../../base/names.ts';
 import { asContentHash } from '../../base/transfer/hash.ts';
 import type { BatchSpec, Input, Params, SourceEntry } from '../../config/spec.ts';
@@ -37,7 +38,7 @@ const datedBackMs = 2000;
  * build may have left links on the way, and so may an input: none is gone through out of the folder.
  */
 export async function placeInputs(from: InputSource, inputs: readonly Input[], folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   if ((await realpath(folder)) !== folder) {
     throw new Fault('invalid-input', `Cannot lay out files in "${basename(folder)}": the build made it a link`);
   }

@@ -1,7 +1,8 @@
 import { chmodSync, existsSync, lchownSync } from 'node:fs';
-import { chmod, lchown, mkdir, readdir } from 'node:fs/promises';
+import { chmod, lchown, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { runCommand } from '../machine/run-command.ts';
 import type { ProcessRequest } from '../ports.ts';
 import type { AttemptFolders } from './attempt-folders.ts';
@@ -37,7 +38,7 @@ const closed = ['record', 'supervisors', 'blobs', 'identity', 'outbox'];
 export async function closeFolders(root: string): Promise<void> {
   for (const name of closed) {
     const folder = join(root, name);
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await chmod(folder, 0o700);
   }
 }

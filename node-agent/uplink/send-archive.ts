@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../base/clock.ts';
+import { RefusedError } from '../../base/errors.ts';
 import type { Fence } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
 import type { KeptFile } from '../../base/transfer/open-kept.ts';
@@ -68,7 +69,13 @@ export class ArchiveSender {
       if (staged?.hash === file.hash) return;
       // What is staged of another content, or is longer than the file, is of no use; a part of it may be.
       const from = staged && staged.hash === '' && staged.sizeBytes <= file.sizeBytes ? staged.sizeBytes : 0;
-      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal);
+      try {
+        await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal);
+      } catch (error) {
+        // How far it got before the disk was full is asked, and not sent again.
+        if (error instanceof RefusedError) this.#stream = undefined;
+        throw error;
+      }
       this.#staged.set(file.path, { sizeBytes: file.sizeBytes, hash: file.hash });
     });
   }

@@ -1,3 +1,4 @@
+import { makeBackoff } from '../../base/backoff.ts';
 import { formatAddress } from '../../base/channel/address.ts';
 import type { Endpoint } from '../../base/channel/credentials.ts';
 import { delay, type Timer } from '../../base/clock.ts';
@@ -6,7 +7,7 @@ import { Gate } from '../../base/gate.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { AgentNews, Welcome } from '../wire.ts';
-import { makeBackoff, reconnectLimits } from './backoff.ts';
+import { reconnectLimits } from './backoff.ts';
 import { Outbox, type Urgency } from './outbox.ts';
 import { type LinkClient, Session, type SessionPorts } from './session.ts';
 

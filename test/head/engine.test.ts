@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../base/clock.ts';
-import { Engine } from '../../head/engine.ts';
+import { refused } from '../../base/errors.ts';
+import { Engine, type EngineOptions } from '../../head/engine.ts';
 import { emptyCluster } from '../../head/scheduler/draft.ts';
 import type { Actor, LogRecord } from '../../head/scheduler/event.ts';
 import { leaseMs } from '../../head/scheduler/limits.ts';
@@ -10,7 +11,7 @@ import { aConnect, aSubmit, nodeNumber, theCluster } from '../kit/state.ts';
 const ada: Actor = { kind: 'user', name: 'ada' };
 
 /** An engine on a log that finishes a write only when told to. */
-function anEngine(over: { diskIsFull?: () => boolean; clock?: Clock } = {}) {
+function anEngine(over: { diskProblem?: EngineOptions['diskProblem']; clock?: Clock } = {}) {
   const written: LogRecord[] = [];
   const fatal: unknown[] = [];
   const writes: { finish: () => void; fail: (error: Error) => void }[] = [];
@@ -18,7 +19,7 @@ function anEngine(over: { diskIsFull?: () => boolean; clock?: Clock } = {}) {
   const engine = new Engine({
     clock: over.clock ?? systemClock,
     draft: emptyCluster(),
-    diskIsFull: over.diskIsFull ?? (() => false),
+    diskProblem: over.diskProblem ?? (() => undefined),
     onFatal: (error) => fatal.push(error),
     log: {
       append: (records) =>
@@ -70,7 +71,7 @@ describe('the engine', () => {
 
   it('refuses what grows while the disk is full, and goes on with what ends things', async () => {
     let full = false;
-    const { engine } = anEngine({ diskIsFull: () => full });
+    const { engine } = anEngine({ diskProblem: () => (full ? refused('disk-full', 'full') : undefined) });
     await engine.submit(ada, aSubmit(1));
     full = true;
     expect(await engine.submit(ada, aSubmit(2))).toMatchObject({ kind: 'refused', code: 'disk-full' });

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
 import { processesNaming } from './proc.ts';
 import { type Captured, capture, Running, tail, type User } from './processes.ts';
 import { program } from './program.ts';
-import { mountSmallDisk, unmountSmallDisk } from './small-disk.ts';
+import { mountLoopDisk, mountSmallDisk, type SmallDisk, type SmallDiskOptions } from './small-disk.ts';
 import { until } from './until.ts';
 
 /** What an agent of a test is given; everything has a default fit for a small machine. */
@@ -35,7 +35,7 @@ export class Lab {
   readonly #agentOptions = new Map<string, AgentOptions>();
   readonly #others: Running[] = [];
   readonly #user: User | undefined;
-  readonly #disks: string[] = [];
+  readonly #disks: SmallDisk[] = [];
   #head: Running | undefined;
 
   constructor(user?: User) {
@@ -82,9 +82,17 @@ export class Lab {
   }
 
   /** Gives an agent's data, or the head's, a small disk of its own. Call it before that is started. */
-  smallDisk(folder: string, sizeBytes: number): void {
-    mountSmallDisk(folder, sizeBytes);
-    this.#disks.push(folder);
+  smallDisk(folder: string, sizeBytes: number, options?: SmallDiskOptions): SmallDisk {
+    const disk = mountSmallDisk(folder, sizeBytes, options);
+    this.#disks.push(disk);
+    return disk;
+  }
+
+  /** The same, a true disk with a filesystem that also can run out of names. */
+  loopDisk(folder: string, sizeBytes: number, options?: SmallDiskOptions): SmallDisk {
+    const disk = mountLoopDisk(folder, sizeBytes, options);
+    this.#disks.push(disk);
+    return disk;
   }
 
   /** Starts an agent, or starts it again with what it had; resolves when it is connected. */
@@ -202,7 +210,7 @@ export class Lab {
       }
     }
     await until('the processes of the lab end', () => processesNaming(this.folder).length === 0);
-    for (const disk of this.#disks) unmountSmallDisk(disk);
+    for (const disk of this.#disks) disk.remove();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -1,33 +1,116 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Mounts a filesystem of its own, in memory, at a new folder. Throws where that is not allowed (it takes root). */
-export function mountSmallDisk(folder: string, sizeBytes: number): void {
-  mkdirSync(folder, { recursive: true });
-  run('mount', '-t', 'tmpfs', '-o', `size=${sizeBytes},mode=700`, 'labrun-test', folder);
+/** A filesystem of its own that can be filled, made read-only, and healed. */
+export interface SmallDisk {
+  readonly folder: string;
+  /** Fills it until so many bytes are free. */
+  fill(leaveBytes: number): void;
+  /** Uses up what it has for names of files. */
+  useUpInodes(): void;
+  /** Undoes `fill` and `useUpInodes`. */
+  free(): void;
+  /** Throws while somebody has a file there open for writing. */
+  setReadOnly(isReadOnly: boolean): void;
+  /** Takes it away again, also while something on it is open. */
+  remove(): void;
 }
 
-/** Takes it away again, also while something on it is open. */
-export function unmountSmallDisk(folder: string): void {
-  run('umount', '-l', folder);
+/** How a small disk is made. */
+export interface SmallDiskOptions {
+  /** Default: what the filesystem makes of its size. */
+  readonly inodes?: number;
+}
+
+/** Mounts one in memory at a new folder. Throws where that is not allowed (it takes root). */
+export function mountSmallDisk(folder: string, sizeBytes: number, { inodes }: SmallDiskOptions = {}): SmallDisk {
+  mkdirSync(folder, { recursive: true });
+  const files = inodes === undefined ? '' : `,nr_inodes=${inodes}`;
+  run('mount', '-t', 'tmpfs', '-o', `size=${sizeBytes},mode=700${files}`, 'labrun-test', folder);
+  return smallDisk(folder, () => undefined);
+}
+
+/** Mounts a true one, ext4 in a file, at a new folder; where there are no loop devices, one in memory. */
+export function mountLoopDisk(folder: string, sizeBytes: number, { inodes }: SmallDiskOptions = {}): SmallDisk {
+  const image = join(mkdtempSync(join(tmpdir(), 'labrun-image-')), 'disk');
+  const removeImage = () => rmSync(join(image, '..'), { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  try {
+    run('truncate', '-s', String(sizeBytes), image);
+    run('mkfs.ext4', '-q', '-m', '0', ...(inodes === undefined ? [] : ['-N', String(inodes)]), image);
+    run('mount', '-o', 'loop', image, folder);
+  } catch {
+    removeImage();
+    return mountSmallDisk(folder, sizeBytes, inodes === undefined ? {} : { inodes });
+  }
+  // Nothing of labrun's expects this folder, and every walk would meet it.
+  rmSync(join(folder, 'lost+found'), { recursive: true });
+  return smallDisk(folder, removeImage);
 }
 
 /** Answers a word when small disks can be had here, and throws with the reason when not. */
 export function trySmallDisk(): string {
   const folder = mkdtempSync(join(tmpdir(), 'labrun-disk-'));
   try {
-    mountSmallDisk(folder, 2 ** 20);
-    unmountSmallDisk(folder);
+    mountSmallDisk(folder, 2 ** 20).remove();
     return 'mounted';
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+const ballast = '.ballast';
+const pieceBytes = 2 ** 20;
+
+function smallDisk(folder: string, removed: () => void): SmallDisk {
+  const remount = (how: 'ro' | 'rw') => run('mount', '-o', `remount,${how}`, folder);
+  return {
+    folder,
+    fill(leaveBytes) {
+      mkdirSync(join(folder, ballast), { recursive: true });
+      const file = openSync(join(folder, ballast, 'bytes'), 'a');
+      const piece = Buffer.alloc(pieceBytes, 1);
+      try {
+        for (let left = freeOf(folder) - leaveBytes; left > 0; left = freeOf(folder) - leaveBytes)
+          writeSync(file, piece, 0, Math.min(left, pieceBytes));
+      } catch (error) {
+        if (!isFull(error)) throw error;
+      } finally {
+        closeSync(file);
+      }
+    },
+    useUpInodes() {
+      mkdirSync(join(folder, ballast), { recursive: true });
+      const from = readdirSync(join(folder, ballast)).length;
+      try {
+        for (let at = from; ; at++) closeSync(openSync(join(folder, ballast, `name-${at}`), 'w'));
+      } catch (error) {
+        if (!isFull(error)) throw error;
+      }
+    },
+    free: () => rmSync(join(folder, ballast), { recursive: true, force: true }),
+    setReadOnly: (isReadOnly) => remount(isReadOnly ? 'ro' : 'rw'),
+    remove() {
+      run('umount', '-l', folder);
+      removed();
+    },
+  };
+}
+
+function freeOf(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOSPC';
+}
+
 function run(...argv: readonly string[]): void {
   const [command = '', ...args] = argv;
-  const { error, status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
+  const { error, status, stderr } = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, PATH: path } });
   if (error || status !== 0) throw new Error(`"${argv.join(' ')}": ${error?.message ?? stderr.trim()}`);
 }

@@ -1,4 +1,5 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { refused } from '../../base/errors.ts';
 import { asClusterId, attemptId, type BatchId, type ClusterId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { type ArchiveRecord, Publisher } from '../../head/archive/publisher.ts';
@@ -98,18 +99,22 @@ export class SimHead {
   }
 
   async start(): Promise<void> {
-    const { time, network, log } = this.#ports;
+    const { time, network, log, random } = this.#ports;
     const clock = new ProcessClock(time);
     const draft = this.durableState();
     const running: Running = { draft, clock, isAlive: true, pending: undefined };
     this.#mark.reached = []; // what was reached before is known by the mark alone
     this.#running = running;
     let hasFailed = false;
+    const disks = {
+      problem: () => (this.diskIsFull ? refused('disk-full', 'the disk is full') : undefined),
+      failed: () => undefined,
+    };
     const engine = new Engine({
       clock,
       log: { append: (records) => this.#append(running, records) },
       draft,
-      diskIsFull: () => this.diskIsFull,
+      diskProblem: () => disks.problem(),
       onFatal: (error) => {
         hasFailed = true;
         this.#ports.onFatal(error);
@@ -126,7 +131,9 @@ export class SimHead {
     };
     const publisher = new Publisher({
       engine: facing,
+      disks,
       clock,
+      random,
       log,
       mark: {
         read: async () => this.#mark.seq,
@@ -158,7 +165,7 @@ export class SimHead {
       leaseMs,
     });
     // Of a batch's build logs and folders nothing is needed here: the batches of this world have no builds.
-    const putPorts = { clusterId, engine: facing, staging, publisher, log } as unknown as PutPorts;
+    const putPorts = { clusterId, engine: facing, staging, publisher, disks, log } as unknown as PutPorts;
     const put = takeArchive(putPorts, door);
     if (this.#running !== running) return;
     network.server = {

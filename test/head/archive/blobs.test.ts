@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
+import { openLog } from '../../../base/log.ts';
 import { asContentHash, type ContentHash, hashBytes } from '../../../base/transfer/hash.ts';
 import { BlobStore, holdMs } from '../../../head/archive/blobs.ts';
 import { BlobCollector } from '../../../head/archive/collect-blobs.ts';
@@ -28,6 +29,8 @@ async function put(namespace: string, text: string, hash: ContentHash = hashByte
   await blobs.keep(namespace, upload);
   return hash;
 }
+
+const log = openLog('test', 'silent');
 
 describe('the blob store', () => {
   it('lets nobody write into an upload that is verified and not yet in its place', async () => {
@@ -89,10 +92,15 @@ describe('the blob store', () => {
     const [pinned, held, old] = [await put('lab', 'pinned'), await put('lab', 'held'), await put('lab', 'old')];
     const longAgo = (systemClock.nowMs() - holdMs - 60_000) / 1000;
     for (const hash of [pinned, old]) await utimes(join(folder, 'holds/lab', hash.slice(7)), longAgo, longAgo);
-    const collector = new BlobCollector(blobs, systemClock, async () => ({
-      wanted: new Map([['lab', new Set([pinned])]]),
-      isComplete: true,
-    }));
+    const collector = new BlobCollector(
+      blobs,
+      systemClock,
+      async () => ({
+        wanted: new Map([['lab', new Set([pinned])]]),
+        isComplete: true,
+      }),
+      log,
+    );
     const nextMs = await collector.collect();
     expect(nextMs).toBeGreaterThan(holdMs - 60_000);
     expect(await blobs.missing('lab', [pinned, held])).toEqual([]);
@@ -111,7 +119,7 @@ describe('the blob store', () => {
     expect(await readdir(join(folder, 'parts/lab'))).toEqual([]);
     await writeFile(part, 'x');
     await utimes(part, 1, 1);
-    const collector = new BlobCollector(blobs, systemClock, async () => ({ wanted: new Map(), isComplete: true }));
+    const collector = new BlobCollector(blobs, systemClock, async () => ({ wanted: new Map(), isComplete: true }), log);
     await collector.collect();
     expect(await readdir(join(folder, 'parts/lab'))).toEqual([]);
     await collector.close();

@@ -9,7 +9,7 @@ import { HeadWorld } from '../../kit/head-world.ts';
 import { LinkAgent } from '../../kit/link-agent.ts';
 import { itWith } from '../../kit/real-parts.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
-import { mountSmallDisk, unmountSmallDisk } from '../../kit/small-disk.ts';
+import { mountSmallDisk } from '../../kit/small-disk.ts';
 import { aGroup, aSpec } from '../../kit/spec.ts';
 
 const input = Buffer.from('what every job reads\n');
@@ -105,8 +105,8 @@ itWith('small disk')('of which the disk is too small leaves nothing on it, and t
   await world.put('lab', big);
   const entry = { kind: 'file' as const, path: '', hash: hashBytes(big), sizeBytes: big.length, mode: 0o644 };
   await world.submit(aSpec({ name: 'big', sources: { data: [entry] } }));
-  mountSmallDisk(join(folder, 'disk'), 4 * 2 ** 20);
-  onTestFinished(() => unmountSmallDisk(join(folder, 'disk')));
+  const disk = mountSmallDisk(join(folder, 'disk'), 4 * 2 ** 20);
+  onTestFinished(() => disk.remove());
   await expect(world.backup(join(folder, 'disk'))).rejects.toThrow(/Cannot make a backup in .*disk is full/);
   expect(readdirSync(join(folder, 'disk'))).toEqual([]);
   await world.submit(aBatch('after'));

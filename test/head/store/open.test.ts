@@ -27,7 +27,7 @@ function engineOn(store: Store): Engine {
     clock: systemClock,
     log: store,
     draft: store.draft,
-    diskIsFull: () => false,
+    diskProblem: () => undefined,
     onFatal: (error) => {
       throw error;
     },

@@ -11,7 +11,7 @@ import { openRecord } from '../../../node-agent/store/record.ts';
 import { aFence, anAttempt } from '../../kit/attempts.ts';
 import { itWith } from '../../kit/real-parts.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
-import { mountSmallDisk, unmountSmallDisk } from '../../kit/small-disk.ts';
+import { mountSmallDisk } from '../../kit/small-disk.ts';
 
 let top: string;
 let folder: string;
@@ -88,8 +88,8 @@ describe("the agent's record", () => {
 
   itWith('small disk')('can be written, and opened again, on a disk that a job has filled', async () => {
     const disk = scratchFolder();
-    mountSmallDisk(disk, 24 * 2 ** 20);
-    onTestFinished(() => unmountSmallDisk(disk));
+    const mounted = mountSmallDisk(disk, 24 * 2 ** 20);
+    onTestFinished(() => mounted.remove());
     const place = join(disk, 'record');
     let record = await openRecord(place, () => nodeId(7), systemClock);
     const fill = () => {
