@@ -80,7 +80,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
 async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context: EffectsContext): Promise<Effects> {
   const { clock, random, log, executor, record, killGraceMs } = parts;
   const { closing, connected } = context;
-  const link = new BulkLink({ endpoint, nodeId: record.nodeId, connected });
+  const link = new BulkLink({ endpoint, nodeId: record.nodeId, connected, clock, random });
   const cachePorts = { folder: parts.cacheFolder, quotaBytes: parts.cacheQuotaBytes, link, clock, random, log };
   const blobs = await openBlobCache(cachePorts);
   const { workspace, buildFolders: folders } = await parts.makeWorkspace(blobs);

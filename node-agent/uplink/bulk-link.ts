@@ -2,10 +2,13 @@ import { callerMetadata } from '../../base/channel/caller.ts';
 import { openClient } from '../../base/channel/client.ts';
 import type { Endpoint } from '../../base/channel/credentials.ts';
 import { readStream } from '../../base/channel/streams.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { NodeId } from '../../base/ids.ts';
+import type { Random } from '../../base/random.ts';
 import { ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
 import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
+import { HeadRoom } from './head-room.ts';
 import { PutStream } from './put-stream.ts';
 
 /** How much of a file the head has. */
@@ -20,18 +23,23 @@ export interface BulkPorts {
   /** Where to dial now, and what to show there. */
   endpoint(): Endpoint;
   readonly nodeId: NodeId;
+  readonly clock: Clock;
+  readonly random: Random;
   /** Resolves while a head of our cluster listens. */
   connected(signal: AbortSignal): Promise<void>;
 }
 
 /** The connection for transfers, apart from the control stream so that a long file delays no heartbeat. */
 export class BulkLink {
+  /** Whether the head has room for archives. */
+  readonly room: HeadRoom;
   readonly #ports: BulkPorts;
   #clients: { readonly endpoint: Endpoint; readonly archive: ArchiveClient; readonly blobs: BlobsClient } | undefined;
   #put: PutStream | undefined;
 
   constructor(ports: BulkPorts) {
     this.#ports = ports;
+    this.room = new HeadRoom(ports.clock, ports.random);
   }
 
   /** The stream for files that is open now, or a new one as soon as the head is there. All attempts share it. */

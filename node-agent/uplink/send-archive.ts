@@ -10,7 +10,7 @@ import { putFile } from './put-file.ts';
 import type { PutStream } from './put-stream.ts';
 
 /** How files of attempts reach the head. */
-export type ArchiveLink = Pick<BulkLink, 'open' | 'staged'>;
+export type ArchiveLink = Pick<BulkLink, 'open' | 'staged' | 'room'>;
 
 /** A complete file of an attempt. */
 export interface FileToSend {
@@ -63,21 +63,8 @@ export class ArchiveSender {
 
   /** The same for one file; one that is staged as it is now costs nothing. */
   sendOne(file: FileToSend, signal: AbortSignal): Promise<void> {
-    return keepTrying(this.#ports, signal, async () => {
-      const stream = await this.#open(signal);
-      const staged = this.#staged.get(file.path);
-      if (staged?.hash === file.hash) return;
-      // What is staged of another content, or is longer than the file, is of no use; a part of it may be.
-      const from = staged && staged.hash === '' && staged.sizeBytes <= file.sizeBytes ? staged.sizeBytes : 0;
-      try {
-        await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal);
-      } catch (error) {
-        // How far it got before the disk was full is asked, and not sent again.
-        if (error instanceof RefusedError) this.#stream = undefined;
-        throw error;
-      }
-      this.#staged.set(file.path, { sizeBytes: file.sizeBytes, hash: file.hash });
-    });
+    const { room } = this.#ports.link;
+    return keepTrying(this.#ports, signal, () => room.send(() => this.#sendOnce(file, signal), signal));
   }
 
   /** Forgets what it knows of these files (of all, when none is named): the head wants them again. */
@@ -89,6 +76,22 @@ export class ArchiveSender {
   /** The log has been sent up to here already. */
   noteLog(sizeBytes: number): void {
     this.#staged.set('log', { sizeBytes, hash: '' });
+  }
+
+  async #sendOnce(file: FileToSend, signal: AbortSignal): Promise<void> {
+    const stream = await this.#open(signal);
+    const staged = this.#staged.get(file.path);
+    if (staged?.hash === file.hash) return;
+    // What is staged of another content, or is longer than the file, is of no use; a part of it may be.
+    const from = staged && staged.hash === '' && staged.sizeBytes <= file.sizeBytes ? staged.sizeBytes : 0;
+    try {
+      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal);
+    } catch (error) {
+      // How far it got before the disk was full is asked, and not sent again.
+      if (error instanceof RefusedError) this.#stream = undefined;
+      throw error;
+    }
+    this.#staged.set(file.path, { sizeBytes: file.sizeBytes, hash: file.hash });
   }
 
   /** Each new stream begins by asking what has arrived by the ones before. */

@@ -64,6 +64,10 @@ for (const { name, inodes, begin, end, says } of troubles) {
       await until('status has nothing to say', async () => (await lab.json('status')).notices.length === 0);
       const after = await lab.json('status', 't/sweep');
       expect(after.counts).toMatchObject({ succeeded: jobs, failed: 0 });
+      // Nothing ran twice, either.
+      expect(readFileSync(lab.path('ran'), 'utf8').trim().split('\n').sort()).toEqual(
+        after.jobs.map((job: { name: string }) => job.name).sort(),
+      );
       for (const job of after.jobs) {
         expect(job.attempt, job.name).toBe(1);
         const folder = join(disk.folder, 't/sweep', job.name);

@@ -22,6 +22,7 @@ import type { Sweep } from '../../node-agent/effects/sweep.ts';
 import type { Executor, JobOrder, ProcessEnd, RunningProcess, Workspace } from '../../node-agent/ports.ts';
 import { recordOver } from '../../node-agent/store/agent-record.ts';
 import { GroupWriter } from '../../node-agent/store/group-writer.ts';
+import { HeadRoom } from '../../node-agent/uplink/head-room.ts';
 import { PutStream } from '../../node-agent/uplink/put-stream.ts';
 import type { LinkClient } from '../../node-agent/uplink/session.ts';
 import { AgentLinkService } from '../../proto/gen/labrun/v1/agent_link.ts';
@@ -193,6 +194,7 @@ export class SimAgent {
       workspace: this.#workspace(running),
       blobs: { obtain: async () => '', release: () => undefined },
       link: {
+        room: new HeadRoom(running.clock, random),
         open: async (signal) => {
           await context.connected(signal);
           if (!put || put.broken) put = new PutStream(network.call(machine.name, putCall, metadata) as never);
