@@ -31,6 +31,8 @@ const agoMaxMs = 315_360_000_000;
 export interface Greeting {
   readonly command: Omit<Extract<Command, { kind: 'connect-node' }>, 'leaseMs'>;
   readonly reports: readonly Report[];
+  /** Digests of builds that it does not try again by itself. */
+  readonly failedBuilds: readonly string[];
 }
 
 /** News of one attempt, checked. */
@@ -88,12 +90,17 @@ export function readHello(hello: wire.Hello, caller: NodeId, clusterId: ClusterI
     // What belongs to another cluster, or cannot be read, stays the agent's own affair.
     if (!('code' in report)) reports.push(report);
   }
-  const builds = hello.builds
-    .filter((build) => build.state === wire.BuildState.READY)
-    .map((build) => build.buildDigest);
+  const digestsOf = (wanted: wire.BuildState) =>
+    hello.builds.filter(({ state }) => state === wanted).map(({ buildDigest }) => buildDigest);
+  const builds = digestsOf(wire.BuildState.READY);
+  const failedBuilds = digestsOf(wire.BuildState.FAILED);
   const { nodeName: name, version, features, bootId } = hello;
   const held = reports.map(({ attempt, phase }) => ({ attempt, isOver: overPhases.has(phase) }));
-  return { command: { kind: 'connect-node', nodeId, name, version, features, bootId, facts, builds, held }, reports };
+  return {
+    command: { kind: 'connect-node', nodeId, name, version, features, bootId, facts, builds, held },
+    reports,
+    failedBuilds,
+  };
 }
 
 /** Reads what a machine has. */
@@ -180,6 +187,11 @@ export function writeChange(change: Change, clusterId: ClusterId, cancelGraceMs:
 /** Asks for files again. */
 export function writeResend(attempt: AttemptRef, paths: readonly string[], clusterId: ClusterId): wire.HeadChange {
   return { change: { $case: 'resend', value: { fence: { clusterId, ...attempt }, paths: [...paths] } } };
+}
+
+/** The word that a build which failed there may be tried again. */
+export function writeBuildRetry(digest: string): wire.HeadChange {
+  return { change: { $case: 'buildRetry', value: digest } };
 }
 
 /** Of attempts that are only remembered. */

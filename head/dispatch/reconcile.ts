@@ -80,6 +80,12 @@ export function reconcile(state: ClusterState, nodeId: NodeId, view: SessionView
   return { changes, missing };
 }
 
+/** Of builds that a node does not try again by itself, those that may be tried there again as far as the head knows. */
+export function forgottenBuilds(state: ClusterState, nodeId: NodeId, failed: ReadonlySet<string>): readonly string[] {
+  const known = state.nodes.get(nodeId)?.failedBuilds;
+  return [...failed].filter((digest) => !known?.has(digest));
+}
+
 /** What becomes of an attempt that its node should not have. What this head knows nothing of is left alone. */
 function strayChange(
   state: ClusterState,

@@ -4,12 +4,12 @@ import { messageOf } from '../../base/errors.ts';
 import { type AttemptId, attemptId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import type { HeadChange } from '../../proto/gen/labrun/v1/agent_link.ts';
-import { type BuildNews, type Report, writeChange, writeResend } from '../agent-wire.ts';
+import { type BuildNews, type Report, writeBuildRetry, writeChange, writeResend } from '../agent-wire.ts';
 import type { Engine } from '../engine.ts';
 import type { Command } from '../scheduler/command.ts';
 import type { Actor, LogRecord, NodeFacts } from '../scheduler/event.ts';
 import type { ArchiveIntake } from './intake.ts';
-import { type Change, type HeldPhase, reconcile } from './reconcile.ts';
+import { type Change, forgottenBuilds, type HeldPhase, reconcile } from './reconcile.ts';
 
 /** What a session talks through and with. */
 export interface SessionPorts {
@@ -34,6 +34,8 @@ export class Session {
   readonly #held = new Map<AttemptId, HeldPhase>();
   readonly #told = new Map<AttemptId, Set<Change['kind']>>();
   readonly #sealing = new Set<AttemptId>();
+  /** Builds that the agent does not try again by itself. */
+  readonly #failedBuilds: Set<string>;
   readonly #unsubscribe: () => void;
   #extra: HeadChange[] = [];
   #dirty = true;
@@ -42,8 +44,10 @@ export class Session {
   /** The first delta says, be it empty, that the agent's attempts were compared: what is not taken from it is still its own. */
   #hasSpoken = false;
 
-  constructor(ports: SessionPorts, name: string) {
+  /** `failedBuilds`: of which the agent's hello says that they failed. */
+  constructor(ports: SessionPorts, name: string, failedBuilds: readonly string[]) {
     this.#ports = ports;
+    this.#failedBuilds = new Set(failedBuilds);
     this.#actor = { kind: 'node', name };
     // Every archive that waits for the disk listens; their number is bounded by the node's attempts.
     setMaxListeners(0, this.#closing.signal);
@@ -53,7 +57,7 @@ export class Session {
   /** Takes news of attempts. Resolves when what follows from it is on disk, archives that are to be checked apart. */
   async take(reports: readonly Report[], builds: readonly BuildNews[], facts: NodeFacts | undefined): Promise<void> {
     const { nodeId } = this.#ports;
-    const done = builds.map((build) => this.#submit({ kind: 'report-build', nodeId, ...build }));
+    const done = builds.map((build) => this.#takeBuild(build));
     if (facts) done.push(this.#submit({ kind: 'change-node', nodeId, facts }));
     for (const report of reports) {
       const id = attemptId(report.attempt, report.attempt.attempt);
@@ -65,6 +69,13 @@ export class Session {
     }
     await Promise.all(done);
     this.#wake();
+  }
+
+  /** A failure counts as one that the agent remembers only when the head knows of it: until then it is not forgotten. */
+  async #takeBuild(build: BuildNews): Promise<void> {
+    await this.#submit({ kind: 'report-build', nodeId: this.#ports.nodeId, ...build });
+    if (build.state === 'failed') this.#failedBuilds.add(build.digest);
+    else this.#failedBuilds.delete(build.digest);
   }
 
   close(): void {
@@ -170,8 +181,12 @@ export class Session {
       this.#dirty = false;
       const { engine, nodeId, clusterId, cancelGraceMs } = this.#ports;
       const view = { held: this.#held, told: this.#told };
-      const { changes, missing } = await engine.query((state) => reconcile(state, nodeId, view));
+      const { changes, missing, retried } = await engine.query((state) => ({
+        ...reconcile(state, nodeId, view),
+        retried: forgottenBuilds(state, nodeId, this.#failedBuilds),
+      }));
       for (const change of changes) this.#note(change);
+      for (const digest of retried) this.#failedBuilds.delete(digest);
       const lost = missing.map((attempt) =>
         this.#submit({ kind: 'lose-attempt', nodeId, attempt, message: 'its node no longer knows it' }),
       );
@@ -179,7 +194,8 @@ export class Session {
       for (const { kind, attempt } of this.#hasSpoken ? [] : changes)
         if (kind === 'discard') lost.push(this.#submit({ kind: 'note-discarded', nodeId, attempt }));
       const told = changes.map((change) => writeChange(change, clusterId, cancelGraceMs));
-      const messages = [...told, ...this.#extra.splice(0)];
+      // First, so that a job which comes along with it finds its build untried.
+      const messages = [...retried.map(writeBuildRetry), ...told, ...this.#extra.splice(0)];
       try {
         for (let at = 0; at < messages.length || !this.#hasSpoken; at += changesMax) {
           this.#hasSpoken = true;

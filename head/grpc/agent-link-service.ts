@@ -181,6 +181,7 @@ class Link {
     const session = new Session(
       { ...this.#ports, nodeId: this.#nodeId, send: (changes) => this.#sendDelta([...changes]) },
       name,
+      greeting.failedBuilds,
     );
     this.#session = session;
     await session.take(greeting.reports, [], undefined);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { sharedLab } from '../kit/lab.ts';
 
@@ -80,6 +80,21 @@ it('runs no job of a batch whose build fails, and shows the build log', async ()
   const logs = await Promise.all(['n1', 'n2'].map((node) => lab().ok('logs', 't/broken', '--build', node)));
   for (const log of logs) expect(log).toContain('compiling the impossible');
   expect(readFileSync(`${lab().archive}/t/broken/.labrun/build-n1.log`, 'utf8')).toContain('compiling the impossible');
+});
+
+it('builds again where a build has failed when somebody retries its jobs', async () => {
+  const mended = lab().path('mended-now');
+  const file = lab().jobFile('mended', {
+    name: 'mended',
+    namespace: 't',
+    build: { run: `test -e ${mended}`, needs },
+    jobs: [{ name: 'j', matrix: { i: numbers(3) }, needs, run: 'true' }],
+  });
+  expect((await lab().labrun('submit', file, '--wait')).code).toBe(1);
+  writeFileSync(mended, '');
+  await lab().ok('retry', 't/mended', '--state', 'failed');
+  await lab().ok('wait', 't/mended');
+  expect((await lab().json('status', 't/mended')).counts.succeeded).toBe(3);
 });
 
 function numbers(howMany: number): string[] {

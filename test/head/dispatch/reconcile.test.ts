@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type AttemptId, attemptId } from '../../../base/ids.ts';
-import { type Change, type HeldPhase, reconcile } from '../../../head/dispatch/reconcile.ts';
+import { type Change, forgottenBuilds, type HeldPhase, reconcile } from '../../../head/dispatch/reconcile.ts';
 import { explain } from '../../../head/scheduler/explain.ts';
 import { someNeeds } from '../../kit/spec.ts';
 import { aConnect, aSubmit, batchNumber, nodeNumber, PureHead, someGroup } from '../../kit/state.ts';
@@ -74,4 +74,17 @@ describe('explain', () => {
     head.take(aConnect(3, { capabilities: { openfoam: '2212' } }));
     expect(explain(head.state, batch, 0, head.nowMs).summary).toMatch(/Assigned to ws3/);
   });
+});
+
+it('has a build that failed tried again where the head has forgotten that it did', () => {
+  const head = new PureHead();
+  head.take(aConnect(1));
+  head.take(aConnect(2));
+  head.take(aSubmit(1, { buildDigest: 'blake3:build' }));
+  const failed = new Set(['blake3:build']);
+  head.take({ kind: 'report-build', nodeId: nodeNumber(1), digest: 'blake3:build', state: 'failed', message: 'no' });
+  expect(forgottenBuilds(head.state, nodeNumber(1), failed)).toEqual([]);
+  head.take(aSubmit(2, { buildDigest: 'blake3:build' }));
+  expect(forgottenBuilds(head.state, nodeNumber(1), failed)).toEqual(['blake3:build']);
+  expect(forgottenBuilds(head.state, nodeNumber(1), new Set())).toEqual([]);
 });
