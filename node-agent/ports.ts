@@ -114,6 +114,11 @@ export interface Executor {
   /** Whether it was frozen, by this agent or by the one before it, and not thawed since. */
   isFrozen(home: string): Promise<boolean>;
   /**
+   * Gives it less than it would take; undefined: as it was. Answers which parts hold now, and after undefined which stay: an
+   * ordinary user may not make a process less nice. Holds also for what it starts later, and over the agent's end.
+   */
+  throttle(home: string, throttle: Throttle | undefined): Promise<ThrottleFacts>;
+  /**
    * Tells once when a running tree has come to a limit: at once where the kernel has an event for it, else within
    * seconds. Close it when the tree has ended.
    */

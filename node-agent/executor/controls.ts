@@ -28,19 +28,16 @@ const sharesMax = { v1: 262_144, v2: 10_000 };
 
 /**
  * Finds by trying which controllers can be used. `groups` is the folder of version 2 in which supervisors have their
- * groups ('' when they have none there), `name` the one for groups of version 1, `cores` those of this machine.
+ * groups ('' when they have none there), `name` the one for groups of version 1.
  */
-export function findControls(groups: string, name: string, cores: number): Controls {
+export function findControls(groups: string, name: string): Controls {
   const found = Object.entries(controllers).flatMap(([control, controller]) => {
-    const v2 = groups !== '' && write(join(groups, 'cgroup.subtree_control'), `+${controller}`);
+    const v2 = groups !== '' && writeControl(join(groups, 'cgroup.subtree_control'), `+${controller}`);
     const parent = v2 ? groups : makeGroupsFolder('v1', name, controller);
     if (parent === undefined) return [];
     return [[control, { version: v2 ? 'v2' : 'v1', parent } satisfies Control] as const];
   });
-  const controls: Controls = Object.fromEntries(found);
-  // All jobs together weigh as much as this machine has cores; a group weighs one core unless somebody says so.
-  if (controls.cpu) setCores(controls.cpu.version, controls.cpu.parent, cores);
-  return controls;
+  return Object.fromEntries(found);
 }
 
 /** The control groups of one supervisor. */
@@ -82,7 +79,7 @@ export class GroupControls {
     if (memory && last?.memoryBytes !== limits.memoryBytes) done &&= setMemory(memory.version, at(memory), limits);
     // The supervisor counts, too.
     if (processes && last?.processes !== limits.processes) {
-      done &&= write(join(at(processes), 'pids.max'), String(limits.processes + 1));
+      done &&= writeControl(join(at(processes), 'pids.max'), String(limits.processes + 1));
     }
     if (cpu && last?.cpus !== limits.cpus) done &&= setCores(cpu.version, at(cpu), limits.cpus);
     this.#limits = done ? limits : undefined;
@@ -100,23 +97,24 @@ const memoryEvents = { v1: 'memory.oom_control', v2: 'memory.events' };
 function setMemory(version: CgroupVersion, group: string, { memoryBytes }: ProcessLimits): boolean {
   const limited = memoryBytes > 0;
   if (version === 'v2') {
-    write(join(group, 'memory.swap.max'), limited ? '0' : 'max'); // not there without swap
-    return write(join(group, 'memory.max'), limited ? String(memoryBytes) : 'max');
+    writeControl(join(group, 'memory.swap.max'), limited ? '0' : 'max'); // not there without swap
+    return writeControl(join(group, 'memory.max'), limited ? String(memoryBytes) : 'max');
   }
   const withSwap = join(group, 'memory.memsw.limit_in_bytes'); // not there without swap; never below the other one
-  write(withSwap, '-1');
-  const done = write(join(group, 'memory.limit_in_bytes'), limited ? String(memoryBytes) : '-1');
-  if (limited) write(withSwap, String(memoryBytes));
+  writeControl(withSwap, '-1');
+  const done = writeControl(join(group, 'memory.limit_in_bytes'), limited ? String(memoryBytes) : '-1');
+  if (limited) writeControl(withSwap, String(memoryBytes));
   return done;
 }
 
-function setCores(version: CgroupVersion, group: string, cores: number): boolean {
+/** Weighs a group by cores. */
+export function setCores(version: CgroupVersion, group: string, cores: number): boolean {
   const file = join(group, version === 'v1' ? 'cpu.shares' : 'cpu.weight');
-  return write(file, String(Math.min(sharesMax[version], Math.max(1, cores) * sharesPerCore[version])));
+  return writeControl(file, String(Math.min(sharesMax[version], Math.max(1, cores) * sharesPerCore[version])));
 }
 
-/** Answers false where the kernel refuses it, or has no such file. */
-function write(file: string, text: string): boolean {
+/** Writes into a file of a control group. Answers false where the kernel refuses it, or has no such file. */
+export function writeControl(file: string, text: string): boolean {
   try {
     writeFileSync(file, text, { flag: 'r+' });
     return true;

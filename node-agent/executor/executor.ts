@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
@@ -13,6 +13,8 @@ import type {
   ProcessLimits,
   ProcessRequest,
   RunningProcess,
+  Throttle,
+  ThrottleFacts,
 } from '../ports.ts';
 import { untilLetGo } from './alive-watch.ts';
 import { groupMembers, removeGroup } from './cgroup.ts';
@@ -25,6 +27,7 @@ import { LimitWatch } from './limit-watch.ts';
 import { readBootId } from './process-table.ts';
 import { readWords } from './small-file.ts';
 import { Supervisor } from './supervisor.ts';
+import { Throttles } from './throttle.ts';
 import { findProcesses, shellCommand } from './tracking.ts';
 
 /** What an executor needs. */
@@ -53,7 +56,8 @@ const allTrackings: readonly TrackingName[] = ['cgroup-v2', 'cgroup-v1', 'subrea
  * Starts the executor: finds out by trying how processes can be tracked here, and removes what dead supervisors left.
  *
  * In a home it writes `identity` and `exit`, a few hundred bytes each, and the job's own `log`; nothing else.
- * In its own folder there is one folder per supervisor: `identity`, `home` (whose tree it has), and two FIFOs.
+ * In its own folder there is one folder per supervisor: `identity`, `home` (whose tree it has), two FIFOs, and while
+ * its tree is stopped by signals or throttled `stopped` and `throttled`: how it was before.
  * Throws `Fault` (`supervisor-failed`) when no supervisor can be had at all.
  */
 export async function openExecutor(options: ExecutorOptions): Promise<Executor> {
@@ -67,7 +71,7 @@ export async function openExecutor(options: ExecutorOptions): Promise<Executor> 
     const name = groupsName(options.folder);
     const freezings = options.freezings ?? allFreezings;
     const freezer = findFreezer(tracking, groups, freezings, name);
-    const found: Controls = { ...findControls(v2, name, availableParallelism()), ...freezer };
+    const found: Controls = { ...findControls(v2, name), ...freezer };
     for (const controls of options.controls === false ? [{}] : [found, {}]) {
       const freezing = findFreezing(tracking, groups, freezings, controls);
       const parents = [...new Set([groups, ...Object.values(found).map(({ parent }) => parent)])].filter(Boolean);
@@ -106,6 +110,7 @@ class ProcessExecutor implements Executor {
   readonly tracking: TrackingName;
   readonly freezing: FreezingName;
   readonly #frozen: FrozenTrees;
+  readonly #throttles: Throttles;
   readonly #options: ExecutorOptions;
   readonly #ways: Ways;
   readonly #command: readonly string[];
@@ -122,6 +127,12 @@ class ProcessExecutor implements Executor {
     this.#options = options;
     this.tracking = ways.tracking;
     this.freezing = ways.freezing;
+    this.#throttles = new Throttles({
+      clock: options.clock,
+      controls: ways.controls,
+      cores: availableParallelism(),
+      busy: () => new Set([...this.#trees.values()].map(({ supervisor }) => basename(supervisor.place.folder))),
+    });
     const freezerParent = ways.controls.freezer?.parent ?? '';
     this.#frozen = new FrozenTrees({ clock: options.clock, freezing: ways.freezing, freezerParent });
     this.#ways = ways;
@@ -150,6 +161,7 @@ class ProcessExecutor implements Executor {
     this.#settled.delete(home);
     try {
       const { startedAtMs, ended } = await supervisor.run(request);
+      this.#throttles.balance();
       return { startedAtMs, ended: ended.finally(() => this.#settleEnded(home)) };
     } catch (error) {
       this.#settle(home);
@@ -171,6 +183,7 @@ class ProcessExecutor implements Executor {
     const thaw = () => this.#frozen.thaw(home, identity);
     await killTree(identity, graceMs, this.#options.clock, thaw);
     thaw(); // also a supervisor that was frozen alone
+    if (!this.#trees.has(home)) this.#throttles.forget(identity.folder);
     if (this.#trees.has(home)) this.#settle(home);
     else tidy(identity.folder, this.#ways.parents);
   }
@@ -193,6 +206,12 @@ class ProcessExecutor implements Executor {
   async isFrozen(home: string): Promise<boolean> {
     const identity = this.#identityOf(home);
     return identity !== undefined && this.#frozen.isFrozen(home, identity);
+  }
+
+  async throttle(home: string, throttle: Throttle | undefined): Promise<ThrottleFacts> {
+    const identity = this.#identityOf(home);
+    if (identity === undefined) return { cores: 'none', weight: 'none', io: 'none', missed: [] };
+    return this.#throttles.set(identity, throttle);
   }
 
   watchLimits(home: string, limits: ProcessLimits, tell: (limit: LimitName) => void): { close(): void } {
@@ -275,8 +294,10 @@ class ProcessExecutor implements Executor {
     if (!identity || !supervisor || supervisor.isBusy || findProcesses(identity).length > 0) return;
     if (this.#frozen.has(home)) this.#frozen.thaw(home, identity); // the next tree of this supervisor is not frozen
     this.#trees.delete(home);
+    const wasThrottled = this.#throttles.has(identity.folder);
+    this.#throttles.forget(identity.folder);
     if (supervisor.isGone) tidy(supervisor.place.folder, this.#ways.parents);
-    else if (this.#idle.length < idleMax && !supervisor.isSpent) this.#idle.push(supervisor);
+    else if (this.#idle.length < idleMax && !supervisor.isSpent && !wasThrottled) this.#idle.push(supervisor);
     else supervisor.letGo();
   }
 

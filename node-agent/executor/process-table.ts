@@ -95,7 +95,8 @@ function readChildren(pid: number, threads: readonly string[]): number[] {
   );
 }
 
-function threadsOf(pid: number): readonly string[] {
+/** Ids of the threads of a process, that of its main thread first; none when it is gone. */
+export function threadsOf(pid: number): readonly string[] {
   try {
     return readdirSync(`/proc/${pid}/task`);
   } catch (error) {

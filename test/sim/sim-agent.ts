@@ -168,6 +168,7 @@ export class SimAgent {
         return { processes: machine.freeze(idOf(home)) ? 1 : 0, tookMs: 0, missed: [] };
       },
       thaw: async (home) => machine.thaw(idOf(home)),
+      throttle: async () => ({ cores: 'none', weight: 'none', io: 'none', missed: [] }),
       isFrozen: async (home) => machine.isFrozen(idOf(home)),
       watchLimits: () => ({ close: () => undefined }),
       close: async () => undefined,

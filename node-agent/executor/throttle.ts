@@ -1,0 +1,93 @@
+import { basename } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
+import type { Throttle, ThrottleFacts } from '../ports.ts';
+import type { Controls } from './controls.ts';
+import type { Identity } from './identity.ts';
+import { releaseGroup, throttleGroup, weighTogether } from './throttle-group.ts';
+import { releaseProcesses, throttleProcesses } from './throttle-processes.ts';
+import { ThrottledBefore } from './throttled-before.ts';
+
+/** What throttling needs. */
+export interface ThrottlePorts {
+  readonly clock: Clock;
+  readonly controls: Controls;
+  /** Of this machine. */
+  readonly cores: number;
+  /** Names of the supervisors of this agent that have trees. */
+  busy(): ReadonlySet<string>;
+}
+
+/**
+ * The trees of an executor that get less than they would take. A control group that limits processor time limits it for all of
+ * a tree, whatever it starts. Without one each process is told, again until a look finds nobody new: children have
+ * from their parents what they are told. The idle I/O class is always a matter of each process.
+ */
+export class Throttles {
+  readonly #ports: ThrottlePorts;
+  /** Folders of supervisors whose trees were ever throttled: none of them gets another tree. */
+  readonly #ever = new Set<string>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: ThrottlePorts) {
+    this.#ports = ports;
+    this.#weigh();
+  }
+
+  /** What is asked happens one after the other. */
+  set(identity: Identity, throttle: Throttle | undefined): Promise<ThrottleFacts> {
+    const result = this.#last.then(() => (throttle ? this.#throttle(identity, throttle) : this.#release(identity)));
+    // Whoever asked hears of a failure; the next one is not its heir.
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Whether the tree of this supervisor was ever throttled by this agent. */
+  has(supervisorFolder: string): boolean {
+    return this.#ever.has(supervisorFolder);
+  }
+
+  /** A tree has begun or ended, which may change what all trees together may weigh. */
+  balance(): void {
+    if (this.#ever.size > 0) this.#weigh();
+  }
+
+  forget(supervisorFolder: string): void {
+    if (this.#ever.delete(supervisorFolder)) this.#weigh();
+  }
+
+  /** All jobs together weigh as much as this machine has cores, unless all of them are throttled. */
+  #weigh(): void {
+    const { cpu } = this.#ports.controls;
+    if (cpu) weighTogether(cpu, this.#ports.cores, this.#ports.busy());
+  }
+
+  async #throttle(identity: Identity, { cores }: Throttle): Promise<ThrottleFacts> {
+    const { cpu } = this.#ports.controls;
+    const before = new ThrottledBefore(identity.folder);
+    const last = before.read();
+    if (last && last.cores !== cores) await this.#release(identity);
+    this.#ever.add(identity.folder);
+    const weight = cpu && throttleGroup(cpu, basename(identity.folder), cores);
+    const hasGroup = cpu !== undefined && weight !== undefined;
+    if (hasGroup) {
+      before.begin(cores, weight);
+      this.#weigh();
+    } else before.begin(cores);
+    const told = await throttleProcesses(identity, hasGroup ? undefined : cores, before, this.#ports.clock);
+    return hasGroup ? { ...told, cores: 'cgroup', weight: 'cgroup' } : told;
+  }
+
+  async #release(identity: Identity): Promise<ThrottleFacts> {
+    const { cpu } = this.#ports.controls;
+    const before = new ThrottledBefore(identity.folder);
+    const last = before.read();
+    if (last === undefined) return { cores: 'none', weight: 'none', io: 'none', missed: [] };
+    if (cpu && last.weight !== undefined) {
+      releaseGroup(cpu, basename(identity.folder), last.weight);
+      this.#weigh();
+    }
+    const left = await releaseProcesses(identity, last, this.#ports.clock);
+    before.remove();
+    return left;
+  }
+}
