@@ -11,7 +11,7 @@ export type PutTarget = NonNullable<ArchiveChunk['target']>;
 export class PutStream {
   readonly #stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>;
   readonly #listeners = new Map<string, { answer(ack: ArchiveAck): void; fail(error: Error): void }>();
-  #failure: Error | undefined;
+  #failure: Fault | undefined;
   /** One writer at a time waits for a full stream; the others queue behind it. */
   #tail: Promise<void> = Promise.resolve();
 
@@ -29,13 +29,18 @@ export class PutStream {
     return this.#failure !== undefined;
   }
 
-  /** Resolves when the stream takes more. Rejects with `Fault` "link" (or the head's refusal) when it is broken. */
+  /** Resolves when the stream takes more. Rejects with `Fault` "link" when it is broken, and nothing else. */
   write(chunk: ArchiveChunk): Promise<void> {
     const turn = this.#tail.then(async () => {
       if (this.#failure) throw this.#failure;
-      await writeTo(this.#stream, chunk);
+      try {
+        await writeTo(this.#stream, chunk);
+      } catch (error) {
+        // In the transport's own words it would look like an end of the archive that no new try can change.
+        throw this.#fail(error);
+      }
     });
-    this.#tail = turn.catch((error: unknown) => this.#fail(error)); // whoever wrote hears of it through `turn`
+    this.#tail = turn.catch(() => undefined); // whoever wrote hears of it through `turn`
     return turn;
   }
 
@@ -54,17 +59,19 @@ export class PutStream {
     this.#stream.cancel();
   }
 
-  #fail(error: unknown): void {
-    if (this.#failure) return;
+  #fail(error: unknown): Fault {
+    if (this.#failure) return this.#failure;
     const fault =
       error instanceof Error && 'code' in error && 'metadata' in error
         ? errorFromStatus(error as Parameters<typeof errorFromStatus>[0]) // what grpc-js gives has these members
         : error;
-    this.#failure = new Fault('link', `the transfer to the head was interrupted: ${messageOf(fault)}`, {
+    const failure = new Fault('link', `the transfer to the head was interrupted: ${messageOf(fault)}`, {
       cause: fault,
     });
-    for (const { fail } of this.#listeners.values()) fail(this.#failure);
+    this.#failure = failure;
+    for (const { fail } of this.#listeners.values()) fail(failure);
     this.#listeners.clear();
+    return failure;
   }
 }
 
