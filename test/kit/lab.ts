@@ -1,4 +1,4 @@
-import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
@@ -21,6 +21,8 @@ export interface LabOptions {
   /** Agents to start, by name. Default: one, "n1", with two cores. */
   readonly agents?: Readonly<Record<string, AgentOptions>>;
   readonly dataFolder?: string;
+  /** More lines of the head's settings. */
+  readonly headSettings?: string;
   /** Whether to start the head and the agents. Default: yes. */
   readonly start?: boolean;
   /** Who runs everything of the lab. Default: whoever runs the tests. */
@@ -53,6 +55,14 @@ export class Lab {
     return `unix:${this.folder}/head.sock`;
   }
 
+  /** What the head listens on, and what agents dial: the same socket, where all is on one machine. */
+  protected get listening(): string {
+    return this.address;
+  }
+  protected get dialled(): string {
+    return this.address;
+  }
+
   get env(): Record<string, string> {
     const { NODE_EXTRA_CA_CERTS: _, LABRUN_TOKEN: __, LABRUN_CONFIG: ___, ...inherited } = process.env;
     const own = { HOME: join(this.folder, 'home'), LABRUN_HEAD: this.address, NO_COLOR: '1', USER: 'tester' };
@@ -71,11 +81,17 @@ export class Lab {
     return this.path('head', 'archive');
   }
 
+  /** Makes the head's data folder, unless it is there; `settings`: more lines of its head.yaml. */
+  async initHead(settings = ''): Promise<void> {
+    if (existsSync(this.path('head', 'head.yaml'))) return;
+    this.must(await this.labrun('head', 'init', '--data', this.path('head')));
+    appendFileSync(this.path('head', 'head.yaml'), settings);
+  }
+
   async startHead(...options: string[]): Promise<void> {
-    if (!existsSync(this.path('head', 'head.yaml')))
-      this.must(await this.labrun('head', 'init', '--data', this.path('head')));
+    await this.initHead();
     this.#head = this.#start(
-      ['head', 'start', '--data', this.path('head'), '--grpc', this.address, ...options],
+      ['head', 'start', '--data', this.path('head'), '--grpc', this.listening, ...options],
       'head',
     );
     await this.#head.line(/listening on/);
@@ -103,7 +119,7 @@ export class Lab {
   }
 
   /** Starts an agent without waiting for its connection. */
-  launchAgent(name: string, options?: AgentOptions, address = this.address): Running {
+  launchAgent(name: string, options?: AgentOptions, address = this.dialled): Running {
     const chosen = options ?? this.#agentOptions.get(name) ?? {};
     this.#agentOptions.set(name, chosen);
     const config = this.path(`agent-${name}.yaml`);
@@ -216,7 +232,12 @@ export class Lab {
 
   #start(args: readonly string[], name: string): Running {
     const options = { env: this.env, cwd: this.folder, user: this.#user, logFile: this.path(`${name}.log`) };
-    return new Running([process.execPath, program, ...args], options);
+    return new Running(this.on(name, process.execPath, program, ...args), options);
+  }
+
+  /** The command line that runs a program where this service runs. */
+  protected on(_service: string, ...argv: string[]): string[] {
+    return argv;
   }
 }
 
@@ -253,8 +274,10 @@ export function sharedLab(options: LabOptions = {}): () => Lab {
   };
 }
 
-async function open(lab: Lab, options: LabOptions): Promise<void> {
+/** Starts what the options name. */
+export async function open(lab: Lab, options: LabOptions): Promise<void> {
   if (options.start === false) return;
+  await lab.initHead(options.headSettings);
   await lab.startHead();
   const agents = Object.entries(options.agents ?? { n1: {} });
   await Promise.all(agents.map(([name, settings]) => lab.startAgent(name, settings)));

@@ -86,6 +86,8 @@ const probes = {
     const space = `labrun-probe-${process.pid}`;
     output(['ip', 'netns', 'add', space], '');
     output(['ip', 'netns', 'del', space], '');
+    output(['iptables', '--version'], 'iptables');
+    output(['tc', '-V'], 'iproute2');
     return output(['tcpdump', '--version'], 'tcpdump');
   },
   // A terminal for programs that want one; part of every Debian.
