@@ -105,6 +105,18 @@ const probes = {
     output(['bwrap', '--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'echo', '42'], '42'),
   zsh: () => output(['zsh', '-fc', 'autoload -U +X compinit && compinit -u -D; print 42'], '42'),
   fish: () => output(['fish', '--no-config', '-c', 'echo 42'], '42'),
+  // Asked for its version, either ends with an error where there is no display.
+  x11: () => output(['sh', '-c', 'command -v Xvfb && command -v xdotool'], 'xdotool'),
+  dbusmock: () => {
+    output(['dbus-daemon', '--version'], 'D-Bus');
+    return output(['/usr/bin/python3', '-c', 'import dbusmock; print(42)'], '42');
+  },
+  // A compositor without a screen, and a keyboard that a program types on.
+  sway: () => {
+    output(['sh', '-c', 'command -v wtype'], 'wtype');
+    return output(['sway', '--version'], 'sway');
+  },
+  tmux: () => output(['tmux', '-V'], 'tmux'),
   perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
 } as const;
 
