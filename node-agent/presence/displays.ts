@@ -23,7 +23,7 @@ const settleMs = 1_000;
 const againMs = 60_000;
 /** Most displays that are watched. */
 const displaysMax = 32;
-/** Accounts below are the system's, as Debian and most others have it; so are those without a person at the end. */
+/** Accounts of people, by number; others belong to the system. */
 const peopleFromUid = 1_000;
 const peopleToUid = 60_000;
 const name = 'displays';

@@ -54,18 +54,18 @@ interface Known {
 /** Looks at device files alone, whose times are in memory: no disk is woken. */
 class TerminalLooks {
   readonly #options: TerminalOptions;
-  /** Consoles and serial lines do not come and go. */
-  readonly #consoles: readonly string[];
+  /** Consoles and serial lines do not come and go: listed at the first look. */
+  #consoles: readonly string[] | undefined;
   #known = new Map<string, Known>();
 
   constructor(options: TerminalOptions) {
     this.#options = options;
-    this.#consoles = numbered(options.folder, /^tty(S|USB|AMA)?[1-9]\d*$|^tty(S|USB|AMA)0$/);
   }
 
   look(): SignalReading {
     try {
       const { folder, jobUids } = this.#options;
+      this.#consoles ??= numbered(folder, /^tty(S|USB|AMA)?[1-9]\d*$|^tty(S|USB|AMA)0$/);
       // The one called "ptmx" is the door to the others and none itself.
       const paths = [...numbered(join(folder, 'pts'), /^\d+$/), ...this.#consoles];
       const before = this.#known;

@@ -55,8 +55,9 @@ itWith('dbusmock')('Mutter may come later than the helper, and go before it', as
   await heard.kind('mutter', 'absent');
   const running = await bus.python(mutter.replace('IDLE', '1'), /ready/);
   await heard.kind('mutter', 'active');
+  const since = heard.said.length;
   await running.stop();
-  await heard.kind('mutter', 'absent', heard.said.length);
+  await heard.kind('mutter', 'absent', since);
   await bus.stop();
   expect((await heard.kind('mutter', 'failed')).seen?.sees).toEqual([]);
 });
