@@ -1,4 +1,5 @@
 import { call } from '../base/channel/client.ts';
+import type { ChangeJobsResponse } from '../proto/gen/labrun/v1/batches.ts';
 import { chooseSelector, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
 import { counted, type Printer } from './print.ts';
@@ -32,11 +33,18 @@ export function change(verb: Verb) {
       }
       const answer = await call(head.batches, head.batches[verb], { selector }, { metadata: head.metadata });
       if (options.json) print.json(answer);
-      else {
-        const of = answer.selected === answer.changed ? '' : ` of ${answer.selected} selected`;
-        print.line(`${counted(answer.changed, 'job')}${of} ${done[verb]}`);
-      }
+      else print.line(sentence(verb, answer));
       return exitCodes.done;
     });
   };
+}
+
+/** What a cancel finds ended keeps its outcome, and what runs is not over yet: both are said. */
+function sentence(verb: Verb, { changed, selected, stopping, over }: ChangeJobsResponse): string {
+  const of = selected === changed ? '' : ` of ${selected} selected`;
+  const rest = [
+    ...(stopping > 0 ? [`, ${stopping} of them once ${stopping === 1 ? 'it has' : 'they have'} stopped`] : []),
+    ...(over > 0 ? [`; ${over} had ended already and ${over === 1 ? 'keeps its' : 'keep their'} outcome`] : []),
+  ];
+  return `${counted(changed - over, 'job')}${of} ${done[verb]}${rest.join('')}`;
 }

@@ -139,19 +139,25 @@ async function changeJobs(
   }
   const changeable: ReadonlySet<JobSeen['state']> | undefined = changeableStates[kind];
   const indices: number[] = [];
-  let selected = 0;
+  const found = { selected: 0, stopping: 0, over: 0 };
   for await (const jobs of findJobs(ports, batchId, selection)) {
-    selected += jobs.length;
-    for (const { index, state } of jobs) if (changeable.has(state)) indices.push(index);
+    found.selected += jobs.length;
+    for (const { index, state } of jobs) {
+      if (!changeable.has(state)) continue;
+      indices.push(index);
+      if (kind !== 'cancel' || state === 'queued' || state === 'held') continue;
+      found[state === 'archiving' ? 'over' : 'stopping'] += 1;
+    }
   }
   if (indices.length > 0) {
     const jobs = rangesOf(indices.sort((a, b) => a - b));
     orThrow(await ports.engine.submit(actorOf(facts.caller), { kind, batchId, jobs }));
   }
-  return { changed: indices.length, selected };
+  return { changed: indices.length, ...found };
 }
 
-const live = ['assigned', 'staging', 'building', 'running', 'paused', 'archiving', 'lapsed'] as const;
+/** `cancelling` is also what is stopped to wait again, which a cancel makes an end. */
+const live = ['assigned', 'staging', 'building', 'running', 'paused', 'archiving', 'lapsed', 'cancelling'] as const;
 const changeableStates: Readonly<Record<'cancel' | 'hold' | 'release' | 'retry', ReadonlySet<JobSeen['state']>>> = {
   cancel: new Set(['queued', 'held', ...live]),
   hold: new Set(['queued']),

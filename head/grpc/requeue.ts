@@ -29,7 +29,7 @@ export async function requeue(
     const jobs = rangesOf(indices.sort((a, b) => a - b));
     orThrow(await ports.engine.submit(actorOf(facts.caller), { kind: 'requeue', batchId, jobs, notOn }));
   }
-  return { changed: indices.length, selected };
+  return { changed: indices.length, selected, stopping: 0, over: 0 };
 }
 
 async function findNode({ engine }: FindPorts, text: string): Promise<NodeId> {

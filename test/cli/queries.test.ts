@@ -25,7 +25,7 @@ it('reads one selector grammar everywhere, says what it cannot do, and shows wha
   const bare = await lab().labrun('retry', 't/mixture');
   expect(bare.code).toBe(2);
   expect(bare.stderr).toContain('--state failed');
-  expect(await lab().json('cancel', 't/mixture/never')).toEqual({ changed: 1, selected: 1 });
+  expect(await lab().json('cancel', 't/mixture/never')).toEqual({ changed: 1, selected: 1, stopping: 0, over: 0 });
   const waited = await lab().labrun('wait', 't/mixture');
   expect(waited).toMatchObject({ code: 1, stdout: '' });
   expect(waited.stderr).toMatch(/1 succeeded, 1 failed, 1 cancelled/);
