@@ -101,6 +101,10 @@ async function publishAttempts(ports: PublishPorts, records: readonly Accepted[]
     ports.usage.add(to.place.namespace, sizeBytes);
   });
   await writeTrees(ports, trees, inlined);
+  // What travelled while the job ran: its small archive came whole, in the report of its end.
+  for (const { accepted, to } of inlined) {
+    await ports.staging.dropStaged(attemptId({ batchId: to.place.batchId, index: accepted.index }, accepted.attempt));
+  }
 }
 
 async function writeTrees(

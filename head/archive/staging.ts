@@ -43,6 +43,8 @@ export function liveFacts(engine: Pick<HeadEngine, 'query'>): Pick<StagingPorts,
 export class Staging {
   readonly #ports: StagingPorts;
   readonly #attempts = new Map<AttemptId, Promise<StagedAttempt>>();
+  /** What was there at the start. */
+  #found: ReadonlySet<AttemptId> = new Set();
 
   constructor(ports: StagingPorts) {
     this.#ports = ports;
@@ -55,6 +57,7 @@ export class Staging {
     for (const name of await readdir(folder)) {
       if (name.endsWith(inlineSuffix)) await rm(join(folder, name), { recursive: true, force: true });
     }
+    this.#found = new Set(await this.list());
   }
 
   /**
@@ -114,6 +117,11 @@ export class Staging {
   async drop(id: AttemptId): Promise<void> {
     await this.forget(id);
     await rm(this.#ports.layout.staging(id), { recursive: true, force: true });
+  }
+
+  /** The same where the archive came another way; most of those have staged nothing, and cost nothing here. */
+  async dropStaged(id: AttemptId): Promise<void> {
+    if (this.#attempts.has(id) || this.#found.has(id)) await this.drop(id);
   }
 
   /** Closes every file; what is staged stays for the next start. */
