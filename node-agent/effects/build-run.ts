@@ -46,7 +46,7 @@ export async function runBuild(
   const { executor, folders } = ports;
   const home = folders.homeOf(order.key);
   for (let tries = 1; ; tries++) {
-    const running = (await executor.adopt(home)) ?? (await executor.start(await folders.prepare(order, signal)));
+    const running = (await executor.adopt(home)) ?? (await begin(ports, order, signal));
     const log = ports.openLog(home, batchId);
     let end: BuildEnd;
     try {
@@ -76,6 +76,20 @@ export async function runBuild(
     background(sent.then(() => folders.remove(order.key)));
     await logFirst(ports, sent);
     throw new Fault(isNodeFull(end, order) ? 'disk-full' : 'build-failed', problem);
+  }
+}
+
+/** Lays it out and starts it; what was laid out for a start that did not come goes again. */
+async function begin(
+  { executor, folders, closing }: BuildRunPorts,
+  order: BuildOrder,
+  signal: AbortSignal,
+): Promise<RunningProcess> {
+  try {
+    return await executor.start(await folders.prepare(order, signal));
+  } catch (error) {
+    if (!closing.aborted) await folders.remove(order.key);
+    throw error;
   }
 }
 
