@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isAlive, readProcess } from '../../../node-agent/executor/process-table.ts';
-import { anExecutor, aRequest, logOf } from '../../kit/an-executor.ts';
+import { anExecutor, aRequest, logOf, pidIn } from '../../kit/an-executor.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
 
@@ -262,8 +262,3 @@ describe('adopting', () => {
     expect(isAlive(pid)).toBe(false);
   });
 });
-
-function pidIn(file: string): number | undefined {
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  return text.endsWith('\n') ? Number(text) : undefined;
-}

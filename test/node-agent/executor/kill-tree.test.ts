@@ -1,11 +1,11 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { setFrozen } from '../../../node-agent/executor/cgroup.ts';
 import { readIdentity, type TrackingName } from '../../../node-agent/executor/identity.ts';
 import { groupsFolder } from '../../../node-agent/executor/leftovers.ts';
 import { isAlive, readProcess } from '../../../node-agent/executor/process-table.ts';
-import { anExecutor, aRequest, canTrackBy, logOf } from '../../kit/an-executor.ts';
+import { anExecutor, aRequest, canTrackBy, logOf, pidIn } from '../../kit/an-executor.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
 
@@ -133,8 +133,3 @@ describe.each(here)('by %s', (tracking) => {
     );
   });
 });
-
-function pidIn(file: string): number | undefined {
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  return text.endsWith('\n') ? Number(text) : undefined;
-}
