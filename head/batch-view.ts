@@ -3,6 +3,7 @@ import { jobStates } from '../config/job-states.ts';
 import { attemptState, type JobState } from './job-view.ts';
 import type { Attempt } from './scheduler/attempt.ts';
 import type { EndState } from './scheduler/event.ts';
+import type { Retired } from './scheduler/retired.ts';
 import { type Batch, type ClusterState, failureReasons, rowStates } from './scheduler/state.ts';
 
 /** A batch as people see it, but for the names of its jobs, which only its spec knows. */
@@ -75,6 +76,17 @@ export function viewBatch(state: ClusterState, batch: Batch, live: readonly Atte
   };
 }
 
+/** A retired batch, but for how its jobs failed, which only its archive knows. */
+export function viewRetired(batch: Retired): BatchFacts {
+  const { id, namespace, name, ended, counts, submittedBy, submittedAtMs, deleted, origin } = batch;
+  return {
+    ...{ batchId: id, namespace, name, state: ended.state, counts: { ...emptyCounts(), ...counts } },
+    ...{ submittedBy: submittedBy.name, submittedAtMs, endedAtMs: ended.atMs, origin },
+    deleted: deleted && { by: deleted.by.name, atMs: deleted.atMs },
+    ...{ failures: [], maxRunning: 0, buildFailures: [], notice: '' },
+  };
+}
+
 function emptyCounts(): Record<JobState, number> {
   return Object.fromEntries(jobStates.map((name) => [name, 0])) as Record<JobState, number>; // every state is in the list
 }
@@ -85,21 +97,37 @@ function stateOf(batch: Batch, live: readonly Attempt[]): 'queued' | 'running' |
   return held > 0 && queued === 0 && live.length === 0 ? 'held' : 'queued';
 }
 
+/** Failures, gathered by reason and sentence. */
+export class FailureGroups {
+  readonly #groups = new Map<string, Mutable<FailureFacts>>();
+
+  /** Counts one; true when it is the first of its kind. */
+  add(reason: string, message: string, example: FailureFacts['example']): boolean {
+    const key = `${reason}\n${message}`;
+    const group = this.#groups.get(key);
+    if (group) group.jobs += 1;
+    if (group || this.#groups.size >= kindsMax) return false;
+    this.#groups.set(key, { reason, message, jobs: 1, example });
+    return true;
+  }
+
+  /** Most jobs first. */
+  list(): FailureFacts[] {
+    return [...this.#groups.values()].sort((a, b) => b.jobs - a.jobs).slice(0, failuresMax);
+  }
+}
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 function failuresOf({ rows }: Batch): FailureFacts[] {
   const failed = rowStates.indexOf('failed');
-  const groups = new Map<string, { reason: string; message: string; jobs: number; example: FailureFacts['example'] }>();
+  const groups = new FailureGroups();
   for (let index = 0; index < rows.count; index++) {
     if (rows.state[index] !== failed) continue;
-    const reason = failureReasons[(rows.reason[index] ?? 0) - 1] ?? '';
-    const message = rows.messages.get(index) ?? '';
-    const group = groups.get(`${reason}\n${message}`);
-    if (group) group.jobs += 1;
-    else if (groups.size < kindsMax) {
-      const example = { index, part: rows.part[index] ?? 0, specIndex: rows.specIndex[index] ?? 0 };
-      groups.set(`${reason}\n${message}`, { reason, message, jobs: 1, example });
-    }
+    const example = { index, part: rows.part[index] ?? 0, specIndex: rows.specIndex[index] ?? 0 };
+    groups.add(failureReasons[(rows.reason[index] ?? 0) - 1] ?? '', rows.messages.get(index) ?? '', example);
   }
-  return [...groups.values()].sort((a, b) => b.jobs - a.jobs).slice(0, failuresMax);
+  return groups.list();
 }
 
 function buildFailuresOf(state: ClusterState, batch: Batch): { node: string; message: string }[] {

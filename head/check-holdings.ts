@@ -12,6 +12,7 @@ import type { ArchiveLayout } from './archive/layout.ts';
 import type { Notices } from './notices.ts';
 import type { HeadEngine } from './ports.ts';
 import { batchNameKey } from './scheduler/draft.ts';
+import { knownBatch } from './scheduler/retired.ts';
 import type { Specs } from './specs.ts';
 
 /** What checking needs. */
@@ -51,9 +52,11 @@ export async function checkHoldings(
 ): Promise<void> {
   const pace = paceOf(ports.clock, signal);
   let wrong = await ports.engine.query((state) =>
-    [...state.batches.values()].map((batch): Held => {
+    [...state.batches.values(), ...state.retired.values()].map((batch): Held => {
       const { id, namespace, name, deleted } = batch;
-      const parts = batch.parts.map(({ specHash, sourceHash }) => ({ specHash, sourceHash }));
+      // One that is retired needs no input any more.
+      const needed = 'parts' in batch ? batch.parts : [];
+      const parts = needed.map(({ specHash, sourceHash }) => ({ specHash, sourceHash }));
       const isNamed = state.batchByName.get(batchNameKey(namespace, name)) === id;
       return { batchId: id, namespace, name, parts, hasFolder: isNamed && deleted === undefined };
     }),
@@ -63,7 +66,9 @@ export async function checkHoldings(
     const seen = new Map<ContentHash, boolean>();
     for (const batch of wrong) {
       const isThere =
-        what === 'inputs' ? await checkInputs(ports, batch, seen, pace) : await checkFolder(ports, batch, pace);
+        what === 'inputs'
+          ? await checkInputs(ports, await stillNeeded(ports, batch), seen, pace)
+          : await checkFolder(ports, batch, pace);
       if (!isThere) still.push(batch);
     }
     if (still.length === 0) return;
@@ -80,6 +85,12 @@ function paceOf(clock: Clock, signal: AbortSignal): () => Promise<void> {
     files += 1;
     if (files % stepFiles === 0) await delay(clock, pauseMs, signal);
   };
+}
+
+/** Without its inputs, when it has been retired meanwhile. */
+async function stillNeeded({ engine }: HoldingPorts, batch: Held): Promise<Held> {
+  const isNeeded = await engine.query((state) => state.batches.has(batch.batchId));
+  return isNeeded ? batch : { ...batch, parts: [] };
 }
 
 /** Whether all that the batch needs is there. */
@@ -165,7 +176,7 @@ async function checkFolder(
   await pace();
   const owner = await ownerOf(layout, namespace, name);
   const isExpected = await engine.query((state) => {
-    const batch = state.batches.get(batchId);
+    const batch = knownBatch(state, batchId);
     return batch?.deleted === undefined && state.batchByName.get(batchNameKey(namespace, name)) === batchId;
   });
   if (owner === batchId || !isExpected) {

@@ -1,5 +1,6 @@
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { rejectionBy } from '../base/rejection.ts';
 import type { Publisher } from './archive/publisher.ts';
 import { checkHoldings, type HoldingPorts } from './check-holdings.ts';
 
@@ -17,13 +18,6 @@ export function checkInBackground(
   };
 }
 
-/** Rejects when the signal is aborted: what may never come is not waited for by a head that stops. */
-function abortOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-}
-
 async function check(
   ports: HoldingPorts,
   publisher: Pick<Publisher, 'idle'>,
@@ -32,7 +26,7 @@ async function check(
 ): Promise<void> {
   try {
     // An input that is gone may be what publishing waits for, and a folder is there only when all is published.
-    const published = Promise.race([publisher.idle(), abortOf(signal)]);
+    const published = Promise.race([publisher.idle(), rejectionBy(signal)]);
     await Promise.all([
       checkHoldings(ports, 'inputs', signal),
       published.then(() => checkHoldings(ports, 'folders', signal)),

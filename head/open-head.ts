@@ -33,6 +33,7 @@ import { Notices } from './notices.ts';
 import { pinnedBlobs } from './pins.ts';
 import type { HeadEngine } from './ports.ts';
 import { recoverSpec } from './recover-spec.ts';
+import { retireBatches } from './retire-batches.ts';
 import type { Command } from './scheduler/command.ts';
 import type { ClusterState } from './scheduler/state.ts';
 import { Specs } from './specs.ts';
@@ -143,6 +144,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     closing.push(() => doors.close());
     background(reportDamage(store, log));
     closing.push(checkInBackground({ ...ports, notices }, ports.publisher, log));
+    closing.push(retireBatches({ ...ports, notices, nowMs: () => engine.nowMs() }));
     return { clusterId, address: doors.address, close: () => closeAll(closing, () => store.close(state)) };
   } catch (error) {
     await closeAll(closing, () => store.abandon());
@@ -230,6 +232,7 @@ async function sweepStaging(
 
 function isUnknown(state: ClusterState, id: AttemptId): boolean {
   const ref = parseAttemptId(id);
+  if (ref && state.retired.has(ref.batchId)) return false;
   const rows = ref && state.batches.get(ref.batchId)?.rows;
   return !rows || (rows.attempts[ref.index] ?? 0) < ref.attempt;
 }

@@ -4,6 +4,7 @@ import { asBatchId } from '../base/ids.ts';
 import { nameKey, nameMax, nameProblem } from '../base/names.ts';
 import { jobStates } from '../config/job-states.ts';
 import type { JobFacts, JobState } from './job-view.ts';
+import { knownBatch, type Retired } from './scheduler/retired.ts';
 import type { Batch, ClusterState } from './scheduler/state.ts';
 import { failureReasons } from './scheduler/state.ts';
 import type { NamedJob } from './specs.ts';
@@ -68,15 +69,15 @@ export function readSelection(text: SelectorText | undefined, callerName: string
 }
 
 /** The one batch a selection names: by id, by name, or by a prefix that fits one only. */
-export function resolveBatch(state: ClusterState, selection: Selection): Batch | Refusal {
+export function resolveBatch(state: ClusterState, selection: Selection): Batch | Retired | Refusal {
   const { namespace, batch: text } = selection;
   if (text === '') return refused('invalid', 'Cannot select a batch: none is named; write [namespace/]batch');
   const id = asBatchId(text.toUpperCase());
-  const byId = id && state.batches.get(id);
+  const byId = id && knownBatch(state, id);
   if (byId) return byId;
-  const fitting: Batch[] = [];
+  const fitting: (Batch | Retired)[] = [];
   for (const batchId of state.batchByName.values()) {
-    const batch = state.batches.get(batchId);
+    const batch = knownBatch(state, batchId);
     if (!batch || nameKey(batch.namespace) !== nameKey(namespace)) continue;
     if (nameKey(batch.name) === nameKey(text)) return batch;
     if (nameKey(batch.name).startsWith(nameKey(text))) fitting.push(batch);

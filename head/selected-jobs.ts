@@ -1,4 +1,4 @@
-import { type Refusal, refused } from '../base/errors.ts';
+import { type Refusal, RefusedError, refused } from '../base/errors.ts';
 import type { BatchId } from '../base/ids.ts';
 import { nameKey } from '../base/names.ts';
 import { type JobFacts, viewJob } from './job-view.ts';
@@ -13,30 +13,38 @@ export type JobSeen = JobFacts & NamedJob;
 const pageMax = 2_000;
 const candidatesMax = 10;
 
-/**
- * The jobs of a batch that a selection wants, a page at a time, in index order. A name that fits no job may be the
- * beginning of exactly one. Throws nothing of its own; ends with a refusal when a name fits none or several.
- */
-export async function* selectedJobs(
+/** All jobs of a batch that is not retired, named, a page at a time. */
+export async function* jobsOf(
   engine: Pick<HeadEngine, 'query'>,
   specs: Specs,
   batchId: BatchId,
-  selection: Selection,
-): AsyncGenerator<readonly JobSeen[], Refusal | undefined> {
+): AsyncGenerator<readonly JobSeen[]> {
   const parts = await engine.query(
     (state) => state.batches.get(batchId)?.parts.map(({ specHash }) => ({ specHash })) ?? [],
   );
   const naming = await specs.naming(parts);
+  for (let first = 0; ; first += pageMax) {
+    const page = await jobsFrom(engine, batchId, first, parts.length);
+    if (page.length === 0) return;
+    yield page.map((facts) => ({ ...facts, ...pick(naming(facts)) }));
+  }
+}
+
+/**
+ * The jobs that a selection wants of a batch's, a page at a time, in index order. A name that fits no job may be the
+ * beginning of exactly one. Throws nothing of its own; ends with a refusal when a name fits none or several.
+ */
+export async function* selectedJobs(
+  pages: AsyncIterable<readonly JobSeen[]>,
+  selection: Selection,
+): AsyncGenerator<readonly JobSeen[], Refusal | undefined> {
   const matches = nameMatcher(selection.job);
   const exact = selection.job !== '' && !isGlob(selection.job);
   const begins: JobSeen[] = [];
   let named = 0;
-  for (let first = 0; ; first += pageMax) {
-    const page = await jobsFrom(engine, batchId, first, parts.length);
-    if (page.length === 0) break;
+  for await (const page of pages) {
     const wanted: JobSeen[] = [];
-    for (const facts of page) {
-      const job = { ...facts, ...pick(naming(facts)) };
+    for (const job of page) {
       if (matches(job.name)) {
         named += 1;
         if (matchesFilters(selection, job)) wanted.push(job);
@@ -64,7 +72,12 @@ export async function* selectedJobs(
 async function jobsFrom(engine: Pick<HeadEngine, 'query'>, batchId: BatchId, first: number, parts: number) {
   return await engine.query((state): JobFacts[] => {
     const batch = state.batches.get(batchId);
-    if (!batch) return [];
+    if (!batch) {
+      if (first === 0) return [];
+      throw new RefusedError(
+        refused('busy', 'Cannot go on listing its jobs: the batch has just been retired; ask again'),
+      );
+    }
     const count = Math.max(0, Math.min(pageMax, batch.rows.count - first));
     return Array.from({ length: count }, (_, at) => viewJob(state, batch, first + at)).filter(
       ({ part }) => part < parts,

@@ -1,6 +1,7 @@
 import { RefusedError, refused } from '../errors.ts';
 import { relativePathProblem } from '../names.ts';
 import { asContentHash, type ContentHash } from './hash.ts';
+import { linesOf } from './lines.ts';
 
 /**
  * What an attempt left: one JSON object a line, `{"path","kind","size","mode","hash","target"}`, paths relative to the
@@ -55,7 +56,7 @@ export async function* readManifest(
 ): AsyncGenerator<ManifestEntry> {
   const tree = new ManifestTree();
   let lineNumber = 0;
-  for await (const line of linesOf(chunks)) {
+  for await (const line of linesOf(chunks, lineMaxBytes, lineProblem)) {
     lineNumber += 1;
     if (lineNumber > manifestEntriesMax) {
       throw new RefusedError(refused('limit', `Cannot take the manifest: over ${manifestEntriesMax} entries`));
@@ -100,21 +101,9 @@ class ManifestTree {
   }
 }
 
-async function* linesOf(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<string> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    rest = rest.length > 0 ? Buffer.concat([rest, chunk]) : Buffer.from(chunk);
-    let from = 0;
-    for (let end = rest.indexOf(10, from); end >= 0; end = rest.indexOf(10, from)) {
-      yield rest.toString('utf8', from, end);
-      from = end + 1;
-    }
-    rest = rest.subarray(from);
-    if (rest.length > lineMaxBytes) {
-      throw new RefusedError(refused('limit', `Cannot take the manifest: a line has over ${lineMaxBytes} bytes`));
-    }
-  }
-  if (rest.length > 0) throw cutOff();
+function lineProblem(why: 'long' | 'cut'): RefusedError {
+  if (why === 'cut') return cutOff();
+  return new RefusedError(refused('limit', `Cannot take the manifest: a line has over ${lineMaxBytes} bytes`));
 }
 
 function cutOff(): RefusedError {

@@ -19,9 +19,18 @@ export interface BatchNames {
 /** Whose a folder `<namespace>/<batch>` is. `foreign`: there is one, and labrun did not write it. */
 export type FolderOwner = BatchId | 'foreign' | undefined;
 
-/** Reads whose a batch's folder is: `batch.json` begins with the id for this. */
-export async function ownerOf(layout: ArchiveLayout, namespace: string, name: string): Promise<FolderOwner> {
-  const place = { namespace, name, batchId: '' as BatchId, replaced: false }; // the id names only replaced folders
+/**
+ * Reads whose a batch's folder is: `batch.json` begins with the id for this. With `aside`, of the folder that was set aside
+ * for this batch.
+ */
+export async function ownerOf(
+  layout: ArchiveLayout,
+  namespace: string,
+  name: string,
+  aside?: BatchId,
+): Promise<FolderOwner> {
+  const batchId = aside ?? ('' as BatchId); // the id names only folders set aside
+  const place = { namespace, name, batchId, replaced: aside !== undefined };
   try {
     const file = await open(layout.batchOwn(place, 'batch.json'), 'r');
     try {
@@ -40,11 +49,10 @@ export async function ownerOf(layout: ArchiveLayout, namespace: string, name: st
 /** Makes the folder of a batch with its `batch.json`, whole or not at all. `body` is the JSON after the id's comma. */
 export async function writeBatchFile(
   layout: ArchiveLayout,
-  batch: BatchNames,
+  place: BatchPlace,
   body: AsyncIterable<string | Uint8Array>,
 ): Promise<void> {
-  const { batchId } = batch;
-  await writeWhole(layout.batchOwn({ ...batch, replaced: false }, 'batch.json'), beginWithId(batchId, body));
+  await writeWhole(layout.batchOwn(place, 'batch.json'), beginWithId(place.batchId, body));
 }
 
 /** Writes `jobs.jsonl`: how every job of a batch that has ended, ended. */
@@ -57,6 +65,12 @@ export async function placeOf(layout: ArchiveLayout, batch: BatchNames): Promise
   const { batchId, namespace, name } = batch;
   const owner = await ownerOf(layout, namespace, name);
   return { batchId, namespace, name, replaced: owner !== undefined && owner !== batchId };
+}
+
+/** Where a retired batch has its `jobs.jsonl`: in its tree, or aside when somebody had removed that by hand. */
+export async function retiredPlaceOf(layout: ArchiveLayout, batch: BatchNames): Promise<BatchPlace> {
+  const { batchId, namespace, name } = batch;
+  return { batchId, namespace, name, replaced: (await ownerOf(layout, namespace, name)) !== batchId };
 }
 
 /** Moves a batch's tree aside, because another takes its name. Repeatable. */

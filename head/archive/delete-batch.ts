@@ -2,7 +2,7 @@ import { copyFile, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 import { makeFolder } from '../../base/make-folder.ts';
-import { syncFolder, writeDurably } from './durable.ts';
+import { syncFile, syncFolder, writeDurably } from './durable.ts';
 import { type ArchiveLayout, type BatchPlace, ownFolder } from './layout.ts';
 import type { Trash } from './trash.ts';
 
@@ -11,6 +11,8 @@ export interface Deletion {
   readonly seq: number;
   readonly by: string;
   readonly atMs: number;
+  /** `jobs.jsonl` stays as well. */
+  readonly keepsJobs: boolean;
 }
 
 /** What stays beside `batch.json`: says that this was no accident, and which deletion has been done. */
@@ -34,6 +36,8 @@ export async function deleteTree(
     await rm(kept, { recursive: true, force: true });
     await makeFolder(join(kept, ownFolder));
     await copyFile(join(folder, ownFolder, 'batch.json'), join(kept, ownFolder, 'batch.json'));
+    if (deletion.keepsJobs)
+      await copyIfThere(join(folder, ownFolder, 'jobs.jsonl'), join(kept, ownFolder, 'jobs.jsonl'));
     const { seq, by, atMs } = deletion;
     const facts = { seq, deletedBy: by, deletedAt: new Date(atMs).toISOString() };
     await writeDurably(join(kept, ownFolder, markName), `${JSON.stringify(facts)}\n`);
@@ -44,6 +48,15 @@ export async function deleteTree(
     await syncFolder(dirname(folder));
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error; // somebody had removed all of it by hand
+  }
+}
+
+async function copyIfThere(from: string, to: string): Promise<void> {
+  try {
+    await copyFile(from, to);
+    await syncFile(to);
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error; // somebody had removed it by hand
   }
 }
 

@@ -2,20 +2,19 @@ import { atOnce } from '../../base/at-once.ts';
 import { Fault } from '../../base/errors.ts';
 import { attemptId, type BatchId } from '../../base/ids.ts';
 import type { Tree } from '../../base/transfer/tree.ts';
-import { type JobFacts, viewJob } from '../job-view.ts';
 import type { HeadEngine } from '../ports.ts';
-import type { Batch } from '../scheduler/state.ts';
-import type { NamedJob, Specs } from '../specs.ts';
-
+import { knownBatch } from '../scheduler/retired.ts';
+import type { Specs } from '../specs.ts';
 import type { ArchiveUsage } from './archive-usage.ts';
 import { batchFileBody, type SubmittedPart } from './batch-file.ts';
 import { moveReplaced, ownerOf, placeOf, writeBatchFile, writeJobsFile } from './batch-folder.ts';
 import type { BlobStore } from './blobs.ts';
 import { deleteTree } from './delete-batch.ts';
+import { jobLines } from './jobs-file.ts';
 import type { ArchiveLayout } from './layout.ts';
 import type { AcceptedAttempt } from './meta-file.ts';
 import { type Destination, inlineTree, publishStaged, takePlace } from './publish-attempt.ts';
-import type { ArchiveRecord } from './publisher.ts';
+import { type ArchiveRecord, batchOf } from './publisher.ts';
 import type { Staging } from './staging.ts';
 import type { Trash } from './trash.ts';
 import type { TreeWriter } from './tree-writer.ts';
@@ -36,8 +35,6 @@ export interface PublishPorts {
 
 /** Staged archives moved at once. */
 const movesAtOnce = 8;
-/** Jobs read in one turn of the engine. */
-const pageJobs = 2_000;
 
 type Accepted = ArchiveRecord & { readonly event: Extract<ArchiveRecord['event'], { kind: 'archive-accepted' }> };
 
@@ -50,8 +47,11 @@ export async function publish(ports: PublishPorts, records: readonly ArchiveReco
     run = [];
     jobs = new Set();
   };
+  const retired = await retiredAmong(ports, records);
   for (const record of records) {
     const { event } = record;
+    // Being repeated: before it was retired all of it had been done.
+    if (event.kind !== 'batch-deleted' && retired.has(batchOf(record))) continue;
     if (event.kind === 'archive-accepted') {
       const job = `${event.attempt.batchId}.${event.attempt.index}`;
       // Two attempts of one job take its folder one after the other.
@@ -68,6 +68,14 @@ export async function publish(ports: PublishPorts, records: readonly ArchiveReco
     else await writeBatch(ports, event.batchId, event.kind === 'batch-submitted' ? event.replaces : undefined);
   }
   await flush();
+}
+
+async function retiredAmong(
+  { engine }: PublishPorts,
+  records: readonly ArchiveRecord[],
+): Promise<ReadonlySet<BatchId>> {
+  const batches = new Set(records.map(batchOf));
+  return await engine.query((state) => new Set([...batches].filter((id) => state.retired.has(id))));
 }
 
 async function publishAttempts(ports: PublishPorts, records: readonly Accepted[]): Promise<void> {
@@ -160,7 +168,7 @@ async function writeBatch(ports: PublishPorts, batchId: BatchId, replaces: Batch
       state.batches.get(batchId),
       batchId,
     );
-    const replaced = replaces && state.batches.get(replaces);
+    const replaced = replaces && knownBatch(state, replaces);
     return {
       batch: { batchId, namespace, name, origin, submittedBy, submittedAtMs, parts: [...parts] },
       old: replaced && { batchId: replaced.id, namespace: replaced.namespace, name: replaced.name },
@@ -173,13 +181,17 @@ async function writeBatch(ports: PublishPorts, batchId: BatchId, replaces: Batch
   const parts = batch.parts.map(
     (submission): SubmittedPart => ({ submission, submittedBy: batch.submittedBy, submittedAtMs: batch.submittedAtMs }),
   );
-  await writeBatchFile(layout, batch, batchFileBody(blobs, batch, parts));
+  await writeBatchFile(layout, { ...batch, replaced: false }, batchFileBody(blobs, batch, parts));
 }
 
 async function removeBatch(ports: PublishPorts, batchId: BatchId, { seq, actor, atMs }: ArchiveRecord): Promise<void> {
-  const { namespace, name } = await ports.engine.query((state) => needBatch(state.batches.get(batchId), batchId));
+  const { namespace, name, keepsJobs } = await ports.engine.query((state) => {
+    const batch = needBatch(knownBatch(state, batchId), batchId);
+    // What became of its jobs is nowhere else.
+    return { namespace: batch.namespace, name: batch.name, keepsJobs: state.retired.has(batchId) };
+  });
   const place = await placeOf(ports.layout, { batchId, namespace, name });
-  await deleteTree(ports.layout, ports.trash, place, { seq, by: actor.name, atMs });
+  await deleteTree(ports.layout, ports.trash, place, { seq, by: actor.name, atMs, keepsJobs });
 }
 
 async function writeJobs(ports: PublishPorts, batchId: BatchId, seq: number): Promise<void> {
@@ -194,33 +206,6 @@ async function writeJobs(ports: PublishPorts, batchId: BatchId, seq: number): Pr
   await writeJobsFile(path, jobLines(ports.engine, batchId, naming));
 }
 
-async function* jobLines(
-  engine: PublishPorts['engine'],
-  batchId: BatchId,
-  naming: (at: JobFacts) => NamedJob,
-): AsyncGenerator<string> {
-  for (let first = 0; ; first += pageJobs) {
-    const page = await engine.query((state) => {
-      const batch = needBatch(state.batches.get(batchId), batchId);
-      const indices = Array.from({ length: Math.min(pageJobs, batch.rows.count - first) }, (_, at) => first + at);
-      return indices.map((index) => viewJob(state, batch, index));
-    });
-    if (page.length === 0) return;
-    let lines = '';
-    for (const job of page) {
-      const { name, params } = naming(job);
-      const { index, state, node, attempt, reason, message, exitCode, startedAtMs, finishedAtMs } = job;
-      const times = { startedAt: isoTime(startedAtMs), finishedAt: isoTime(finishedAtMs) };
-      lines += `${JSON.stringify({ job: name, index, params, state, node, attempt, reason, message, exitCode, ...times })}\n`;
-    }
-    yield lines;
-  }
-}
-
-function isoTime(ms: number | undefined): string | null {
-  return ms === undefined ? null : new Date(ms).toISOString();
-}
-
 function byBatch(records: readonly Accepted[]): Map<BatchId, Accepted[]> {
   const groups = new Map<BatchId, Accepted[]>();
   for (const record of records) {
@@ -231,7 +216,7 @@ function byBatch(records: readonly Accepted[]): Map<BatchId, Accepted[]> {
   return groups;
 }
 
-function needBatch(batch: Batch | undefined, batchId: BatchId): Batch {
+function needBatch<Known>(batch: Known | undefined, batchId: BatchId): Known {
   if (!batch) throw new Fault('lost', `Cannot publish: there is no batch ${batchId}`);
   return batch;
 }

@@ -208,6 +208,7 @@ function concernsArchive(record: LogRecord): record is ArchiveRecord {
   }
 }
 
-function batchOf({ event }: ArchiveRecord): BatchId {
+/** The batch that a record is about. */
+export function batchOf({ event }: ArchiveRecord): BatchId {
   return 'attempt' in event ? event.attempt.batchId : event.batchId;
 }

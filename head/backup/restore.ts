@@ -23,6 +23,7 @@ import {
 /** What came out of a backup. */
 export interface Restored {
   readonly facts: BackupFacts;
+  /** Retired ones among them, whose jobs are not counted. */
   readonly batches: number;
   readonly jobs: number;
   readonly nodes: number;
@@ -83,9 +84,9 @@ async function openOnce(dataFolder: string, { madeAt }: BackupFacts, clock: Cloc
   };
   apply(store.draft, record);
   await store.append([record]);
-  const { batches, nodes, access } = store.draft;
+  const { batches, retired, nodes, access } = store.draft;
   const jobs = [...batches.values()].reduce((sum, { rows }) => sum + rows.count, 0);
-  const counts = { batches: batches.size, jobs, nodes: nodes.size, users: access.users.size };
+  const counts = { batches: batches.size + retired.size, jobs, nodes: nodes.size, users: access.users.size };
   await store.close(store.draft);
   return counts;
 }

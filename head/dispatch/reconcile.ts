@@ -94,8 +94,11 @@ function strayChange(
 ): 'settle' | 'forget' | 'discard' | undefined {
   const ref = parseAttemptId(id);
   const batch = ref && state.batches.get(ref.batchId);
+  const isOver = phase === 'wiped' || phase === 'returned' || phase === 'lost';
+  // Whatever a node still has of one that was retired, its batch has ended without it or has it in the archive.
+  if (ref && state.retired.has(ref.batchId)) return isOver ? 'forget' : 'discard';
   if (!ref || !batch || lastNumber(batch, ref.index) < ref.attempt) return undefined;
-  if (phase === 'wiped' || phase === 'returned' || phase === 'lost') return 'forget';
+  if (isOver) return 'forget';
   // Found after the log has lost its end: what it has is kept for as long as the job has no end without it.
   const isFound = (batch.rows.attempts[ref.index] ?? 0) < ref.attempt;
   if (isFound && openRows.has(rowState(batch.rows, ref.index))) return undefined;

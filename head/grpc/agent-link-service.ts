@@ -26,6 +26,7 @@ import { Session, type SessionPorts } from '../dispatch/session.ts';
 import { noticeUnknown } from '../notice-gap.ts';
 import type { Notices } from '../notices.ts';
 import type { NodeFacts } from '../scheduler/event.ts';
+import { knownBatch } from '../scheduler/retired.ts';
 import { callingNode } from '../wire.ts';
 import type { Door } from './door.ts';
 import { attend, failed, messagesOf, orThrow } from './handle.ts';
@@ -165,7 +166,7 @@ class Link {
     if (verdict.kind === 'refused') throw new RefusedError(verdict);
     const { epoch, unknown } = await engine.query((state) => {
       const batches = greeting.reports.map(({ attempt }) => attempt.batchId);
-      return { epoch: state.epoch, unknown: new Set(batches.filter((id) => !state.batches.has(id))) };
+      return { epoch: state.epoch, unknown: new Set(batches.filter((id) => !knownBatch(state, id))) };
     });
     noticeUnknown(this.#ports.notices, this.#nodeId, name, unknown);
     const welcome = {

@@ -16,6 +16,7 @@ import {
 import { placeOf } from '../archive/batch-folder.ts';
 import { type FileFilter, readFilter } from '../archive/patterns.ts';
 import { openBelow, readFrom, treeEntries } from '../archive/read-tree.ts';
+import { knownBatch } from '../scheduler/retired.ts';
 import { readSelection } from '../select.ts';
 import { callingNode, readFence, readOffset } from '../wire.ts';
 import { type PutPorts, takeArchive } from './archive-put.ts';
@@ -154,7 +155,7 @@ async function folderOf(ports: ArchivePorts, id: string): Promise<{ namespace: s
   if (foreign) return foreign;
   const batchId = asBatchId(id);
   const batch = await ports.engine.query((state) => {
-    const found = batchId && state.batches.get(batchId);
+    const found = batchId && knownBatch(state, batchId);
     return found && { batchId: found.id, namespace: found.namespace, name: found.name };
   });
   if (!batch) throw new RefusedError(refused('not-found', `Cannot read files: there is no batch "${id}"`));

@@ -15,9 +15,10 @@ import type {
 } from '../../proto/gen/labrun/v1/batches.ts';
 import { readableBy } from '../access.ts';
 import type { Publisher } from '../archive/publisher.ts';
-import { type BatchFacts, liveByBatch, viewBatch } from '../batch-view.ts';
+import { type BatchFacts, liveByBatch, viewBatch, viewRetired } from '../batch-view.ts';
 import type { Changes } from '../changes.ts';
-import { explain as explainJob } from '../scheduler/explain.ts';
+import { retiredFailures } from '../retired-jobs.ts';
+import { explainGone, explain as explainJob } from '../scheduler/explain.ts';
 import { rangesOf } from '../scheduler/job-ranges.ts';
 import { readSelection } from '../select.ts';
 import type { JobSeen } from '../selected-jobs.ts';
@@ -79,14 +80,16 @@ async function listBatches(
   const facts = await ports.engine.query((state) => {
     const live = liveByBatch(state);
     const mayRead = readableBy(state.access, pass.who);
-    const wanted = [...state.batches.values()]
+    const wanted = [...state.batches.values(), ...state.retired.values()]
       .filter((batch) => !oneNamespace || batch.namespace === selection.namespace)
       .filter((batch) => mayRead(batch.namespace))
       .filter((batch) => batch.name.startsWith(selection.batch))
       .filter((batch) => request.all || !batch.ended || now - batch.ended.atMs < recentMs)
       .filter((batch) => request.pageToken === '' || batch.id < request.pageToken)
       .sort((a, b) => (a.id < b.id ? 1 : -1));
-    const page = wanted.slice(0, pageMax).map((batch) => viewBatch(state, batch, live.get(batch.id) ?? []));
+    const page = wanted
+      .slice(0, pageMax)
+      .map((batch) => ('rows' in batch ? viewBatch(state, batch, live.get(batch.id) ?? []) : viewRetired(batch)));
     return { page, more: wanted.length > pageMax };
   });
   const batches: BatchSummary[] = [];
@@ -172,7 +175,7 @@ async function explain(ports: BatchesPorts, request: ChangeJobsRequest, facts: C
   const nowMs = ports.clock.nowMs();
   const { summary, nodes } = await ports.engine.query((state) => {
     const batch = state.batches.get(batchId);
-    return batch ? explainJob(state, batch, job.index, nowMs) : { summary: 'The batch is gone', nodes: [] };
+    return batch ? explainJob(state, batch, job.index, nowMs) : { summary: explainGone(state, batchId), nodes: [] };
   });
   return { job: writeJob(job), summary, nodes: [...nodes] };
 }
@@ -195,19 +198,23 @@ async function firstWaiting(
 async function factsOf(ports: BatchesPorts, batchId: BatchId): Promise<BatchFacts> {
   const facts = await ports.engine.query((state) => {
     const batch = state.batches.get(batchId);
-    return batch && viewBatch(state, batch, liveByBatch(state).get(batchId) ?? []);
+    const retired = state.retired.get(batchId);
+    return batch ? viewBatch(state, batch, liveByBatch(state).get(batchId) ?? []) : retired && viewRetired(retired);
   });
   if (!facts) throw new RefusedError(refused('not-found', `Cannot find the batch ${batchId}: it is gone`));
   return facts;
 }
 
 async function summaryOf(ports: BatchesPorts, batchId: BatchId): Promise<BatchSummary> {
-  return await writeSummary(ports, await factsOf(ports, batchId));
+  const summary = await writeSummary(ports, await factsOf(ports, batchId));
+  const retired = await ports.engine.query((state) => state.retired.get(batchId));
+  if (!retired) return summary;
+  const failures = await retiredFailures(ports.layout, retired);
+  return { ...summary, failures: failures.map(({ example: _, ...failure }) => failure) };
 }
 
 async function writeSummary(ports: BatchesPorts, facts: BatchFacts): Promise<BatchSummary> {
   const { batchId, namespace, name, state, counts, submittedBy, maxRunning, buildFailures, origin, notice } = facts;
-  const names = facts.failures.length > 0 ? await exampleNames(ports, facts) : [];
   return {
     batchId,
     namespace,
@@ -219,12 +226,7 @@ async function writeSummary(ports: BatchesPorts, facts: BatchFacts): Promise<Bat
     endedAtMs: facts.endedAtMs === undefined ? undefined : BigInt(facts.endedAtMs),
     deletedAtMs: facts.deleted && BigInt(facts.deleted.atMs),
     deletedBy: facts.deleted?.by ?? '',
-    failures: facts.failures.map(({ reason, message, jobs }, at) => ({
-      reason,
-      message,
-      jobs,
-      exampleJob: names[at] ?? '',
-    })),
+    failures: await writeFailures(ports, facts),
     maxRunning,
     buildFailures: [...buildFailures],
     origin,
@@ -232,10 +234,11 @@ async function writeSummary(ports: BatchesPorts, facts: BatchFacts): Promise<Bat
   };
 }
 
-async function exampleNames(ports: BatchesPorts, facts: BatchFacts): Promise<string[]> {
+async function writeFailures(ports: BatchesPorts, facts: BatchFacts): Promise<BatchSummary['failures']> {
+  if (facts.failures.length === 0) return [];
   const parts = await ports.engine.query(
     (state) => state.batches.get(facts.batchId)?.parts.map(({ specHash }) => ({ specHash })) ?? [],
   );
   const naming = await ports.specs.naming(parts);
-  return facts.failures.map(({ example }) => naming(example).name);
+  return facts.failures.map(({ example, ...failure }) => ({ ...failure, exampleJob: naming(example).name }));
 }

@@ -4,6 +4,7 @@ import type { BatchId } from '../../base/ids.ts';
 import type { DeleteBatchRequest, DeleteBatchResponse } from '../../proto/gen/labrun/v1/batches.ts';
 import type { Publisher } from '../archive/publisher.ts';
 import type { HeadEngine } from '../ports.ts';
+import { knownBatch } from '../scheduler/retired.ts';
 import type { Usage } from '../usage.ts';
 import { actorOf } from '../wire.ts';
 import { type FindPorts, findBatch } from './find-jobs.ts';
@@ -35,7 +36,7 @@ export async function deleteBatch(
 
 /** Refuses to show what is not there because somebody deleted it: who, and when. Anything else is left to the caller. */
 export async function refuseDeleted(engine: Pick<HeadEngine, 'query'>, batchId: BatchId, what: string): Promise<void> {
-  const deleted = await engine.query((state) => state.batches.get(batchId)?.deleted);
+  const deleted = await engine.query((state) => knownBatch(state, batchId)?.deleted);
   if (!deleted) return;
   const when = new Date(deleted.atMs).toISOString();
   throw new RefusedError(refused('not-found', `Cannot show ${what}: "${deleted.by.name}" deleted it on ${when}`));

@@ -5,6 +5,7 @@ import { readableBy, type Who } from '../access.ts';
 import type { Changes } from '../changes.ts';
 import { viewEvent } from '../event-view.ts';
 import type { LogRecord } from '../scheduler/event.ts';
+import { knownBatch } from '../scheduler/retired.ts';
 import { nameMatcher, readSelection } from '../select.ts';
 import type { NamedJob, SpecPlace } from '../specs.ts';
 import { readSeq, writeActor } from '../wire.ts';
@@ -140,9 +141,12 @@ async function namesOf(
   }
   const found = await ports.engine.query((state) =>
     [...indices].flatMap(([batchId, jobs]) => {
-      const batch = state.batches.get(batchId);
+      const batch = knownBatch(state, batchId);
       if (!batch) return [];
-      const { namespace, name, rows } = batch;
+      const { namespace, name } = batch;
+      // The names of its jobs are in its archive alone, and what is still told of them is about to be dropped.
+      if (!('rows' in batch)) return [{ batchId, namespace, name, places: new Map<number, SpecPlace>(), parts: [] }];
+      const { rows } = batch;
       const places = new Map(
         jobs.map((index) => [index, { part: rows.part[index] ?? 0, specIndex: rows.specIndex[index] ?? 0 }]),
       );

@@ -1,9 +1,11 @@
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { Selector } from '../../proto/gen/labrun/v1/common.ts';
+import type { ArchiveLayout } from '../archive/layout.ts';
 import type { HeadEngine } from '../ports.ts';
+import { retiredJobs } from '../retired-jobs.ts';
 import { readSelection, resolveBatch, type Selection } from '../select.ts';
-import { type JobSeen, selectedJobs } from '../selected-jobs.ts';
+import { type JobSeen, jobsOf, selectedJobs } from '../selected-jobs.ts';
 import type { Specs } from '../specs.ts';
 import { type CallFacts, orThrow } from './handle.ts';
 
@@ -18,6 +20,7 @@ export interface BatchFound {
 export interface FindPorts {
   readonly engine: HeadEngine;
   readonly specs: Specs;
+  readonly layout: ArchiveLayout;
 }
 
 /** The batch a selector names, in a namespace the caller may ask about. Throws `RefusedError` when it names none or several. */
@@ -44,7 +47,9 @@ export async function* findJobs(
   batchId: BatchId,
   selection: Selection,
 ): AsyncGenerator<readonly JobSeen[]> {
-  const pages = selectedJobs(ports.engine, ports.specs, batchId, selection);
+  const retired = await ports.engine.query((state) => state.retired.get(batchId));
+  const all = retired ? retiredJobs(ports.layout, retired) : jobsOf(ports.engine, ports.specs, batchId);
+  const pages = selectedJobs(all, selection);
   for (;;) {
     const { done, value } = await pages.next();
     if (!done) yield value;

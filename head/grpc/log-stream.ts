@@ -7,19 +7,18 @@ import { logPath } from '../../base/transfer/manifest.ts';
 import type { FileChunk, LogRequest } from '../../proto/gen/labrun/v1/archive.ts';
 import { placeOf } from '../archive/batch-folder.ts';
 import type { BuildLogs } from '../archive/build-logs.ts';
-import type { ArchiveLayout } from '../archive/layout.ts';
 import { attemptIn } from '../archive/meta-file.ts';
 import type { Publisher } from '../archive/publisher.ts';
 import type { Staging } from '../archive/staging.ts';
 import type { Bell, Changes } from '../changes.ts';
 import { jobState } from '../job-view.ts';
+import type { JobSeen } from '../selected-jobs.ts';
 import { isThere, refuseDeleted } from './delete-batch.ts';
 import { type BatchFound, type FindPorts, findBatch, findJob } from './find-jobs.ts';
 import type { CallFacts } from './handle.ts';
 
 /** What showing logs needs. */
 export interface LogPorts extends FindPorts {
-  readonly layout: ArchiveLayout;
   readonly staging: Staging;
   readonly buildLogs: BuildLogs;
   readonly publisher: Publisher;
@@ -41,7 +40,7 @@ export async function* logStream(ports: LogPorts, request: LogRequest, call: Cal
     if (request.buildNode !== '') yield* buildLog(ports, batch, request, bell, signal);
     else {
       const job = await findJob(ports, batch.batchId, batch.selection);
-      yield* jobLog(ports, batch, { index: job.index, name: job.name }, request, bell, signal);
+      yield* jobLog(ports, batch, job, request, bell, signal);
     }
   } finally {
     bell.close();
@@ -51,7 +50,7 @@ export async function* logStream(ports: LogPorts, request: LogRequest, call: Cal
 async function* jobLog(
   ports: LogPorts,
   batch: BatchFound,
-  job: { readonly index: number; readonly name: string },
+  job: Pick<JobSeen, 'index' | 'name' | 'attempt'>,
   request: LogRequest,
   bell: Bell,
   signal: AbortSignal,
@@ -59,7 +58,7 @@ async function* jobLog(
   let file = 0;
   let offset = Number(request.offset);
   for (let shown = 0; !signal.aborted; ) {
-    const now = await whereIs(ports, batch, job.index, request.attempt || undefined);
+    const now = await whereIs(ports, batch, job, request.attempt || undefined);
     if (now.attempt === 0 || now.attempt === shown) {
       if (now.ended || !request.follow) {
         if (shown > 0) return;
@@ -91,10 +90,16 @@ async function* jobLog(
 }
 
 /** The attempt to show, whether it lives, and whether its job has ended. */
-async function whereIs(ports: LogPorts, batch: BatchFound, index: number, wanted: number | undefined) {
+async function whereIs(
+  ports: LogPorts,
+  batch: BatchFound,
+  { index, attempt: last }: Pick<JobSeen, 'index' | 'attempt'>,
+  wanted: number | undefined,
+) {
   return await ports.engine.query((state) => {
     const found = state.batches.get(batch.batchId);
-    const attempt = wanted ?? found?.rows.attempts[index] ?? 0;
+    // Of a retired batch the archive has told it.
+    const attempt = wanted ?? (found ? (found.rows.attempts[index] ?? 0) : last);
     const live = state.attempts.has(attemptId({ batchId: batch.batchId, index }, attempt));
     const ended = !found || ['succeeded', 'failed', 'cancelled'].includes(jobState(state, found, index));
     return { attempt, live, ended };
@@ -119,7 +124,7 @@ async function* stagedLog(
   let offset = from;
   try {
     while (!signal.aborted) {
-      const { live } = await whereIs(ports, batch, index, attempt);
+      const { live } = await whereIs(ports, batch, { index, attempt }, attempt);
       if (!live && follow) return;
       const end = staged.facts('log')?.sizeBytes ?? 0;
       for await (const chunk of pieces(join(staged.folder, 'log'), offset, end)) {

@@ -5,6 +5,7 @@ import { readableBy, type Who } from '../access.ts';
 import type { HeadEngine } from '../ports.ts';
 import { coresTaken } from '../scheduler/fit.ts';
 import type { Quarantine } from '../scheduler/quarantine.ts';
+import { knownBatch } from '../scheduler/retired.ts';
 import type { ClusterState, Node } from '../scheduler/state.ts';
 import type { Door } from './door.ts';
 import { unary } from './handle.ts';
@@ -70,7 +71,7 @@ function stateOf({ connected, quarantine, sinceMs, leaseMs }: Node, nowMs: numbe
 /** Every user sees the nodes; what a batch told is for those who may read it. */
 function viewQuarantine(state: ClusterState, told: Quarantine, who: Who): QuarantineView {
   const { evidence, sinceMs, untilMs, canary, canariesFailed, message } = told;
-  const batch = state.batches.get(told.batchId);
+  const batch = knownBatch(state, told.batchId);
   const mayRead = batch !== undefined && readableBy(state.access, who)(batch.namespace);
   return {
     evidence,

@@ -11,9 +11,11 @@ import { ownerOf } from '../archive/batch-folder.ts';
 import type { BlobStore } from '../archive/blobs.ts';
 import type { ArchiveLayout } from '../archive/layout.ts';
 import type { Command } from '../scheduler/command.ts';
+import { batchNameKey } from '../scheduler/draft.ts';
 import type { Submission } from '../scheduler/event.ts';
 import { nobodySuits } from '../scheduler/explain.ts';
 import { rangesOf } from '../scheduler/job-ranges.ts';
+import { knownBatch, specHashOf } from '../scheduler/retired.ts';
 import { type Usage, usageWarnings } from '../usage.ts';
 import { actorOf } from '../wire.ts';
 import { type Comparison, compareSpecs, comparisonText } from './compare-specs.ts';
@@ -23,7 +25,6 @@ import { type CallFacts, orThrow } from './handle.ts';
 /** What the submit door needs. */
 export interface SubmitPorts extends FindPorts {
   readonly blobs: BlobStore;
-  readonly layout: ArchiveLayout;
   readonly usage: Usage;
 }
 
@@ -65,6 +66,17 @@ export async function submit(
       await accept(ports, caller, submitCommand(checked, caller, old !== undefined && !old.repeated));
     const counts = { newJobs: jobs, unchangedJobs: 0, changedJobs: 0 };
     return { ...answer, batchId: checked.batchId, ...counts };
+  }
+  if (old.isRetired) {
+    const { namespace, name, mode } = checked;
+    const what = mode === SubmitMode.NEW ? 'submit' : 'add to';
+    throw new RefusedError(
+      refused(
+        'conflict',
+        `Cannot ${what} "${namespace}/${name}": the batch of that name ended long ago and is kept in the archive alone; ` +
+          'use --name for another name, or --replace to start anew',
+      ),
+    );
   }
   const compared = await compareSpecs(checked.spec, old.specs, old.jobs);
   const counts = {
@@ -151,16 +163,16 @@ async function checkBlobs(blobs: BlobStore, spec: BatchSpec, namespace: string, 
 /** The batch that has this name, as far as comparing needs it. */
 async function existing(ports: SubmitPorts, { batchId, namespace, name, submission }: Checked) {
   const found = await ports.engine.query((state) => {
-    const same = state.batches.get(batchId);
-    const key = nameKey(`${namespace}/${name}`);
-    const named = [...state.batchByName.values()]
-      .map((id) => state.batches.get(id))
-      .find((batch) => batch && nameKey(`${batch.namespace}/${batch.name}`) === key);
-    const batch = same ?? named;
+    const same = knownBatch(state, batchId);
+    const namedId = state.batchByName.get(batchNameKey(namespace, name));
+    const batch = same ?? (namedId && knownBatch(state, namedId));
+    const repeated = same !== undefined && specHashOf(same) === submission.specHash;
+    if (batch && !('rows' in batch)) return { batchId: batch.id, repeated, isRetired: true, parts: [], jobs: [] };
     return (
       batch && {
         batchId: batch.id,
-        repeated: same?.parts[0]?.specHash === submission.specHash,
+        isRetired: false,
+        repeated,
         parts: batch.parts.map(({ specHash }) => specHash),
         jobs: Array.from({ length: batch.rows.count }, (_, index) => ({
           index,

@@ -8,7 +8,7 @@ import { countIn, indicesIn, type JobRanges, rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
 import { jobsMax, partsMax } from './limits.ts';
 import { fullness } from './rank.ts';
-import { knownBatch, refuseGone } from './retired.ts';
+import { knownBatch, refuseGone, specHashOf } from './retired.ts';
 import { jobsProblem, shareProblem } from './shares.ts';
 import type { Batch, ClusterState, RowState } from './state.ts';
 
@@ -19,8 +19,7 @@ export function decideSubmit(state: ClusterState, command: CommandOf<'submit'>):
   const { submission, namespace, name } = command;
   const same = knownBatch(state, submission.batchId);
   if (same) {
-    const specHash = 'parts' in same ? same.parts[0]?.specHash : same.specHash;
-    const repeated = specHash === submission.specHash && same.name === name && same.namespace === namespace;
+    const repeated = specHashOf(same) === submission.specHash && same.name === name && same.namespace === namespace;
     if (repeated) return { kind: 'accepted', events: [] };
     return refused(
       'conflict',

@@ -1,4 +1,4 @@
-import { attemptId } from '../../base/ids.ts';
+import { attemptId, type BatchId } from '../../base/ids.ts';
 import type { Needs } from '../../config/spec.ts';
 import type { Submission } from './event.ts';
 import { coresTaken, type Fit, fits, suits } from './fit.ts';
@@ -44,6 +44,14 @@ export function explain(state: ClusterState, batch: Batch, index: number, nowMs:
   });
   const settles = rowState(batch.rows, index) === 'queued' && settlesUntilMs(state, nowMs) !== undefined;
   return { summary: settles ? settling : summaryOf(state, batch, index, part, queue.needs, verdict), nodes };
+}
+
+/** What there is to say of a job whose batch has no jobs in the head's memory. */
+export function explainGone(state: ClusterState, batchId: BatchId): string {
+  const retired = state.retired.get(batchId);
+  if (!retired) return 'The batch is gone';
+  const ended = new Date(retired.ended.atMs).toISOString();
+  return `The batch ${retired.ended.state} on ${ended}; its jobs are kept in the archive alone`;
 }
 
 const settling =

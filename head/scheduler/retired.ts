@@ -26,13 +26,18 @@ export function knownBatch(state: ClusterState, id: BatchId): Batch | Retired | 
   return state.batches.get(id) ?? state.retired.get(id);
 }
 
+/** The spec of a batch's first submission. */
+export function specHashOf(batch: Batch | Retired): string | undefined {
+  return 'parts' in batch ? batch.parts[0]?.specHash : batch.specHash;
+}
+
 /** What is kept of a batch that has ended. */
 export function summaryOf(batch: Batch, ended: Retired['ended'], retiredAtMs: number): Retired {
   const { id, namespace, name, submittedBy, submittedAtMs, origin, deleted } = batch;
   const { succeeded, failed, cancelled } = batch.rows.counts;
   return {
     ...{ id, namespace, name, submittedBy, submittedAtMs, origin, deleted, ended, retiredAtMs },
-    specHash: batch.parts[0]?.specHash ?? '',
+    specHash: specHashOf(batch) ?? '',
     counts: { succeeded, failed, cancelled },
   };
 }

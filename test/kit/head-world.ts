@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { call, openClient } from '../../base/channel/client.ts';
 import { readStream, writeTo } from '../../base/channel/streams.ts';
-import { systemClock } from '../../base/clock.ts';
+import { type Clock, systemClock } from '../../base/clock.ts';
 import { asBatchId, type BatchId, ulid } from '../../base/ids.ts';
 import { systemRandom } from '../../base/random.ts';
 import { hashBytes } from '../../base/transfer/hash.ts';
@@ -53,9 +53,9 @@ export class HeadWorld {
   }
 
   /** A head on a data folder that is there already. */
-  static async on(folder: string, acceptLoss = false): Promise<HeadWorld> {
+  static async on(folder: string, acceptLoss = false, clock: Clock = systemClock): Promise<HeadWorld> {
     const complaints: string[] = [];
-    return new HeadWorld(folder, await start(folder, complaints, acceptLoss), complaints);
+    return new HeadWorld(folder, await start(folder, complaints, acceptLoss, clock), complaints);
   }
 
   /** Has the head make a backup. */
@@ -194,7 +194,12 @@ export function aSelector(over: Partial<Selector> = {}): Selector {
   return { namespace: '', batch: '', job: '', states: [], reasons: [], where: [], ...over };
 }
 
-async function start(folder: string, complaints: string[], acceptLoss = false): Promise<OpenHead> {
+async function start(
+  folder: string,
+  complaints: string[],
+  acceptLoss = false,
+  clock: Clock = systemClock,
+): Promise<OpenHead> {
   const complain = (facts: object, message: string) => void complaints.push(`${message} ${JSON.stringify(facts)}`);
   const log = { debug() {}, info() {}, warn: complain, error: complain };
   const onFatal = (error: unknown) => {
@@ -202,7 +207,7 @@ async function start(folder: string, complaints: string[], acceptLoss = false): 
   };
   const address = { kind: 'unix', path: join(folder, 'head.sock') } as const;
   const settings = await readHeadSettings(folder);
-  const ports = { clock: systemClock, random: systemRandom, log, onFatal };
+  const ports = { clock, random: systemRandom, log, onFatal };
   return await openHead({ dataFolder: folder, settings, address, plain: false, acceptLoss, ...ports });
 }
 
