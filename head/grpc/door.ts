@@ -151,6 +151,12 @@ function badCertificate(problem: string): Refusal {
       'Cannot take the call: your certificate has expired; ask an admin for a new token and join or log in again',
     );
   }
+  if (problem === 'CERT_NOT_YET_VALID') {
+    return refused(
+      'denied',
+      "Cannot take the call: your certificate is not valid yet by the head's clock; compare both machines' clocks, nothing else is to be done",
+    );
+  }
   return refused(
     'denied',
     `Cannot take the call: your certificate was not made by this cluster (${problem}); log in here with "labrun login", or join with "labrun agent join"`,

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it, type TestContext } from 'vitest';
+import { fakeTime } from './fake-time.ts';
 import type { User } from './processes.ts';
 import { program } from './program.ts';
 import { trySmallDisk } from './small-disk.ts';
@@ -103,6 +104,7 @@ const probes = {
   'small disk': () => trySmallDisk(),
   bubblewrap: () =>
     output(['bwrap', '--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'echo', '42'], '42'),
+  faketime: () => output(['node', '-p', 'new Date().getFullYear()'], '2001', fakeTime('@2001-01-02 03:04:05')),
   zsh: () => output(['zsh', '-fc', 'autoload -U +X compinit && compinit -u -D; print 42'], '42'),
   fish: () => output(['fish', '--no-config', '-c', 'echo 42'], '42'),
   // Asked for its version, either ends with an error where there is no display.
