@@ -1,31 +1,30 @@
 import { type Refusal, refused } from '../base/errors.ts';
-import { asBatchId, asClusterId, asNodeId, type ClusterId, type NodeId } from '../base/ids.ts';
+import { asNodeId, type ClusterId, type NodeId } from '../base/ids.ts';
 import { nameProblem } from '../base/names.ts';
 import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
 import * as wire from '../proto/gen/labrun/v1/agent_link.ts';
 import type { Fence } from '../proto/gen/labrun/v1/common.ts';
+import { agoMaxMs, messageMax, textMax } from './agent-limits.ts';
 import { inlineProblem } from './archive/inline-problem.ts';
 import type { Change, HeldPhase } from './dispatch/reconcile.ts';
+import { readFence } from './fence-wire.ts';
 import type { AttemptRef } from './scheduler/attempt.ts';
 import type { Command } from './scheduler/command.ts';
 import type { InlineArchive, NodeFacts, Outcome } from './scheduler/event.ts';
 import { buildsPerNodeMax } from './scheduler/limits.ts';
 import { failureReasons } from './scheduler/state.ts';
-import { countMax } from './wire.ts';
+import { readYield } from './yield-wire.ts';
 
 /** The one version of the agent protocol this head speaks. */
 export const protocol = 1;
 /** Most attempts a hello may name. */
 const helloMax = 100_000;
-/** Most capabilities or features of a machine, and the longest name or version of one, in characters. */
+/** Most capabilities or features of a machine. */
 const listMax = 1_000;
-const textMax = 256;
 /** More cpus or gpus than any machine has. */
 const cpusMax = 100_000;
 /** Largest amount of bytes that is kept without loss. */
 const amountMax = Number.MAX_SAFE_INTEGER;
-/** Longest time that a report looks back, in milliseconds: ten years. Clocks are wrong at times, logs must not be. */
-const agoMaxMs = 315_360_000_000;
 
 /** What an agent says of itself, checked. */
 export interface Greeting {
@@ -41,6 +40,8 @@ export interface Report {
   readonly phase: HeldPhase;
   readonly startedMsAgo: number | undefined;
   readonly endedMsAgo: number;
+  /** For how long in all its processes were stopped for the person at the desk. */
+  readonly pausedMs: number;
   /** Set when it has ended. */
   readonly end:
     | { readonly outcome: Outcome; readonly manifestHash: ContentHash; readonly inline: InlineArchive | undefined }
@@ -96,19 +97,24 @@ export function readHello(hello: wire.Hello, caller: NodeId, clusterId: ClusterI
   const failedBuilds = digestsOf(wire.BuildState.FAILED);
   const { nodeName: name, version, features, bootId } = hello;
   const held = reports.map(({ attempt, phase }) => ({ attempt, isOver: overPhases.has(phase) }));
-  return {
-    command: { kind: 'connect-node', nodeId, name, version, features, bootId, facts, builds, held },
-    reports,
-    failedBuilds,
-  };
+  const yielding = hello.yield && readYield(hello.yield);
+  const told = { name, version, features, bootId, facts, builds, yielding, held };
+  return { command: { kind: 'connect-node', nodeId, ...told }, reports, failedBuilds };
 }
 
 /** Reads what a machine has. */
 export function readInventory(inventory: wire.Inventory | undefined): NodeFacts | Refusal {
   const total = inventory?.total;
   if (!inventory || !total || total.cpus < 1) return refused('invalid', 'Cannot take the agent: it tells of no cpus');
-  const { capabilities, os, architecture, tracking, jobsAccount } = inventory;
-  const texts = [os, architecture, tracking, jobsAccount, ...capabilities.flatMap((one) => [one.name, one.version])];
+  const { capabilities, os, architecture, tracking, jobsAccount, freezing } = inventory;
+  const texts = [
+    os,
+    architecture,
+    tracking,
+    jobsAccount,
+    freezing,
+    ...capabilities.flatMap((one) => [one.name, one.version]),
+  ];
   if (capabilities.length > listMax || texts.some(isTooLong))
     return refused('limit', `Cannot take the agent: it tells of over ${listMax} capabilities, or of one far too long`);
   if (
@@ -132,19 +138,16 @@ export function readInventory(inventory: wire.Inventory | undefined): NodeFacts 
     dedicated: inventory.dedicated,
     jobsAccount,
     agentIsRoot: inventory.agentIsRoot,
+    freezing,
   };
 }
 
 /** Reads news of an attempt. */
 export function readReport(report: wire.AttemptReport, clusterId: ClusterId): Report | Refusal {
-  const { fence } = report;
-  const batchId = asBatchId(fence?.batchId ?? '');
   const phase = phases[report.phase];
-  const isCounted = fence !== undefined && fence.attempt >= 1 && fence.attempt <= countMax && fence.index <= countMax;
-  if (!batchId || phase === undefined || !isCounted) return refused('invalid', 'Cannot read news of an attempt');
-  if (asClusterId(fence.clusterId) !== clusterId)
-    return refused('stale', `Cannot take news of cluster "${fence.clusterId}"`);
-  const attempt = { batchId, index: fence.index, attempt: fence.attempt };
+  const attempt = readFence(report.fence, clusterId);
+  if (phase === undefined || !attempt) return refused('invalid', 'Cannot read news of an attempt');
+  if ('code' in attempt) return attempt;
   const end = phase === 'ended' ? readEnd(report) : undefined;
   if (end && 'code' in end) return end;
   return {
@@ -153,6 +156,7 @@ export function readReport(report: wire.AttemptReport, clusterId: ClusterId): Re
     startedMsAgo: ago(report.startedMsAgo),
     endedMsAgo: ago(report.endedMsAgo) ?? 0,
     end,
+    pausedMs: ago(report.pausedMs) ?? 0,
     returnedReason: report.returnedReason.slice(0, textMax),
     message: report.message.slice(0, messageMax),
   };
@@ -196,9 +200,6 @@ export function writeBuildRetry(digest: string): wire.HeadChange {
 
 /** Of attempts that are only remembered. */
 const overPhases: ReadonlySet<HeldPhase> = new Set(['returned', 'wiped', 'lost']);
-
-/** Longest sentence kept of a report, in characters. */
-const messageMax = 2_000;
 
 const phases: Readonly<Record<number, HeldPhase | undefined>> = {
   [wire.AttemptPhase.ASSIGNED]: 'assigned',

@@ -4,6 +4,7 @@ import type { AccessEvent } from './scheduler/access-event.ts';
 import type { AttemptRef } from './scheduler/attempt.ts';
 import type { Event } from './scheduler/event.ts';
 import { countIn } from './scheduler/job-ranges.ts';
+import { type Yielding, yieldText } from './scheduler/yielding.ts';
 
 /** An event as people and scripts read it, but for the names behind its ids. Kinds: docs/events.md. */
 export interface EventFacts {
@@ -108,6 +109,14 @@ function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
     }
     case 'node-freed':
       return { ...say(event.kind, `gets jobs again: ${event.reason}`, {}), nodeId: event.nodeId };
+    case 'node-yielded':
+      return { ...viewYield(event.yielding), nodeId: event.nodeId };
+    case 'node-drained': {
+      const reason = event.reason === '' ? '' : `: "${event.reason}"`;
+      return { ...say(event.kind, `gets no jobs until it is undrained${reason}`, {}), nodeId: event.nodeId };
+    }
+    case 'node-undrained':
+      return { ...say(event.kind, 'gets jobs again: nobody keeps them from it any more', {}), nodeId: event.nodeId };
     case 'build-ready':
       return { ...say(event.kind, 'a build is ready', { build: event.digest }), nodeId: event.nodeId };
     case 'build-failed':
@@ -120,6 +129,19 @@ function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
       if ('attempt' in event) return { ...viewAttempt(event), batchId: event.attempt.batchId, attempt: event.attempt };
       return { ...viewAccess(event), isPrivate: true };
   }
+}
+
+function viewYield(yielding: Yielding): EventFacts {
+  const { step, takesJobs, cause, by, reason, untilMs } = yielding;
+  const facts = {
+    step,
+    takesJobs,
+    cause: cause || undefined,
+    by: by || undefined,
+    reason: reason || undefined,
+    untilMs,
+  };
+  return say('node-yielded', yieldText(yielding) ?? 'gives jobs all it has', facts);
 }
 
 /** Names and no secrets: of a token its id alone. */
@@ -208,11 +230,21 @@ function viewAttempt(event: AttemptEvent): EventFacts {
     case 'attempt-progressed':
       return event.phase === 'running'
         ? say('job-started', 'its processes were started', { startedAtMs: event.startedAtMs })
-        : say(`job-${event.phase}`, `it is ${event.phase}`, {});
+        : say(
+            `job-${event.phase}`,
+            event.phase === 'paused' ? 'its processes are stopped' : `it is ${event.phase}`,
+            {},
+          );
     case 'attempt-cancelling':
       return say('job-cancelling', 'it is being stopped', {});
     case 'attempt-requeued':
-      return say('job-requeued', 'it is being stopped, and waits again then', {});
+      return say(
+        'job-requeued',
+        `it is being stopped, and waits again then${event.reason === '' ? '' : `: ${event.reason}`}`,
+        event.reason === '' ? {} : { reason: event.reason },
+      );
+    case 'attempt-resumed':
+      return say('job-resumed', 'its processes go on', {});
     case 'attempt-lapsed':
       return say('job-lapsed', 'its node has been silent too long: it may start elsewhere', {});
     case 'attempt-readopted':
@@ -221,7 +253,8 @@ function viewAttempt(event: AttemptEvent): EventFacts {
       return say('job-lost', `lost: ${event.message}`, { requeued: event.requeued });
     case 'archive-accepted': {
       const { state, reason, message, exitCode, signal, ranMs } = event.outcome;
-      const facts = { state, reason, exitCode, signal, ranMs, requeued: event.requeued !== undefined };
+      const pausedMs = event.pausedMs > 0 ? event.pausedMs : undefined;
+      const facts = { state, reason, exitCode, signal, ranMs, pausedMs, requeued: event.requeued !== undefined };
       const again =
         event.requeued === undefined
           ? ''

@@ -16,11 +16,12 @@ export interface AcceptedAttempt {
   readonly manifestHash: string;
   readonly startedAtMs: number | undefined;
   readonly endedAtMs: number;
+  readonly pausedMs: number;
 }
 
 /** What a job's folder says about itself, for people and scripts. */
 export function metaText(accepted: AcceptedAttempt, versions: Readonly<Record<string, string>>): string {
-  const { job, index, attempt, node, outcome, manifestHash, startedAtMs, endedAtMs } = accepted;
+  const { job, index, attempt, node, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs } = accepted;
   const meta = {
     job: job.name,
     index,
@@ -35,6 +36,7 @@ export function metaText(accepted: AcceptedAttempt, versions: Readonly<Record<st
     startedAt: startedAtMs === undefined ? null : new Date(startedAtMs).toISOString(),
     finishedAt: new Date(endedAtMs).toISOString(),
     ranMs: outcome.ranMs,
+    pausedMs,
     manifestHash,
     versions,
   };

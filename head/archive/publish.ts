@@ -151,12 +151,12 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
   const place = await placeOf(ports.layout, { batchId, namespace: facts.namespace, name: facts.name });
   const position = new Map(records.map((record, at) => [record, at]));
   const accepted = (record: Accepted): AcceptedAttempt => {
-    const { attempt, outcome, manifestHash, startedAtMs, endedAtMs } = record.event;
+    const { attempt, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs } = record.event;
     const at = position.get(record) ?? 0;
     const job = naming(facts.rows[at] ?? { part: 0, specIndex: 0 });
     const node = record.actor.name; // agents report, so this is the node
     const { index, attempt: number } = attempt;
-    return { record, index, attempt: number, job, node, outcome, manifestHash, startedAtMs, endedAtMs };
+    return { record, index, attempt: number, job, node, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs };
   };
   return { place, origin: facts.origin, deletedSeq: facts.deletedSeq, accepted };
 }

@@ -5,9 +5,10 @@ import { type AttemptId, attemptId, type ClusterId, type NodeId } from '../../ba
 import type { Log } from '../../base/log.ts';
 import type { HeadChange } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { type BuildNews, type Report, writeBuildRetry, writeChange, writeResend } from '../agent-wire.ts';
+import type { News } from '../delta-wire.ts';
 import type { Engine } from '../engine.ts';
 import type { Command } from '../scheduler/command.ts';
-import type { Actor, LogRecord, NodeFacts } from '../scheduler/event.ts';
+import type { Actor, LogRecord } from '../scheduler/event.ts';
 import type { ArchiveIntake } from './intake.ts';
 import { type Change, forgottenBuilds, type HeldPhase, reconcile } from './reconcile.ts';
 
@@ -55,10 +56,11 @@ export class Session {
   }
 
   /** Takes news of attempts. Resolves when what follows from it is on disk, archives that are to be checked apart. */
-  async take(reports: readonly Report[], builds: readonly BuildNews[], facts: NodeFacts | undefined): Promise<void> {
+  async take({ reports = [], builds = [], facts, yielding, wishes = [] }: Partial<News>): Promise<void> {
     const { nodeId } = this.#ports;
     const done = builds.map((build) => this.#takeBuild(build));
     if (facts) done.push(this.#submit({ kind: 'change-node', nodeId, facts }));
+    if (yielding) done.push(this.#submit({ kind: 'note-yield', nodeId, told: yielding }));
     for (const report of reports) {
       const id = attemptId(report.attempt, report.attempt.attempt);
       this.#held.set(id, report.phase);
@@ -67,6 +69,8 @@ export class Session {
       else if (command?.kind === 'archive-staged') done.push(this.#acceptInline(command));
       else if (command) done.push(this.#submit(command));
     }
+    for (const { wished, reason } of wishes)
+      done.push(this.#submit({ kind: 'wish-requeue', nodeId, attempt: wished, reason }));
     await Promise.all(done);
     this.#wake();
   }
@@ -107,8 +111,8 @@ export class Session {
 
   #stagedCommand(report: Report): Command | undefined {
     if (!report.end) return undefined;
-    const { attempt, startedMsAgo, endedMsAgo, end } = report;
-    return { kind: 'archive-staged', nodeId: this.#ports.nodeId, attempt, startedMsAgo, endedMsAgo, ...end };
+    const { attempt, startedMsAgo, endedMsAgo, pausedMs, end } = report;
+    return { kind: 'archive-staged', nodeId: this.#ports.nodeId, attempt, startedMsAgo, endedMsAgo, pausedMs, ...end };
   }
 
   /** Checks a staged archive beside everything else: a large one takes its time, and the agent repeats until settled. */

@@ -13,19 +13,11 @@ import type {
   Heartbeat,
   Hello,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
-import {
-  type BuildNews,
-  protocol,
-  type Report,
-  readBuild,
-  readHello,
-  readInventory,
-  readReport,
-} from '../agent-wire.ts';
+import { protocol, readHello } from '../agent-wire.ts';
+import { readChanges } from '../delta-wire.ts';
 import { Session, type SessionPorts } from '../dispatch/session.ts';
 import { noticeUnknown } from '../notice-gap.ts';
 import type { Notices } from '../notices.ts';
-import type { NodeFacts } from '../scheduler/event.ts';
 import { knownBatch } from '../scheduler/retired.ts';
 import { callingNode } from '../wire.ts';
 import type { Door } from './door.ts';
@@ -185,29 +177,17 @@ class Link {
       greeting.failedBuilds,
     );
     this.#session = session;
-    await session.take(greeting.reports, [], undefined);
+    await session.take({ reports: greeting.reports });
   }
 
   /** Takes a delta; the acknowledgement follows when it is durable, and deltas are acknowledged in order. */
   async #take(delta: AgentDelta, session: Session): Promise<void> {
     const { clusterId, log } = this.#ports;
-    const reports: Report[] = [];
-    const builds: BuildNews[] = [];
-    let facts: NodeFacts | undefined;
-    for (const { change } of delta.changes) {
-      const read =
-        change?.$case === 'attempt'
-          ? readReport(change.value, clusterId)
-          : change?.$case === 'build'
-            ? readBuild(change.value)
-            : readInventory(change?.$case === 'inventory' ? change.value : undefined);
-      if ('code' in read) log.warn({ node: this.#nodeId, code: read.code }, cutOff(read.message));
-      else if ('phase' in read) reports.push(read);
-      else if ('digest' in read) builds.push(read);
-      else facts = read;
-    }
+    const news = readChanges(delta.changes, clusterId, ({ code, message }) =>
+      log.warn({ node: this.#nodeId, code }, cutOff(message)),
+    );
     const before = this.#taken;
-    const taken = session.take(reports, builds, facts);
+    const taken = session.take(news);
     this.#taken = Promise.all([before, taken]).then(async () => {
       if (!this.#stream.destroyed)
         await writeTo(this.#stream, { message: { $case: 'acknowledged', value: delta.seq } });

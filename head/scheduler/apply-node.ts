@@ -2,6 +2,8 @@ import { assert } from '../../base/assert.ts';
 import type { AttemptId, NodeId } from '../../base/ids.ts';
 import type { ClusterDraft, NodeDraft } from './draft.ts';
 import type { Event, NodeFacts } from './event.ts';
+import type { Node } from './state.ts';
+import type { Yielding } from './yielding.ts';
 
 /** A node is here. Its failed builds are kept unless what it has is different now. */
 export function applyConnected(
@@ -24,6 +26,8 @@ export function applyConnected(
     failedBuilds: before && sameCapabilities(before.facts, event.facts) ? before.failedBuilds : new Map(),
     restsUntilMs: 0,
     quarantine: before?.quarantine,
+    yielding: before?.yielding,
+    drained: before?.drained,
     attempts: before?.attempts ?? new Set(),
   });
 }
@@ -62,6 +66,16 @@ export function quarantineNode(
 /** A node gets jobs again. */
 export function freeNode(draft: ClusterDraft, nodeId: NodeId): void {
   draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), quarantine: undefined });
+}
+
+/** A node does something else for the person at its desk. */
+export function noteYield(draft: ClusterDraft, nodeId: NodeId, yielding: Yielding): void {
+  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), yielding });
+}
+
+/** Somebody keeps jobs from a node, or no longer. */
+export function drainNode(draft: ClusterDraft, nodeId: NodeId, drained: Node['drained']): void {
+  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), drained });
 }
 
 /** A quarantined node has its canary, or no longer. */

@@ -16,10 +16,12 @@ import {
   applyConnected,
   applyDisconnected,
   applyNodeFacts,
+  drainNode,
   forgetBuild,
   freeNode,
   noteBuild,
   noteBuildFailure,
+  noteYield,
   quarantineNode,
 } from './apply-node.ts';
 import type { ClusterDraft } from './draft.ts';
@@ -81,6 +83,12 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       return quarantineNode(draft, event, atMs);
     case 'node-freed':
       return freeNode(draft, event.nodeId);
+    case 'node-yielded':
+      return noteYield(draft, event.nodeId, event.yielding);
+    case 'node-drained':
+      return drainNode(draft, event.nodeId, { by: record.actor, reason: event.reason, atMs });
+    case 'node-undrained':
+      return drainNode(draft, event.nodeId, undefined);
     case 'attempt-assigned':
       return applyAssigned(draft, event, atMs);
     case 'attempt-recalled':
@@ -98,6 +106,12 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
               : { kind: event.phase },
         sinceMs: atMs,
         recalled: false,
+      }));
+    case 'attempt-resumed':
+      return changeAttempt(draft, event.attempt, (attempt) => ({
+        ...attempt,
+        phase: attempt.phase.kind === 'paused' ? { ...attempt.phase, kind: 'running' } : attempt.phase,
+        sinceMs: atMs,
       }));
     case 'attempt-cancelling':
       return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, cancelling: true, requeueing: false }));

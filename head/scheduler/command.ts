@@ -4,6 +4,7 @@ import type { AccessCommand } from './access-command.ts';
 import type { AttemptRef } from './attempt.ts';
 import type { Event, InlineArchive, NodeFacts, Outcome, ProgressPhase, Submission } from './event.ts';
 import type { JobRanges } from './job-ranges.ts';
+import type { ToldYield } from './yielding.ts';
 
 /** What is asked of the head. `decide` turns a command into events or a refusal. Ids and chance arrive inside. */
 export type Command =
@@ -48,6 +49,8 @@ export type Command =
       readonly builds: readonly string[];
       /** For how long its attempts stay its own while it is silent. */
       readonly leaseMs: number;
+      /** What it does for the person at its desk; missing: nothing. */
+      readonly yielding?: ToldYield | undefined;
       /** Every attempt it holds; missing: none. Those that this log never gave are noted. */
       readonly held?: readonly HeldAttempt[];
     }
@@ -75,6 +78,17 @@ export type Command =
   | { readonly kind: 'note-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
   | { readonly kind: 'disconnect-node'; readonly nodeId: NodeId }
   | { readonly kind: 'change-node'; readonly nodeId: NodeId; readonly facts: NodeFacts }
+  | { readonly kind: 'note-yield'; readonly nodeId: NodeId; readonly told: ToldYield }
+  /** The node wants to be rid of it, for the person at its desk. */
+  | {
+      readonly kind: 'wish-requeue';
+      readonly nodeId: NodeId;
+      readonly attempt: AttemptRef;
+      readonly reason: string;
+    }
+  /** It gets no jobs any more, until it is undrained. */
+  | { readonly kind: 'drain-node'; readonly nodeId: NodeId; readonly reason: string }
+  | { readonly kind: 'undrain-node'; readonly nodeId: NodeId }
   | {
       readonly kind: 'progress-attempt';
       readonly nodeId: NodeId;
@@ -100,6 +114,8 @@ export type Command =
       readonly manifestHash: string;
       readonly startedMsAgo: number | undefined;
       readonly endedMsAgo: number;
+      /** For how long in all its processes were stopped for the person at the desk. */
+      readonly pausedMs: number;
       readonly inline: InlineArchive | undefined;
     }
   | {

@@ -1,3 +1,4 @@
+import { lapsesAtMs } from './lease.ts';
 import { buildExclusionMs } from './limits.ts';
 import { settlesUntilMs } from './numbers.ts';
 import { outlived } from './quarantine.ts';
@@ -15,7 +16,7 @@ export function nextDeadlineMs(state: ClusterState, nowMs: number): number | und
   const settledMs = settlesUntilMs(state, nowMs);
   if (settledMs !== undefined) consider(settledMs);
   for (const node of state.nodes.values()) {
-    if (!node.connected && hasUnlapsed(state, node)) consider(node.sinceMs + node.leaseMs);
+    for (const atMs of lapses(state, node)) consider(atMs);
     if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);
     if (node.quarantine && node.quarantine.untilMs > nowMs) consider(node.quarantine.untilMs);
     const enoughMs = outlived(state, node);
@@ -25,8 +26,11 @@ export function nextDeadlineMs(state: ClusterState, nowMs: number): number | und
   return next;
 }
 
-/** Whether a node holds an attempt that has not lapsed yet. */
-function hasUnlapsed(state: ClusterState, node: Node): boolean {
-  for (const id of node.attempts) if (state.attempts.get(id)?.lapsedSinceMs === undefined) return true;
-  return false;
+/** When each attempt of a silent node that has not lapsed yet is to. */
+function* lapses(state: ClusterState, node: Node): Generator<number> {
+  if (node.connected) return;
+  for (const id of node.attempts) {
+    const attempt = state.attempts.get(id);
+    if (attempt && attempt.lapsedSinceMs === undefined) yield lapsesAtMs(node, attempt);
+  }
 }

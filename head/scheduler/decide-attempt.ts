@@ -19,8 +19,12 @@ export function decideProgress(state: ClusterState, command: CommandOf<'progress
   const attempt = current(state, command.nodeId, command.attempt);
   if (attempt.kind === 'refused') return attempt;
   const events = readopt(attempt);
-  if (command.phase !== 'assigned' && isFurther(attempt.phase.kind, command.phase)) {
-    const startedAtMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
+  if (attempt.phase.kind === 'paused' && command.phase === 'running')
+    events.push({ kind: 'attempt-resumed', attempt: command.attempt });
+  else if (command.phase !== 'assigned' && isFurther(attempt.phase.kind, command.phase)) {
+    const toldMs = command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo;
+    // It has started once: what is said of that later has other delays in it.
+    const startedAtMs = ('startedAtMs' in attempt.phase ? attempt.phase.startedAtMs : undefined) ?? toldMs;
     events.push({ kind: 'attempt-progressed', attempt: command.attempt, phase: command.phase, startedAtMs });
   }
   return { kind: 'accepted', events };
@@ -75,6 +79,7 @@ export function decideArchive(state: ClusterState, command: CommandOf<'archive-s
     manifestHash: command.manifestHash,
     startedAtMs: command.startedMsAgo === undefined ? undefined : nowMs - command.startedMsAgo,
     endedAtMs: nowMs - command.endedMsAgo,
+    pausedMs: command.pausedMs,
     requeued,
     inline: command.inline,
   };
@@ -125,9 +130,9 @@ function readopt(attempt: Attempt): Event[] {
   return attempt.lapsedSinceMs === undefined ? [] : [{ kind: 'attempt-readopted', attempt: attempt.ref }];
 }
 
-const order: readonly string[] = ['assigned', 'staging', 'building', 'running', 'archiving'];
+/** One that is paused goes on with `attempt-resumed`. */
+const order: readonly string[] = ['assigned', 'staging', 'building', 'running', 'paused', 'archiving'];
 
 function isFurther(from: string, to: ProgressPhase): boolean {
-  if (from === 'paused' || to === 'paused') return from !== to && from !== 'archiving';
   return order.indexOf(to) > order.indexOf(from);
 }

@@ -5,10 +5,12 @@ import { sameCapabilities } from './apply-node.ts';
 import type { Command, Verdict } from './command.ts';
 import { gaveUp } from './decide-batch.ts';
 import { findAttempts } from './decide-found.ts';
+import { yieldEvents } from './decide-yield.ts';
 import type { Event, NodeFacts } from './event.ts';
 import { suits } from './fit.ts';
 import { rangesOf } from './job-ranges.ts';
 import { rowState } from './job-rows.ts';
+import { lapsesAtMs } from './lease.ts';
 import { buildExclusionMs, buildFailuresMax, buildsPerNodeMax } from './limits.ts';
 import { outlived } from './quarantine.ts';
 import type { Batch, ClusterState } from './state.ts';
@@ -17,7 +19,7 @@ type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind:
 
 /** A node says hello. Its name must not be that of another node that is here. */
 export function decideConnect(state: ClusterState, command: CommandOf<'connect-node'>, nowMs: number): Verdict {
-  const { kind: _kind, held = [], ...facts } = command;
+  const { kind: _kind, held = [], yielding, ...facts } = command;
   for (const node of state.nodes.values()) {
     if (node.id !== command.nodeId && node.connected && nameKey(node.name) === nameKey(command.name)) {
       return refused(
@@ -31,6 +33,7 @@ export function decideConnect(state: ClusterState, command: CommandOf<'connect-n
     events: [
       { kind: 'node-connected', ...facts },
       ...freeIfChanged(state, facts.nodeId, facts.facts),
+      ...yieldEvents(state, facts.nodeId, yielding, nowMs),
       ...findAttempts(state, facts, held, nowMs),
     ],
   };
@@ -73,10 +76,10 @@ export function decideTick(state: ClusterState, nowMs: number): Verdict {
     const enoughMs = outlived(state, node);
     if (enoughMs !== undefined && enoughMs <= nowMs)
       events.push({ kind: 'node-freed', nodeId: node.id, reason: 'a job has run there for long enough' });
-    if (node.connected || node.sinceMs + node.leaseMs > nowMs) continue;
+    if (node.connected) continue;
     for (const id of node.attempts) {
       const attempt = state.attempts.get(id);
-      if (!attempt || attempt.lapsedSinceMs !== undefined) continue;
+      if (!attempt || attempt.lapsedSinceMs !== undefined || lapsesAtMs(node, attempt) > nowMs) continue;
       events.push(attempt.cancelling ? gaveUp(attempt) : { kind: 'attempt-lapsed', attempt: attempt.ref });
     }
   }

@@ -1,6 +1,7 @@
 import { refused } from '../../base/errors.ts';
 import { attemptId } from '../../base/ids.ts';
 import type { Command, Verdict } from './command.ts';
+import { current } from './decide-attempt.ts';
 import { gaveUp } from './decide-batch.ts';
 import type { Event } from './event.ts';
 import { indicesIn, rangesOf } from './job-ranges.ts';
@@ -41,10 +42,23 @@ export function decideRequeue(state: ClusterState, { batchId, jobs, notOn }: Req
   return { kind: 'accepted', events };
 }
 
+/** A node wants to be rid of an attempt: it is told to stop, and its job waits again. Repeatable. */
+export function decideWish(state: ClusterState, command: Extract<Command, { readonly kind: 'wish-requeue' }>): Verdict {
+  const attempt = current(state, command.nodeId, command.attempt);
+  if (attempt.kind === 'refused') return attempt;
+  if (attempt.cancelling) return { kind: 'accepted', events: [] };
+  const readopted: Event[] =
+    attempt.lapsedSinceMs === undefined ? [] : [{ kind: 'attempt-readopted', attempt: attempt.ref }];
+  return {
+    kind: 'accepted',
+    events: [...readopted, { kind: 'attempt-requeued', attempt: attempt.ref, reason: command.reason }],
+  };
+}
+
 function stop(state: ClusterState, batch: Batch, index: number, notOn: Requeue['notOn']): Event[] {
   const ref = { batchId: batch.id, index, attempt: batch.rows.attempts[index] ?? 0 };
   const attempt = state.attempts.get(attemptId(ref, ref.attempt));
   if (!attempt || attempt.cancelling || (notOn !== undefined && attempt.nodeId !== notOn)) return [];
-  const stopped: Event = { kind: 'attempt-requeued', attempt: ref };
+  const stopped: Event = { kind: 'attempt-requeued', attempt: ref, reason: '' };
   return attempt.lapsedSinceMs === undefined ? [stopped] : [stopped, gaveUp({ ...attempt, requeueing: true })];
 }

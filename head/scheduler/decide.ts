@@ -5,9 +5,11 @@ import type { Command, Verdict } from './command.ts';
 import { decideAccess } from './decide-access.ts';
 import { decideArchive, decideLost, decideProgress, decideReturn } from './decide-attempt.ts';
 import { decideChange, decideDelete, decideExtend, decideSubmit } from './decide-batch.ts';
+import { decideDrain, decideUndrain } from './decide-drain.ts';
 import { decideBuild, decideConnect, decideTick, freeIfChanged } from './decide-node.ts';
-import { decideRequeue } from './decide-requeue.ts';
+import { decideRequeue, decideWish } from './decide-requeue.ts';
 import { decideArchiveFound } from './decide-searched.ts';
+import { decideYield } from './decide-yield.ts';
 import type { Event } from './event.ts';
 import { decideRetire } from './retired.ts';
 import type { ClusterState } from './state.ts';
@@ -66,6 +68,14 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
             ...freeIfChanged(state, command.nodeId, command.facts),
           );
     }
+    case 'note-yield':
+      return decideYield(state, command, nowMs);
+    case 'wish-requeue':
+      return decideWish(state, command);
+    case 'drain-node':
+      return decideDrain(state, command);
+    case 'undrain-node':
+      return decideUndrain(state, command);
     case 'progress-attempt':
       return decideProgress(state, command, nowMs);
     case 'return-attempt':

@@ -3,6 +3,7 @@ import type { Needs } from '../../config/spec.ts';
 import type { AccessEvent } from './access-event.ts';
 import type { AttemptRef } from './attempt.ts';
 import type { JobRanges } from './job-ranges.ts';
+import type { Yielding } from './yielding.ts';
 
 /**
  * What has happened. Events are past facts with their outcome, never requests to compute something again: yesterday's
@@ -63,6 +64,11 @@ export type Event =
       readonly message: string;
     }
   | { readonly kind: 'node-freed'; readonly nodeId: NodeId; readonly reason: string }
+  /** It does something else now for the person at its desk. */
+  | { readonly kind: 'node-yielded'; readonly nodeId: NodeId; readonly yielding: Yielding }
+  /** It gets no jobs, because somebody said so. */
+  | { readonly kind: 'node-drained'; readonly nodeId: NodeId; readonly reason: string }
+  | { readonly kind: 'node-undrained'; readonly nodeId: NodeId }
   | { readonly kind: 'attempt-assigned'; readonly attempt: AttemptRef; readonly nodeId: NodeId; readonly cpus: number }
   | { readonly kind: 'attempt-recalled'; readonly attempt: AttemptRef }
   | {
@@ -78,8 +84,10 @@ export type Event =
       readonly startedAtMs: number | undefined;
     }
   | { readonly kind: 'attempt-cancelling'; readonly attempt: AttemptRef }
-  /** It was told to stop, and its job waits again. */
-  | { readonly kind: 'attempt-requeued'; readonly attempt: AttemptRef }
+  /** Its processes, which were stopped, go on. */
+  | { readonly kind: 'attempt-resumed'; readonly attempt: AttemptRef }
+  /** It was told to stop, and its job waits again. `reason`: its node wanted that; empty: somebody said so. */
+  | { readonly kind: 'attempt-requeued'; readonly attempt: AttemptRef; readonly reason: string }
   | { readonly kind: 'attempt-lapsed'; readonly attempt: AttemptRef }
   | { readonly kind: 'attempt-readopted'; readonly attempt: AttemptRef }
   | {
@@ -96,6 +104,8 @@ export type Event =
       readonly manifestHash: string;
       readonly startedAtMs: number | undefined;
       readonly endedAtMs: number;
+      /** For how long in all its processes were stopped for the person at the desk. */
+      readonly pausedMs: number;
       readonly requeued: Requeued | undefined;
       readonly inline: InlineArchive | undefined;
     }
@@ -174,6 +184,8 @@ export interface NodeFacts {
   /** The local account that jobs run as; empty when the agent does not say. */
   readonly jobsAccount: string;
   readonly agentIsRoot: boolean;
+  /** How jobs are stopped for a while there; empty when the agent does not say. */
+  readonly freezing: string;
 }
 
 export type EndState = 'succeeded' | 'failed' | 'cancelled';

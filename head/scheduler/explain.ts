@@ -8,6 +8,7 @@ import { findQueue } from './queue.ts';
 import { coresByPerson, fullness, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
 import { heldBack, liveByNode, triedElsewhere } from './trial.ts';
+import { doingText } from './yielding.ts';
 
 /** Why a job is where it is: one sentence, and every node's verdict by the filters that placement uses. */
 export interface Explanation {
@@ -102,6 +103,11 @@ function whereItLives(state: ClusterState, batch: Batch, index: number): string 
     return `On ${name}, which has been silent for too long; it starts elsewhere when there is room`;
   if (attempt.requeueing) return `Being stopped on ${name}; it waits again then`;
   if (attempt.cancelling) return `Being cancelled on ${name}`;
+  const yielding = state.nodes.get(attempt.nodeId)?.yielding;
+  const doing = yielding && doingText(yielding);
+  if (attempt.phase.kind === 'paused')
+    return `Paused${doing === undefined ? ` on ${name}` : `: ${name} ${doing}`}; it goes on by itself`;
+  if (attempt.phase.kind === 'running' && doing !== undefined) return `On ${name}: running; ${name} ${doing}`;
   if (attempt.phase.kind === 'assigned') return `Assigned to ${name}, which starts it as soon as its cores are free`;
   return `On ${name}: ${attempt.phase.kind}`;
 }

@@ -1,8 +1,10 @@
 import type { Needs } from '../../config/spec.ts';
 import { formatNeed, offers } from './capability.ts';
 import type { Submission } from './event.ts';
+import { isAsleep } from './lease.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { ClusterState, Node } from './state.ts';
+import { yieldText } from './yielding.ts';
 
 /** Whether a node can take a job: `never` while it is what it is, `later` when something frees up or comes back. */
 export type Fit =
@@ -43,14 +45,23 @@ export function suits(part: Submission, needs: Needs, node: Node): Fit {
 export function fits(part: Submission, needs: Needs, node: Node, taken: number, nowMs: number): Fit {
   const ever = suits(part, needs, node);
   if (ever.kind !== 'fits') return ever;
-  if (!node.connected) return { kind: 'later', reason: 'is away' };
+  if (!node.connected) return { kind: 'later', reason: isAsleep(node, nowMs) ? 'is asleep' : 'is away' };
   if (node.restsUntilMs > nowMs) return { kind: 'later', reason: 'rests after it ran out of something' };
+  const kept = keptFree(node);
+  if (kept !== undefined) return { kind: 'later', reason: kept };
   const quarantined = node.quarantine && quarantineReason(node.quarantine, nowMs);
   if (quarantined !== undefined) return { kind: 'later', reason: quarantined };
   const cores = coresFor(needs, node);
   const free = node.facts.cpus - taken;
   if (free >= cores) return { kind: 'fits' };
   return { kind: 'later', reason: `${Math.max(0, free)} of ${node.facts.cpus} cpus free, needs ${cores}` };
+}
+
+/** Why no new job goes to a node that is here: somebody has drained it, or it yields to the person at its desk. */
+export function keptFree({ drained, yielding }: Node): string | undefined {
+  if (drained)
+    return `is drained by ${drained.by.name}${drained.reason === '' ? '' : `: "${drained.reason}"`}; what runs there goes on`;
+  return yielding && !yielding.takesJobs ? (yieldText(yielding) ?? 'takes no new jobs') : undefined;
 }
 
 /** Why a quarantined node gets no job now; nothing when it may have its canary. */

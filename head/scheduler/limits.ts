@@ -1,5 +1,7 @@
 /** How long a silent node's attempts stay its own where its log does not say, in milliseconds: before it was a setting. */
 export const leaseMs = 10 * 60_000;
+/** How long jobs of a machine that said it goes to sleep stay its own, in milliseconds. */
+export const asleepLeaseMs = 12 * 3_600_000;
 /** How long a failed build excludes a node for it, in milliseconds. */
 export const buildExclusionMs = 24 * 3_600_000;
 /** On how many nodes a build must have failed before its batch does, unless fewer could run it. */

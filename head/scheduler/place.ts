@@ -1,7 +1,7 @@
 import type { NodeId } from '../../base/ids.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
 import type { EndState, Event } from './event.ts';
-import { coresFor, coresTaken, fits, suits } from './fit.ts';
+import { coresFor, coresTaken, fits, keptFree, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
 import { placementsMax } from './limits.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
@@ -214,6 +214,7 @@ class Placement {
       return (
         node.restsUntilMs <= this.#nowMs &&
         !node.quarantine &&
+        keptFree(node) === undefined &&
         suits(part, queue.needs, node).kind === 'fits' &&
         taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus &&
         this.#mayTry(batch, queue, node, index)

@@ -2,6 +2,7 @@ import { type AttemptId, attemptId, type BatchId, type NodeId } from '../../base
 import type { Attempt } from './attempt.ts';
 import type { Event, Outcome } from './event.ts';
 import { canaryEnoughMs, chanceMax, firstCanaryMs, lastCanaryMs, quickFailureMs, refutedMax } from './limits.ts';
+import { recallUnbegun } from './recall.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
 import { isQuick, noTrial } from './trial.ts';
 
@@ -64,22 +65,17 @@ function judgeCanary(
 /** It gets nothing new, and what it has not begun is asked back. */
 function quarantine(
   state: ClusterState,
-  { id: nodeId, attempts }: Node,
+  node: Node,
   batchId: BatchId,
   evidence: string,
   message: string,
   ended: Attempt,
   nowMs: number,
 ): Event[] {
-  const unbegun = [...attempts].flatMap((id) => {
-    const attempt = state.attempts.get(id);
-    const isWaiting = attempt?.phase.kind === 'assigned' && !attempt.recalled && !attempt.cancelling;
-    return isWaiting && id !== attemptId(ended.ref, ended.ref.attempt) ? [attempt.ref] : [];
-  });
   const untilMs = nowMs + firstCanaryMs;
   return [
-    { kind: 'node-quarantined', nodeId, untilMs, canariesFailed: 0, evidence, batchId, message },
-    ...unbegun.map((attempt): Event => ({ kind: 'attempt-recalled', attempt })),
+    { kind: 'node-quarantined', nodeId: node.id, untilMs, canariesFailed: 0, evidence, batchId, message },
+    ...recallUnbegun(state, node, ended.ref),
   ];
 }
 

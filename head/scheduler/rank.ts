@@ -33,27 +33,40 @@ export function roomIn(batch: Batch): number {
 }
 
 /**
- * The better node of two for a job, as a comparison. Not quarantined, built already, then least scarce (fewest capabilities the job has
- * no use for, a GPU counting most), then the one with most room.
+ * The better node of two for a job, as a comparison. Not quarantined, giving all it has, built already, then least scarce (fewest capabilities the job has
+ * no use for, a GPU counting most), then the one whose owner is least likely to come, and the one with most room.
  */
 export function compareNodes(part: Submission, needs: Needs, taken: ReadonlyMap<Node, number>) {
   const wanted = new Set(needs.capabilities.map((need) => need.name));
   const score = (node: Node) => ({
     doubted: node.quarantine ? 1 : 0,
+    slowed: node.yielding && node.yielding.step !== 'none' ? 1 : 0,
     built: part.buildDigest !== '' && node.builds.has(part.buildDigest) ? 0 : 1,
     scarce: scarcity(node, wanted, needs),
+    disturbed: disturbance(node),
     free: node.facts.cpus - (taken.get(node) ?? 0),
   });
   return (one: Node, other: Node): number => {
     const [a, b] = [score(one), score(other)];
     return (
       a.doubted - b.doubted ||
+      a.slowed - b.slowed ||
       a.built - b.built ||
       a.scarce - b.scarce ||
+      a.disturbed - b.disturbed ||
       b.free - a.free ||
       (one.name < other.name ? -1 : 1)
     );
   };
+}
+
+/**
+ * How likely its owner is to come within the hour, in tenths: finer differences are no reason to leave a node with more
+ * room. Of one that yields and has not learned it yet, nobody knows.
+ */
+function disturbance({ facts, yielding }: Node): number {
+  if (facts.dedicated || yielding === undefined) return 0;
+  return Math.floor((yielding.interruptionPerMille ?? 500) / 100);
 }
 
 /** What a node offers that the job would waste. */

@@ -7,6 +7,7 @@ import type { Quarantine } from './quarantine.ts';
 import type { Queue } from './queue.ts';
 import type { Retired } from './retired.ts';
 import type { SecondTry, Trial } from './trial.ts';
+import type { Yielding } from './yielding.ts';
 
 /** Everything the head knows. Only `apply` changes it; everyone else reads. */
 export interface ClusterState {
@@ -158,6 +159,10 @@ export interface Node {
   readonly restsUntilMs: number;
   /** Why and until when it gets no jobs, after those it had failed. */
   readonly quarantine: Quarantine | undefined;
+  /** What it does for the person at its desk; nothing when it has never said. */
+  readonly yielding: Yielding | undefined;
+  /** Who keeps jobs from it. */
+  readonly drained: { readonly by: Actor; readonly reason: string; readonly atMs: number } | undefined;
   /** Its live attempts. */
   readonly attempts: ReadonlySet<AttemptId>;
 }

@@ -1,5 +1,5 @@
 import { attemptId, type BatchId, type NodeId } from '../../base/ids.ts';
-import { coresFor, suits } from './fit.ts';
+import { coresFor, keptFree, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
 import { quickFailureMs } from './limits.ts';
 import type { Queue } from './queue.ts';
@@ -34,7 +34,7 @@ export function isProven(batch: Batch, nodeId: NodeId): boolean {
   return (batch.trials.get(nodeId)?.succeeded ?? 0) > 0;
 }
 
-/** Whether another node than `not` is here, trusted, that could ever run the queue's jobs, or the one at `index`. */
+/** Whether another node than `not` is here, trusted and taking jobs, that could ever run the queue's jobs, or the one at `index`. */
 export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not: NodeId, index?: number): boolean {
   const part = batch.parts[queue.part];
   if (!part) return false;
@@ -44,6 +44,7 @@ export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not:
       node.id !== not &&
       node.connected &&
       !node.quarantine &&
+      keptFree(node) === undefined &&
       !excluded?.has(node.id) &&
       suits(part, queue.needs, node).kind === 'fits'
     )

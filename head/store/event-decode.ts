@@ -20,6 +20,7 @@ import {
   ref,
   requeuedOf,
 } from './value-codec.ts';
+import { decodeYielding } from './yield-codec.ts';
 
 /** An event from the disk. What a log holds was checked when it was written and by its sums since: disagreement is a bug. */
 export function decodeEvent(stored: disk.Event | undefined): Event {
@@ -95,6 +96,14 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       return { kind: 'node-quarantined', ...decodeQuarantined(found.value) };
     case 'nodeFreed':
       return { kind: 'node-freed', nodeId: nodeId(found.value.nodeId), reason: found.value.reason };
+    case 'nodeYielded': {
+      const { value } = found;
+      return { kind: 'node-yielded', nodeId: nodeId(value.nodeId), yielding: decodeYielding(value.yielding) };
+    }
+    case 'nodeDrained':
+      return { kind: 'node-drained', nodeId: nodeId(found.value.nodeId), reason: found.value.reason };
+    case 'nodeUndrained':
+      return { kind: 'node-undrained', nodeId: nodeId(found.value.nodeId) };
     case 'attemptAssigned':
       return {
         kind: 'attempt-assigned',
@@ -121,7 +130,9 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
     case 'attemptCancelling':
       return { kind: 'attempt-cancelling', attempt: ref(found.value.attempt) };
     case 'attemptRequeued':
-      return { kind: 'attempt-requeued', attempt: ref(found.value.attempt) };
+      return { kind: 'attempt-requeued', attempt: ref(found.value.attempt), reason: found.value.reason };
+    case 'attemptResumed':
+      return { kind: 'attempt-resumed', attempt: ref(found.value.attempt) };
     case 'jobsExcluded':
       return { kind: 'jobs-excluded', ...jobsOf(found.value), nodeId: nodeId(found.value.nodeId) };
     case 'attemptLapsed':
@@ -144,6 +155,7 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
         manifestHash: value.manifestHash,
         startedAtMs: maybeNumber(value.startedAtMs),
         endedAtMs: Number(value.endedAtMs),
+        pausedMs: Number(value.pausedMs),
         requeued: value.requeued ? requeuedOf(value.again) : undefined,
         inline: value.inlineArchive,
       };

@@ -10,6 +10,7 @@ import {
   encodeSubmission,
   maybeBig,
 } from './value-codec.ts';
+import { encodeYielding } from './yield-codec.ts';
 
 /** An event as the disk has it. */
 export function encodeEvent(event: Event): disk.Event {
@@ -88,6 +89,15 @@ export function encodeEvent(event: Event): disk.Event {
       return made({ $case: 'nodeQuarantined', value: encodeQuarantined(event) });
     case 'node-freed':
       return made({ $case: 'nodeFreed', value: { nodeId: event.nodeId, reason: event.reason } });
+    case 'node-yielded':
+      return made({
+        $case: 'nodeYielded',
+        value: { nodeId: event.nodeId, yielding: encodeYielding(event.yielding) },
+      });
+    case 'node-drained':
+      return made({ $case: 'nodeDrained', value: { nodeId: event.nodeId, reason: event.reason } });
+    case 'node-undrained':
+      return made({ $case: 'nodeUndrained', value: { nodeId: event.nodeId } });
     case 'attempt-assigned':
       return made({
         $case: 'attemptAssigned',
@@ -108,7 +118,9 @@ export function encodeEvent(event: Event): disk.Event {
     case 'attempt-cancelling':
       return made({ $case: 'attemptCancelling', value: { attempt: event.attempt } });
     case 'attempt-requeued':
-      return made({ $case: 'attemptRequeued', value: { attempt: event.attempt } });
+      return made({ $case: 'attemptRequeued', value: { attempt: event.attempt, reason: event.reason } });
+    case 'attempt-resumed':
+      return made({ $case: 'attemptResumed', value: { attempt: event.attempt } });
     case 'jobs-excluded': {
       const { batchId, jobs, nodeId } = event;
       return made({ $case: 'jobsExcluded', value: { batchId, jobs: { bounds: [...jobs] }, nodeId } });
@@ -131,6 +143,7 @@ export function encodeEvent(event: Event): disk.Event {
           manifestHash: event.manifestHash,
           startedAtMs: maybeBig(event.startedAtMs),
           endedAtMs: big(event.endedAtMs),
+          pausedMs: big(event.pausedMs),
           requeued: event.requeued !== undefined,
           again: event.requeued ?? '',
           inlineArchive: event.inline && encodeInline(event.inline),

@@ -13,6 +13,7 @@ import { logFormat } from './event-log.ts';
 import {
   big,
   clusterId,
+  decodeActor,
   decodeFacts,
   decodeQuarantined,
   encodeFacts,
@@ -22,6 +23,7 @@ import {
   nodeId,
   ref,
 } from './value-codec.ts';
+import { decodeYielding, encodeYielding } from './yield-codec.ts';
 
 /** The state as the disk has it. */
 export function encodeState(state: ClusterState, chain: Buffer): disk.Snapshot {
@@ -92,6 +94,8 @@ function encodeNode(node: Node): disk.SnapshotNode {
     isConnected: node.connected,
     lastSeenAtMs: big(node.sinceMs),
     builds: [],
+    yielding: node.yielding && encodeYielding(node.yielding),
+    drained: node.drained && { by: node.drained.by, reason: node.drained.reason, atMs: big(node.drained.atMs) },
     quarantine: node.quarantine && {
       quarantined: encodeQuarantined({ nodeId: id, ...node.quarantine }),
       sinceMs: big(node.quarantine.sinceMs),
@@ -119,7 +123,18 @@ function decodeNode(draft: ClusterDraft, stored: disk.SnapshotNode): void {
     Number(stored.lastSeenAtMs),
   );
   const node = draft.nodes.get(nodeId(value.nodeId));
-  if (node) draft.nodes.set(node.id, { ...node, connected: stored.isConnected, quarantine: decodeQuarantine(stored) });
+  if (!node) return;
+  draft.nodes.set(node.id, {
+    ...node,
+    connected: stored.isConnected,
+    quarantine: decodeQuarantine(stored),
+    yielding: stored.yielding && decodeYielding(stored.yielding),
+    drained: decodeDrain(stored),
+  });
+}
+
+function decodeDrain({ drained }: disk.SnapshotNode): Node['drained'] {
+  return drained && { by: decodeActor(drained.by), reason: drained.reason, atMs: Number(drained.atMs) };
 }
 
 function decodeQuarantine({ quarantine }: disk.SnapshotNode): Quarantine | undefined {

@@ -144,6 +144,7 @@ export function decodeFacts(stored: disk.NodeFacts | undefined): NodeFacts {
     dedicated: stored.dedicated,
     jobsAccount: stored.jobsAccount,
     agentIsRoot: stored.agentIsRoot,
+    freezing: stored.freezing,
   };
 }
 

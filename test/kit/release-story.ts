@@ -1,5 +1,6 @@
 import type { AttemptRef } from '../../head/scheduler/attempt.ts';
 import type { Actor, Event, LogRecord, Outcome } from '../../head/scheduler/event.ts';
+import { unyielding, type Yielding } from '../../head/scheduler/yielding.ts';
 import { someNeeds } from './spec.ts';
 import { batchNumber, nodeNumber, someFacts, someGroup, someSubmission, theCluster } from './state.ts';
 
@@ -12,7 +13,7 @@ const head: Actor = { kind: 'system', name: 'head' };
  * every later release. Add what is new at its end; what is there must not change.
  */
 export function releaseStory(): LogRecord[] {
-  const told = [...beginnings(), ...attempts(), ...ends(), ...people(), ...longAfter()];
+  const told = [...beginnings(), ...attempts(), ...ends(), ...people(), ...longAfter(), ...atTheDesk()];
   return told.map(([actor, event], at) => ({ seq: at + 1, atMs: 1_800_000_000_000 + at * 1_000, actor, event }));
 }
 
@@ -53,6 +54,7 @@ const accept = (attempt: AttemptRef, over: Partial<Extract<Event, { kind: 'archi
     manifestHash: `blake3:${'1'.repeat(64)}`,
     startedAtMs: 1_800_000_000_500,
     endedAtMs: 1_800_000_090_500,
+    pausedMs: 0,
     requeued: undefined,
     inline: undefined,
     ...over,
@@ -192,7 +194,7 @@ function* people(): Generator<Told> {
   for (const at of [1, 2]) yield [head, { kind: 'node-quarantined', nodeId: nodeNumber(at), ...quarantine }];
   yield [root, { kind: 'node-freed', nodeId: nodeNumber(2), reason: 'somebody said so' }];
   yield [ada, { kind: 'jobs-excluded', batchId: batchNumber(1), jobs: [7, 1], nodeId: nodeNumber(2) }];
-  yield [ada, { kind: 'attempt-requeued', attempt: job(1, 7, 1) }];
+  yield [ada, { kind: 'attempt-requeued', attempt: job(1, 7, 1), reason: '' }];
 }
 
 function* longAfter(): Generator<Told> {
@@ -207,4 +209,21 @@ function* longAfter(): Generator<Told> {
   ] as const)
     yield [head, { kind: 'archive-found', attempt: job(1, index, 5), nodeId: nodeNumber(1), ...found, requeued }];
   yield [head, { kind: 'archive-searched', found: 2, message: 'the archive holds 2 results of the lost end' }];
+}
+
+function* atTheDesk(): Generator<Told> {
+  const asked: Yielding = {
+    ...{ step: 'pause', takesJobs: false, cause: 'asked', by: 'ada', reason: 'presentation' },
+    ...{ sinceMs: 1_800_000_000_000, untilMs: 1_800_003_600_000, condition: 'when nobody is there' },
+    ...{ usuallyFreeFromMinute: 1140, interruptionPerMille: 250 },
+  };
+  for (const at of [1, 2]) yield [ws1, { kind: 'node-yielded', nodeId: nodeNumber(at), yielding: asked }];
+  yield [ws1, { kind: 'node-yielded', nodeId: nodeNumber(2), yielding: unyielding }];
+  for (const at of [1, 2]) yield [ada, { kind: 'node-drained', nodeId: nodeNumber(at), reason: 'a new disk' }];
+  yield [ada, { kind: 'node-undrained', nodeId: nodeNumber(2) }];
+  yield assign(job(1, 13, 1));
+  for (const phase of ['running', 'paused'] as const)
+    yield [ws1, { kind: 'attempt-progressed', attempt: job(1, 13, 1), phase, startedAtMs: 1_800_000_000_500 }];
+  yield [ws1, { kind: 'attempt-resumed', attempt: job(1, 13, 1) }];
+  yield [ws1, { kind: 'attempt-requeued', attempt: job(1, 13, 1), reason: 'its owner needs the memory' }];
 }

@@ -5,7 +5,7 @@ import type { Event } from '../../head/scheduler/event.ts';
 import { explain } from '../../head/scheduler/explain.ts';
 import { violations } from '../../head/scheduler/invariants.ts';
 import { someNeeds } from './spec.ts';
-import { aConnect, aSubmit, batchNumber, nodeNumber, PureHead, returned, someGroup, staged } from './state.ts';
+import { aConnect, aSubmit, aYield, batchNumber, nodeNumber, PureHead, returned, someGroup, staged } from './state.ts';
 
 /**
  * Plays a script to a head without a disk and answers its transcript: each line of the script, and under it what came
@@ -78,9 +78,10 @@ function commandOf(head: PureHead, verb: string, subject: string, words: Readonl
     }
     case 'staging':
     case 'building':
+    case 'paused':
     case 'running': {
       const { nodeId, ref } = attemptOf(head, subject);
-      const startedMsAgo = verb === 'running' ? 0 : undefined;
+      const startedMsAgo = verb === 'running' || verb === 'paused' ? 0 : undefined;
       return { kind: 'progress-attempt', nodeId, attempt: ref, phase: verb, startedMsAgo };
     }
     case 'succeeded':
@@ -100,6 +101,29 @@ function commandOf(head: PureHead, verb: string, subject: string, words: Readonl
       const digest = words.get('build') ?? '';
       return { kind: 'report-build', nodeId: nodeNumber(Number(subject)), digest, state, message: 'make: error 1' };
     }
+    case 'yields': {
+      const told = aYield({
+        step: words.get('step') === 'none' ? 'none' : words.get('step') === 'throttle' ? 'throttle' : 'pause',
+        takesJobs: words.has('takes-jobs'),
+        cause: words.has('by') ? 'asked' : words.has('asleep') ? 'asleep' : 'activity',
+        by: words.get('by') ?? '',
+        reason: (words.get('reason') ?? '').replaceAll('-', ' '),
+        endsInMs: words.has('for') ? minutes(words.get('for') ?? '') * 60_000 : undefined,
+        condition: (words.get('when') ?? '').replaceAll('-', ' '),
+        usuallyFreeFromMinute: words.has('from') ? number('from', 0) : undefined,
+      });
+      return { kind: 'note-yield', nodeId: nodeNumber(Number(subject)), told };
+    }
+    case 'yields-to-nobody':
+      return { kind: 'note-yield', nodeId: nodeNumber(Number(subject)), told: aYield({}) };
+    case 'wishes-away': {
+      const { nodeId, ref } = attemptOf(head, subject);
+      return { kind: 'wish-requeue', nodeId, attempt: ref, reason: 'its owner needs the memory' };
+    }
+    case 'drain':
+      return { kind: 'drain-node', nodeId: nodeNumber(Number(subject)), reason: words.get('reason') ?? '' };
+    case 'undrain':
+      return { kind: 'undrain-node', nodeId: nodeNumber(Number(subject)) };
     case 'wait':
       return { kind: 'tick' };
     default:
@@ -145,6 +169,7 @@ function tell(head: PureHead, event: Event): string {
   if ('batchId' in event) about.push(short(event.batchId));
   if ('nodeId' in event && event.nodeId !== undefined) about.push(head.state.nodes.get(event.nodeId)?.name ?? '?');
   if ('jobs' in event) about.push(`[${event.jobs.join(' ')}]`);
+  if ('yielding' in event) about.push(event.yielding.step, event.yielding.takesJobs ? 'takes-jobs' : 'takes-none');
   if ('phase' in event) about.push(event.phase);
   if ('state' in event) about.push(event.state);
   if ('outcome' in event) about.push(event.outcome.state);

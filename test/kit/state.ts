@@ -15,6 +15,7 @@ import type {
 } from '../../head/scheduler/event.ts';
 import { leaseMs } from '../../head/scheduler/limits.ts';
 import { place } from '../../head/scheduler/place.ts';
+import { type ToldYield, unyielding } from '../../head/scheduler/yielding.ts';
 import { someNeeds } from './spec.ts';
 
 /** Id number `at` of its kind, readable in a failure. */
@@ -36,6 +37,7 @@ export function someFacts(over: Partial<NodeFacts> = {}): NodeFacts {
     dedicated: true,
     jobsAccount: 'tester',
     agentIsRoot: false,
+    freezing: 'stop',
     ...over,
   };
 }
@@ -89,6 +91,12 @@ export function aConnect(at: number, facts: Partial<NodeFacts> = {}, grantedMs =
   };
 }
 
+/** What a node says that it yields: nothing, unless said otherwise. */
+export function aYield(over: Partial<ToldYield>): ToldYield {
+  const { sinceMs: _since, untilMs: _until, ...nothing } = unyielding;
+  return { ...nothing, sinceMsAgo: 0, endsInMs: undefined, ...over };
+}
+
 /** A head without a disk: decides, applies and places, and remembers every record. */
 export class PureHead {
   readonly state = emptyCluster();
@@ -100,9 +108,7 @@ export class PureHead {
     const verdict = decide(this.state, command, this.nowMs);
     const events: Event[] = [];
     const commit = (by: Actor, event: Event) => {
-      const record = { seq: this.state.seq + 1, atMs: this.nowMs, actor: by, event };
-      apply(this.state, record);
-      this.records.push(record);
+      this.note(event, by);
       events.push(event);
     };
     if (verdict.kind === 'accepted') for (const event of verdict.events) commit(actor, event);
@@ -113,6 +119,13 @@ export class PureHead {
       more = plan.more;
     }
     return { verdict, events };
+  }
+
+  /** Makes an event true, wherever it comes from. */
+  note(event: Event, actor: Actor = { kind: 'system', name: 'head' }): void {
+    const record = { seq: this.state.seq + 1, atMs: this.nowMs, actor, event };
+    apply(this.state, record);
+    this.records.push(record);
   }
 }
 
@@ -139,6 +152,7 @@ export function staged(attempt: Attempt, over: Partial<Outcome> = {}): Command {
     manifestHash: 'blake3:00',
     startedMsAgo: 5,
     endedMsAgo: 0,
+    pausedMs: 0,
     inline: undefined,
   };
 }
