@@ -10,6 +10,8 @@ export interface AcceptedAttempt {
   readonly record: LogRecord;
   readonly index: number;
   readonly attempt: number;
+  /** The highest number that the log has given to an attempt of its job. */
+  readonly lastGiven: number;
   readonly job: NamedJob;
   readonly node: string;
   readonly outcome: Outcome;

@@ -9,6 +9,7 @@ import type { InlineArchive } from '../scheduler/event.ts';
 import { syncFolder } from './durable.ts';
 import { type ArchiveLayout, type BatchPlace, inlineSuffix, ownFolder } from './layout.ts';
 import { type AcceptedAttempt, attemptIn, manifestIn, metaText } from './meta-file.ts';
+import { placeOfResult } from './place-of-result.ts';
 
 /** Where an accepted attempt belongs. */
 export interface Destination {
@@ -38,22 +39,21 @@ export async function publishStaged(layout: ArchiveLayout, accepted: AcceptedAtt
 /** Puts a finished tree where it belongs: in the job's folder, or among the earlier attempts. */
 export async function takePlace(
   layout: ArchiveLayout,
-  accepted: Pick<AcceptedAttempt, 'job' | 'attempt' | 'manifestHash'>,
+  accepted: Pick<AcceptedAttempt, 'job' | 'attempt' | 'manifestHash' | 'lastGiven'>,
   place: BatchPlace,
   tree: string,
 ): Promise<void> {
   const folder = layout.jobFolder(place, accepted.job.name);
-  const earlier = layout.earlierAttempt(place, accepted.job.name, accepted.attempt);
-  const there = await attemptIn(folder);
-  if (there === accepted.attempt) {
-    const hash = await manifestIn(folder);
-    if (hash === undefined || hash === accepted.manifestHash) return;
-    // Of an end that the log has lost, which gave this number before: another result, and kept as one.
-    await moveInto(folder, `${earlier}.${hash.slice('blake3:'.length).slice(0, 12)}`);
-    return await moveInto(tree, folder);
+  const earlier = (attempt: number) => layout.earlierAttempt(place, accepted.job.name, attempt);
+  const attempt = await attemptIn(folder);
+  const there = typeof attempt === 'number' ? { attempt, manifestHash: await manifestIn(folder) } : attempt;
+  const where = placeOfResult(accepted, there, accepted.lastGiven);
+  if (where === 'there') return;
+  if (where === 'earlier') return await moveInto(tree, earlier(accepted.attempt));
+  if (typeof there === 'object') {
+    const hash = there.manifestHash?.slice('blake3:'.length).slice(0, 12) ?? '';
+    await moveInto(folder, where === 'in its place' ? earlier(there.attempt) : `${earlier(there.attempt)}.${hash}`);
   }
-  if (there === 'foreign' || (there !== 'none' && there > accepted.attempt)) return await moveInto(tree, earlier);
-  if (there !== 'none') await moveInto(folder, layout.earlierAttempt(place, accepted.job.name, there));
   await moveInto(tree, folder);
 }
 

@@ -142,6 +142,7 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
     const rows = records.map(({ event: { attempt } }) => ({
       part: batch.rows.part[attempt.index] ?? 0,
       specIndex: batch.rows.specIndex[attempt.index] ?? 0,
+      lastGiven: batch.rows.attempts[attempt.index] ?? 0,
     }));
     const { namespace, name, origin } = batch;
     const deletedSeq = batch.deleted?.seq ?? 0;
@@ -153,10 +154,13 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
   const accepted = (record: Accepted): AcceptedAttempt => {
     const { attempt, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs } = record.event;
     const at = position.get(record) ?? 0;
-    const job = naming(facts.rows[at] ?? { part: 0, specIndex: 0 });
+    const row = facts.rows[at] ?? { part: 0, specIndex: 0, lastGiven: 0 };
+    const job = naming(row);
+    const { lastGiven } = row;
     const node = record.actor.name; // agents report, so this is the node
     const { index, attempt: number } = attempt;
-    return { record, index, attempt: number, job, node, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs };
+    const ends = { outcome, manifestHash, startedAtMs, endedAtMs, pausedMs };
+    return { record, index, attempt: number, lastGiven, job, node, ...ends };
   };
   return { place, origin: facts.origin, deletedSeq: facts.deletedSeq, accepted };
 }

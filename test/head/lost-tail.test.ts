@@ -104,6 +104,22 @@ it('keeps a result of the lost end beside the one that got its number anew', asy
   expect(readdirSync(join(folder, 'archive/lab/batch/.labrun/attempts'))).toEqual([`job.1.${'a'.repeat(12)}`]);
 });
 
+it('shows the result that the log knows in place of one of the lost end with a higher number', async () => {
+  const { folder } = await aLoss('but not its mark');
+  const world = await HeadWorld.on(folder, true);
+  onTestFinished(() => world.close());
+  const meta = { 'meta.json': `{\n  "attempt": 3,\n  "manifestHash": "blake3:${'b'.repeat(64)}"\n}\n` };
+  lay(join(folder, 'archive/lab/batch/job/.labrun'), meta);
+  const other = await new LinkAgent(world.head.address, 'n2').connected();
+  onTestFinished(() => other.close());
+  const assigned = await other.hear('assign');
+  expect(assigned.fence?.attempt).toBe(1);
+  await other.endInline(assigned.fence, { 'result.txt': 'the first that is known' });
+  await world.ended('batch');
+  expect(readFileSync(join(folder, 'archive/lab/batch/job/result.txt'), 'utf8')).toBe('the first that is known');
+  expect(readdirSync(join(folder, 'archive/lab/batch/.labrun/attempts'))).toEqual([`job.3.${'b'.repeat(12)}`]);
+});
+
 function lay(folder: string, files: Readonly<Record<string, string>>): void {
   mkdirSync(folder, { recursive: true });
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
