@@ -65,6 +65,7 @@ export function nodeJson(node: NodeView): Record<string, unknown> {
     agentIsRoot: node.agentIsRoot,
     isolation: node.isolation === '' ? 'none' : node.isolation,
     lastSeenAt: isoTime(node.lastSeenAtMs),
+    trouble: node.trouble === '' ? null : node.trouble,
     quarantine: node.quarantine ? quarantineJson(node.quarantine) : null,
   };
 }

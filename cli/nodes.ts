@@ -17,6 +17,8 @@ export async function nodes(
     if (options.json) print.json({ nodes: answer.nodes.map(nodeJson) });
     else if (answer.nodes.length > 0) {
       print.line(nodesTable(answer.nodes, print));
+      for (const { name, trouble } of answer.nodes)
+        if (trouble !== '') print.line(print.colour.yellow(`${name} takes no jobs: ${trouble}`));
       for (const { name, quarantine } of answer.nodes)
         if (quarantine) print.line(print.colour.yellow(`${name} is quarantined: ${quarantineText(quarantine)}`));
       const asRoot = answer.nodes.filter(({ jobsAccount }) => jobsAccount === 'root').map(({ name }) => name);

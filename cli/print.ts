@@ -54,6 +54,7 @@ export function stateText(print: Printer, state: string): string {
     case 'lapsed':
     case 'unreachable':
     case 'quarantined':
+    case 'troubled':
       return colour.red(state);
     case 'running':
     case 'building':

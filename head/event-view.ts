@@ -117,6 +117,10 @@ function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
     }
     case 'node-undrained':
       return { ...say(event.kind, 'gets jobs again: nobody keeps them from it any more', {}), nodeId: event.nodeId };
+    case 'node-troubled': {
+      const text = event.trouble === '' ? 'can take jobs again' : `takes no jobs: ${event.trouble}`;
+      return { ...say(event.kind, text, {}), nodeId: event.nodeId };
+    }
     case 'build-ready':
       return { ...say(event.kind, 'a build is ready', { build: event.digest }), nodeId: event.nodeId };
     case 'build-failed':

@@ -29,6 +29,7 @@ import { Engine } from './engine.ts';
 import { AttemptLimit } from './grpc/attempt-limit.ts';
 import { openDoors } from './grpc/listen.ts';
 import { noticeGap } from './notice-gap.ts';
+import { noticeNodes } from './notice-nodes.ts';
 import { Notices } from './notices.ts';
 import { pinnedBlobs } from './pins.ts';
 import type { HeadEngine } from './ports.ts';
@@ -117,7 +118,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
         return ports.close();
       },
     );
-    closing.push(noticeGap(engine, notices));
+    closing.push(noticeGap(engine, notices), noticeNodes(engine, notices));
     const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
     if (started.kind === 'refused') throw new RefusedError(started);
     // After the start, by which nobody is connected any more: nothing is given out on old knowledge.

@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { specFeatures } from '../config/spec.ts';
 import { Agent, type AgentPorts } from './agent.ts';
-import type { Executor } from './ports.ts';
+import type { Executor, OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
 import { Lease } from './uplink/lease.ts';
 import type { LinkClient } from './uplink/session.ts';
@@ -52,6 +52,7 @@ export interface CoreParts {
   readonly record: AgentRecord;
   readonly executor: Executor;
   readonly inventory: NodeInventory;
+  readonly ownDisk: OwnDisk;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
   /** Where to dial now, and what to show there. */
@@ -108,6 +109,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     leased: (heardMs) => {
       if (lease.renew(heardMs)) agent.resume();
     },
+    trouble: () => parts.ownDisk.trouble,
     garbled: (message) => log.warn({ problem: message }, 'the head said something that was not understood'),
     written: () => record.written(),
     durable: () => record.durable(),
@@ -128,6 +130,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       executor,
       record,
       lease,
+      ownDisk: parts.ownDisk,
       closing: closing.signal,
       killGraceMs: parts.killGraceMs,
       capabilities: () => agent.inventory.capabilities,
@@ -138,6 +141,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     },
     parts.inventory,
   );
+  parts.ownDisk.onWell(() => agent.resume());
   await agent.restore();
   uplink.start();
   return {

@@ -7,6 +7,7 @@ import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/rep
 import { step } from './attempts/step.ts';
 import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
 import type { Builds } from './effects/builds.ts';
+import type { OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
 import type { Urgency } from './uplink/outbox.ts';
 import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
@@ -15,6 +16,7 @@ import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
   readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'retry' | 'forgetAll'>;
+  readonly ownDisk: Pick<OwnDisk, 'trouble'>;
   /** Of this start of the machine. */
   readonly bootId: string;
   /** There is news under this key; `make` says what when it is sent. */
@@ -113,7 +115,7 @@ export class Agent {
     this.#fillSlots();
   }
 
-  /** The lease holds again: what waits may start. */
+  /** The lease holds again, or the disk is well: what waits may start. */
   resume(): void {
     this.#fillSlots();
   }
@@ -175,7 +177,7 @@ export class Agent {
   }
 
   #fillSlots(): void {
-    if (!this.#restored || !this.#ports.lease.isValid) return;
+    if (!this.#restored || !this.#ports.lease.isValid || this.#ports.ownDisk.trouble !== '') return;
     const attempts = [...this.#held.values()].map(({ attempt }) => attempt);
     for (const id of startable(attempts, this.#inventory.cpus)) {
       const held = this.#held.get(id);

@@ -13,6 +13,7 @@ import { readToken } from '../base/pki/token.ts';
 import { systemRandom } from '../base/random.ts';
 import { version } from '../base/version.ts';
 import { type AgentSettings, readAgentSettings } from '../config/agent.ts';
+import { OwnDiskWatch } from './effects/own-disk.ts';
 import { openExecutor } from './executor/executor.ts';
 import { readBootId } from './executor/process-table.ts';
 import { credentialFile, joinCluster } from './join.ts';
@@ -76,11 +77,20 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   else if (ownUid === 0)
     log.warn({}, 'jobs run as root; name an account without rights as runAs in the settings of the agent');
   // Its lock keeps a second agent from this data; everything else here comes after it.
-  const record = await openRecord(join(root, 'record'), () => newNodeId(), systemClock);
+  let current = settings;
+  let diskBytes = 0;
+  const reserveBytes = () => current.diskReserveBytes ?? Math.min(512 * 2 ** 20, diskBytes / 50);
+  const ownDisk = new OwnDiskWatch({ folder: root, clock: systemClock, log, reserveBytes });
+  const record = await openRecord(join(root, 'record'), () => newNodeId(), systemClock, {
+    random: systemRandom,
+    told: (why) => ownDisk.recordWritten(why),
+  });
   // What is measured and told of attempts must not jump with the wall clock; certificates have dates of that one.
   const clock = steadyClock(systemClock);
   const executor = await openExecutor({ folder: join(root, 'supervisors'), clock, architecture: arch() });
   const hardware = await readHardware(root, standardPath);
+  diskBytes = hardware.diskBytes;
+  await ownDisk.start();
   const facts = {
     tracking: executor.tracking,
     dedicated: options.dedicated,
@@ -88,7 +98,6 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     agentIsRoot: ownUid === 0,
     freezing: '',
   };
-  let current = settings;
   let machine = await lookAt(hardware, settings);
   const capabilities = () => machine.capabilities;
   const hashes = new FileHashes();
@@ -112,7 +121,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     cacheQuotaBytes: settings.blobsQuotaBytes,
     buildsLimitBytes: settings.buildsQuotaBytes,
     processesMax: () => current.processesMax,
-    diskReserveBytes: () => current.diskReserveBytes ?? Math.min(512 * 2 ** 20, hardware.diskBytes / 50),
+    diskReserveBytes: reserveBytes,
+    ownDisk,
     freeBytes: () => freeBytes(root),
     killGraceMs: settings.killGraceMs,
     async makeWorkspace(cache) {
@@ -148,6 +158,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   await stopped;
   await watcher.close();
   await reading;
+  await ownDisk.close();
+  if (!ownDisk.isRecorded) {
+    // To wait for that disk could take for ever, and a killed agent loses nothing: the next one looks at what runs.
+    log.error({ trouble: ownDisk.trouble }, 'stopping, although the disk has not taken all that was to be recorded');
+    process.exit(1);
+  }
   await agent.close();
   await hashes.close();
   return 0;

@@ -13,7 +13,7 @@ import { lastLineOf } from './effects/last-line.ts';
 import { LiveTravel } from './effects/live-travel.ts';
 import { Specs } from './effects/specs.ts';
 import { sweep } from './effects/sweep.ts';
-import type { BlobCache, BuildFolders, Executor, Workspace } from './ports.ts';
+import type { BlobCache, BuildFolders, Executor, OwnDisk, Workspace } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
 import { openBlobCache } from './uplink/blob-cache.ts';
 import { BulkLink } from './uplink/bulk-link.ts';
@@ -40,6 +40,7 @@ export interface AgentParts {
   /** What must stay free on the disk of the attempts, and what is, in bytes. */
   diskReserveBytes(): number;
   freeBytes(): Promise<number>;
+  readonly ownDisk: OwnDisk;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
   /** Working folders and build folders read inputs through the cache. */
@@ -83,6 +84,7 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
   const link = new BulkLink({ endpoint, nodeId: record.nodeId, connected, clock, random });
   const cachePorts = { folder: parts.cacheFolder, quotaBytes: parts.cacheQuotaBytes, link, clock, random, log };
   const blobs = await openBlobCache(cachePorts);
+  parts.ownDisk.onShort((bytes) => blobs.shed(bytes));
   const { workspace, buildFolders: folders } = await parts.makeWorkspace(blobs);
   const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
   const builds = new Builds({

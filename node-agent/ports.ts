@@ -8,6 +8,16 @@ import type { BatchSpec, Params } from '../config/spec.ts';
  * room named, and tests may put a twin in its place.
  */
 
+/** Whether the disk under the agent's own data lets it take jobs. */
+export interface OwnDisk {
+  /** Why not, in words for people that stay the same while it lasts; empty: it does. */
+  readonly trouble: string;
+  /** Calls whenever it does again. */
+  onWell(listener: () => void): void;
+  /** Calls now and then while it is short of so many bytes: whoever has what can be had again gives it up. */
+  onShort(listener: (bytes: number) => void): void;
+}
+
 /** One process tree to start: a job or a build. */
 export interface ProcessRequest {
   /** The directory that is its own: identity, exit status and log are written there. */
@@ -160,6 +170,8 @@ export interface BlobCache {
   ): Promise<string>;
   /** Drops the pins of this holder; least recently used content goes when the quota is passed. */
   release(holder: string): void;
+  /** Gives up so many bytes of what nobody holds, if there is as much: the disk is short of room. */
+  shed(bytes: number): void;
 }
 
 /** A build as this machine must make it. */

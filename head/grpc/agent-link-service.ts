@@ -36,6 +36,9 @@ export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {
 /** Deltas of one agent that are worked on at once: twice what an honest one sends without an acknowledgement. */
 const deltasMax = 64;
 
+/** Longest sentence kept of what troubles a node, in characters. */
+const troubleMax = 500;
+
 type Stream = ServerDuplexStream<AgentMessage, HeadMessage>;
 
 /** The agents' door: one session per node; a second one of the same node displaces the first. */
@@ -96,6 +99,9 @@ class Link {
   heardMs: number;
   #cut: Refusal | undefined;
   #session: Session | undefined;
+  #name = '';
+  /** As it said last; nothing yet. */
+  #trouble: string | undefined;
   #sentSeq = 0n;
   #taken: Promise<void> = Promise.resolve();
   #untaken = 0;
@@ -128,13 +134,27 @@ class Link {
             beat = timer;
           });
         } else if (message.message?.$case === 'delta') await this.#take(message.message.value, this.#session);
-        else if (message.message?.$case === 'heartbeat') this.#echo(message.message.value);
+        else if (message.message?.$case === 'heartbeat') {
+          this.#echo(message.message.value);
+          await this.#hearTrouble(message.message.value.trouble);
+        }
       }
     } finally {
       beat?.cancel();
       this.#session?.close();
     }
     if (this.#cut) throw new RefusedError(this.#cut);
+  }
+
+  /** What keeps the node from taking jobs, when that is new. Agents of earlier releases say nothing of it. */
+  async #hearTrouble(said: string | undefined): Promise<void> {
+    const trouble = said?.slice(0, troubleMax);
+    if (trouble === undefined || trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    const command = { kind: 'trouble-node', nodeId: this.#nodeId, trouble } as const;
+    const verdict = await this.#ports.engine.submit({ kind: 'node', name: this.#name }, command);
+    // Too busy now: the next heartbeat says it again.
+    if (verdict.kind === 'refused') this.#trouble = undefined;
   }
 
   async *#messages(): AsyncGenerator<AgentMessage> {
@@ -154,6 +174,7 @@ class Link {
     // Who has joined is known by the name they joined with; a local agent names itself.
     const joined = await engine.query(({ access }) => access.members.get(this.#nodeId)?.name);
     const name = joined ?? greeting.command.name;
+    this.#name = name;
     const verdict = await engine.submit({ kind: 'node', name }, { ...greeting.command, name, leaseMs });
     if (verdict.kind === 'refused') throw new RefusedError(verdict);
     const { epoch, unknown } = await engine.query((state) => {
@@ -212,14 +233,14 @@ class Link {
   /** Shows the agent what was heard, by its own clock. One that does not read has none kept for it: its next one counts. */
   #echo({ sentMs }: Heartbeat): void {
     if (sentMs === undefined || this.#stream.destroyed || this.#stream.writableNeedDrain) return;
-    this.#stream.write({ message: { $case: 'heartbeat', value: { sentMs } } });
+    this.#stream.write({ message: { $case: 'heartbeat', value: { sentMs, trouble: undefined } } });
   }
 
   #startBeat(keep: (timer: Timer) => void): Timer {
     const { clock, heartbeatMs } = this.#ports;
     const next = (): void => {
       if (this.#stream.destroyed) return;
-      this.#stream.write({ message: { $case: 'heartbeat', value: {} } });
+      this.#stream.write({ message: { $case: 'heartbeat', value: { sentMs: undefined, trouble: undefined } } });
       keep(clock.setTimer(heartbeatMs, next));
     };
     return clock.setTimer(heartbeatMs, next);

@@ -56,16 +56,22 @@ async function viewNodes({ engine, clock, silentMs }: NodesPorts, who: Who): Pro
           // What strict isolation needs is what the scheduler asks for, too.
           isolation: facts.capabilities['bubblewrap'] === undefined ? 'none' : 'strict',
           lastSeenAtMs: BigInt(Math.floor(connected ? lastHeardMs : sinceMs)),
+          trouble: node.trouble,
           quarantine: node.quarantine && viewQuarantine(state, node.quarantine, who),
         };
       }),
   );
 }
 
-function stateOf({ connected, quarantine, sinceMs, leaseMs }: Node, nowMs: number, lastHeardMs: number): string {
+function stateOf(
+  { connected, quarantine, trouble, sinceMs, leaseMs }: Node,
+  nowMs: number,
+  lastHeardMs: number,
+): string {
   if (!connected) return nowMs - sinceMs < leaseMs ? 'unreachable' : 'away';
   if (nowMs - lastHeardMs > silentMaxMs) return 'unreachable';
-  return quarantine ? 'quarantined' : 'connected';
+  if (quarantine) return 'quarantined';
+  return trouble === '' ? 'connected' : 'troubled';
 }
 
 /** Every user sees the nodes; what a batch told is for those who may read it. */

@@ -28,6 +28,7 @@ export function applyConnected(
     quarantine: before?.quarantine,
     yielding: before?.yielding,
     drained: before?.drained,
+    trouble: before?.trouble ?? '',
     attempts: before?.attempts ?? new Set(),
   });
 }
@@ -76,6 +77,11 @@ export function noteYield(draft: ClusterDraft, nodeId: NodeId, yielding: Yieldin
 /** Somebody keeps jobs from a node, or no longer. */
 export function drainNode(draft: ClusterDraft, nodeId: NodeId, drained: Node['drained']): void {
   draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), drained });
+}
+
+/** A node can take no jobs, or again. */
+export function troubleNode(draft: ClusterDraft, nodeId: NodeId, trouble: string): void {
+  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), trouble });
 }
 
 /** A quarantined node has its canary, or no longer. */

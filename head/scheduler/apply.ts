@@ -23,6 +23,7 @@ import {
   noteBuildFailure,
   noteYield,
   quarantineNode,
+  troubleNode,
 } from './apply-node.ts';
 import type { ClusterDraft } from './draft.ts';
 import type { LogRecord } from './event.ts';
@@ -89,6 +90,8 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       return drainNode(draft, event.nodeId, { by: record.actor, reason: event.reason, atMs });
     case 'node-undrained':
       return drainNode(draft, event.nodeId, undefined);
+    case 'node-troubled':
+      return troubleNode(draft, event.nodeId, event.trouble);
     case 'attempt-assigned':
       return applyAssigned(draft, event, atMs);
     case 'attempt-recalled':

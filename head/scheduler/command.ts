@@ -89,6 +89,8 @@ export type Command =
   /** It gets no jobs any more, until it is undrained. */
   | { readonly kind: 'drain-node'; readonly nodeId: NodeId; readonly reason: string }
   | { readonly kind: 'undrain-node'; readonly nodeId: NodeId }
+  /** Why it takes no jobs now; empty: it does. */
+  | { readonly kind: 'trouble-node'; readonly nodeId: NodeId; readonly trouble: string }
   | {
       readonly kind: 'progress-attempt';
       readonly nodeId: NodeId;

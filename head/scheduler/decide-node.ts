@@ -13,6 +13,7 @@ import { rowState } from './job-rows.ts';
 import { lapsesAtMs } from './lease.ts';
 import { buildExclusionMs, buildFailuresMax, buildsPerNodeMax } from './limits.ts';
 import { outlived } from './quarantine.ts';
+import { recallUnbegun } from './recall.ts';
 import type { Batch, ClusterState } from './state.ts';
 
 type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
@@ -64,6 +65,15 @@ export function decideBuild(state: ClusterState, command: CommandOf<'report-buil
     for (const batch of state.batches.values()) events.push(...failWaiting(batch, digest, message));
   }
   return { kind: 'accepted', events };
+}
+
+/** A node says that it cannot take jobs now, or can again. What it has not begun is asked back. */
+export function decideTrouble(state: ClusterState, { nodeId, trouble }: CommandOf<'trouble-node'>): Verdict {
+  const node = state.nodes.get(nodeId);
+  if (!node) return refused('not-found', `Cannot note what troubles node "${nodeId}": it has never said hello`);
+  if (node.trouble === trouble) return { kind: 'accepted', events: [] };
+  const told: Event = { kind: 'node-troubled', nodeId, trouble };
+  return { kind: 'accepted', events: trouble === '' ? [told] : [told, ...recallUnbegun(state, node)] };
 }
 
 /** Time has passed: silent nodes' attempts lapse, and builds that failed long ago may be tried again. */

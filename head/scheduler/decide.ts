@@ -6,7 +6,7 @@ import { decideAccess } from './decide-access.ts';
 import { decideArchive, decideLost, decideProgress, decideReturn } from './decide-attempt.ts';
 import { decideChange, decideDelete, decideExtend, decideSubmit } from './decide-batch.ts';
 import { decideDrain, decideUndrain } from './decide-drain.ts';
-import { decideBuild, decideConnect, decideTick, freeIfChanged } from './decide-node.ts';
+import { decideBuild, decideConnect, decideTick, decideTrouble, freeIfChanged } from './decide-node.ts';
 import { decideRequeue, decideWish } from './decide-requeue.ts';
 import { decideArchiveFound } from './decide-searched.ts';
 import { decideYield } from './decide-yield.ts';
@@ -76,6 +76,8 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
       return decideDrain(state, command);
     case 'undrain-node':
       return decideUndrain(state, command);
+    case 'trouble-node':
+      return decideTrouble(state, command);
     case 'progress-attempt':
       return decideProgress(state, command, nowMs);
     case 'return-attempt':

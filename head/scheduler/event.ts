@@ -69,6 +69,8 @@ export type Event =
   /** It gets no jobs, because somebody said so. */
   | { readonly kind: 'node-drained'; readonly nodeId: NodeId; readonly reason: string }
   | { readonly kind: 'node-undrained'; readonly nodeId: NodeId }
+  /** It cannot take jobs now, and says why; empty: it can again. */
+  | { readonly kind: 'node-troubled'; readonly nodeId: NodeId; readonly trouble: string }
   | { readonly kind: 'attempt-assigned'; readonly attempt: AttemptRef; readonly nodeId: NodeId; readonly cpus: number }
   | { readonly kind: 'attempt-recalled'; readonly attempt: AttemptRef }
   | {

@@ -57,8 +57,9 @@ export function fits(part: Submission, needs: Needs, node: Node, taken: number, 
   return { kind: 'later', reason: `${Math.max(0, free)} of ${node.facts.cpus} cpus free, needs ${cores}` };
 }
 
-/** Why no new job goes to a node that is here: somebody has drained it, or it yields to the person at its desk. */
-export function keptFree({ drained, yielding }: Node): string | undefined {
+/** Why no new job goes to a node that is here: its disk is full, somebody has drained it, or it yields to the person at its desk. */
+export function keptFree({ trouble, drained, yielding }: Node): string | undefined {
+  if (trouble !== '') return `takes no jobs: ${trouble}`;
   if (drained)
     return `is drained by ${drained.by.name}${drained.reason === '' ? '' : `: "${drained.reason}"`}; what runs there goes on`;
   return yielding && !yielding.takesJobs ? (yieldText(yielding) ?? 'takes no new jobs') : undefined;

@@ -163,6 +163,8 @@ export interface Node {
   readonly yielding: Yielding | undefined;
   /** Who keeps jobs from it. */
   readonly drained: { readonly by: Actor; readonly reason: string; readonly atMs: number } | undefined;
+  /** Why it takes no jobs now, as it says itself, such as a disk that is full; empty: it does. */
+  readonly trouble: string;
   /** Its live attempts. */
   readonly attempts: ReadonlySet<AttemptId>;
 }

@@ -104,6 +104,8 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       return { kind: 'node-drained', nodeId: nodeId(found.value.nodeId), reason: found.value.reason };
     case 'nodeUndrained':
       return { kind: 'node-undrained', nodeId: nodeId(found.value.nodeId) };
+    case 'nodeTroubled':
+      return { kind: 'node-troubled', nodeId: nodeId(found.value.nodeId), trouble: found.value.trouble };
     case 'attemptAssigned':
       return {
         kind: 'attempt-assigned',

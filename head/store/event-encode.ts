@@ -98,6 +98,8 @@ export function encodeEvent(event: Event): disk.Event {
       return made({ $case: 'nodeDrained', value: { nodeId: event.nodeId, reason: event.reason } });
     case 'node-undrained':
       return made({ $case: 'nodeUndrained', value: { nodeId: event.nodeId } });
+    case 'node-troubled':
+      return made({ $case: 'nodeTroubled', value: { nodeId: event.nodeId, trouble: event.trouble } });
     case 'attempt-assigned':
       return made({
         $case: 'attemptAssigned',

@@ -101,6 +101,7 @@ function encodeNode(node: Node): disk.SnapshotNode {
       sinceMs: big(node.quarantine.sinceMs),
       canary: node.quarantine.canary ?? '',
     },
+    trouble: node.trouble,
   };
 }
 
@@ -130,6 +131,7 @@ function decodeNode(draft: ClusterDraft, stored: disk.SnapshotNode): void {
     quarantine: decodeQuarantine(stored),
     yielding: stored.yielding && decodeYielding(stored.yielding),
     drained: decodeDrain(stored),
+    trouble: stored.trouble,
   });
 }
 

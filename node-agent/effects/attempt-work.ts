@@ -313,13 +313,13 @@ function unkept(ending: Ending, error: unknown): Finish {
   return { outcome: outcomeOf(ending, remains), manifestHash: hashBytes(manifest), inline: { manifest, files: [] } };
 }
 
-/** A full disk of our own will be emptied some day; what an attempt left must not be lost by it. */
+/** A disk of our own that is full or read-only will be well some day; what an attempt left must not be lost by it. */
 async function withRoom<Result>(work: Promise<Result>): Promise<Result> {
   try {
     return await work;
   } catch (error) {
-    if (isSystemError(error, 'ENOSPC', 'EDQUOT')) {
-      throw new Fault('no-room', 'the disk of the agent is full', { cause: error });
+    if (isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM')) {
+      throw new Fault('no-room', `the agent is out of something: ${error.message}`, { cause: error });
     }
     throw error;
   }

@@ -55,12 +55,21 @@ export class DiskWatch {
     return { close: () => this.#watched.delete(watched) };
   }
 
-  /** How a tree ended, with the disk as the reason where it was. Costs nothing for one that did well. */
+  /**
+   * How a tree ended, with the disk as the reason where it was. One that ended badly on a full disk, and had itself taken
+   * less than it asked for (or, where it asked for nothing, less than the reserve), is a victim: it is lost, so that its job
+   * runs again elsewhere or later. Costs nothing for one that did well.
+   */
   async explain(home: string, limitBytes: number, end: ProcessEnd): Promise<ProcessEnd> {
     if (end.kind === 'lost' || end.refused !== undefined || (end.kind === 'exited' && end.exitCode === 0)) return end;
     const isStopped = limitBytes > 0 && end.kind === 'signalled' && end.signal === SIGXFSZ;
-    if (isStopped || (await this.#isOut(home, limitBytes))) return { ...end, refused: 'disk' };
-    return end;
+    if (isStopped) return { ...end, refused: 'disk' };
+    const isFull = (await this.#ports.freeBytes()) < fullBytes;
+    if (!isFull && limitBytes === 0) return end;
+    const mayTake = limitBytes > 0 ? limitBytes : this.#ports.reserveBytes();
+    const wasLarge = (await diskUse(home, { entriesMax, enoughBytes: mayTake })) >= mayTake;
+    if (wasLarge) return { ...end, refused: 'disk' };
+    return isFull ? { kind: 'lost', message: 'the disk of the node was full of other things' } : end;
   }
 
   /** Resolves when no look is under way any more. */
@@ -68,11 +77,6 @@ export class DiskWatch {
     this.#watched.clear();
     this.#timer?.cancel();
     await this.#looking;
-  }
-
-  async #isOut(home: string, limitBytes: number): Promise<boolean> {
-    if ((await this.#ports.freeBytes()) < fullBytes) return true;
-    return limitBytes > 0 && (await diskUse(home, { entriesMax, enoughBytes: limitBytes })) >= limitBytes;
   }
 
   #next(): void {
@@ -95,14 +99,18 @@ export class DiskWatch {
     }
   }
 
-  /** One at a time: when it is gone there may be room for the others. */
+  /**
+   * One at a time: when it is gone there may be room for the others. Only one that took more than the reserve, and asked
+   * for nothing: where the disk is full of other things, ending those that run would help nobody.
+   */
   async #endLargest(): Promise<void> {
     let largest: { watched: Watched; bytes: number } | undefined;
     for (const watched of [...this.#watched]) {
+      if (watched.limitBytes > 0) continue;
       const bytes = await this.#measure(watched, Number.MAX_SAFE_INTEGER);
       if (largest === undefined || bytes > largest.bytes) largest = { watched, bytes };
     }
-    if (largest) this.#end(largest.watched);
+    if (largest && largest.bytes >= this.#ports.reserveBytes()) this.#end(largest.watched);
   }
 
   async #measure(watched: Watched, enoughBytes: number): Promise<number> {

@@ -51,7 +51,8 @@ export function stageProblem(error: unknown): AttemptEvent {
 
 /** Trouble of this node, not of the job: another node may do better. */
 function returnReason(error: unknown): ReturnReason | undefined {
-  if (isSystemError(error, 'ENOSPC', 'EDQUOT')) return 'disk-full';
+  if (isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS')) return 'disk-full';
+  if (isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EIO')) return 'staging-failed';
   if (!(error instanceof Fault)) return undefined;
   switch (error.code) {
     case 'disk-full':
@@ -59,6 +60,7 @@ function returnReason(error: unknown): ReturnReason | undefined {
     case 'capability-gone':
       return error.code;
     case 'lost':
+    case 'exhausted':
       return 'staging-failed';
     default:
       return undefined;

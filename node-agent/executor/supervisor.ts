@@ -158,8 +158,7 @@ export class Supervisor {
 
   #startFault(home: string): Fault {
     if (readIdentity(home)) return new Fault('already-started', `Cannot start in "${home}": a job was started there`);
-    const isFull = /No space left|quota exceeded/i.test(this.#complaint);
-    return new Fault(isFull ? 'disk-full' : 'start-failed', `Cannot start in "${home}": ${this.#complaint}`);
+    return new Fault(startFaultCode(this.#complaint), `Cannot start in "${home}": ${this.#complaint}`);
   }
 
   #end(how: string): void {
@@ -180,4 +179,12 @@ export class Supervisor {
       current.ended.resolve(identity ? readEnd(current.home, identity) : { kind: 'lost', message: why });
     }
   }
+}
+
+/** What the shell complains of decides whether the job or the machine has failed. */
+function startFaultCode(complaint: string): 'disk-full' | 'exhausted' | 'start-failed' {
+  if (/No space left|quota exceeded|Read-only file system/i.test(complaint)) return 'disk-full';
+  if (/Too many open files|Cannot fork|Resource temporarily unavailable|Cannot allocate memory/i.test(complaint))
+    return 'exhausted';
+  return 'start-failed';
 }

@@ -30,7 +30,7 @@ export async function openReserve(path: string): Promise<Reserve> {
         await fill(path);
         isFilled = true;
       } catch (error) {
-        if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) throw error;
+        if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE')) throw error;
         await rm(path, { force: true });
       }
     },

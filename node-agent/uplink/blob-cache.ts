@@ -93,6 +93,10 @@ class DiskBlobCache implements BlobCache {
     this.#wakeShort();
   }
 
+  shed(bytes: number): void {
+    this.#evict(this.#usedBytes - bytes);
+  }
+
   #pin(name: string, holder: string): boolean {
     const blob = this.#blobs.get(name);
     if (!blob) return false;

@@ -30,6 +30,8 @@ export interface SessionPorts {
   heard(word: HeadWord): void;
   /** The head has said what is still this node's, and has heard what was sent at this moment, by the clock that counts time asleep. */
   leased(heardMs: number): void;
+  /** Why no jobs are taken now; empty: they are. It goes with heartbeats, past everything that waits for the disk. */
+  trouble(): string;
   /** A word that could not be read. */
   garbled(message: string): void;
   /** Resolves when everything saved so far would be found by an agent started after this one was killed. */
@@ -77,7 +79,7 @@ export class Session {
   /** Talks until the connection ends; always rejects with why. Aborting the signal ends it. */
   async run(signal: AbortSignal): Promise<never> {
     const messages = readStream<HeadMessage>(this.#stream, signal);
-    const { clock } = this.#ports;
+    const { clock, trouble } = this.#ports;
     // What is noted from here on is newer than the hello.
     this.#ports.outbox.clear();
     const hello = this.#ports.hello();
@@ -100,7 +102,10 @@ export class Session {
         talking.catch((error: unknown) => this.#stream.destroy(error instanceof Error ? error : undefined));
         const next = () => {
           this.#stream.write({
-            message: { $case: 'heartbeat', value: { sentMs: BigInt(Math.floor(clock.sinceBootMs())) } },
+            message: {
+              $case: 'heartbeat',
+              value: { sentMs: BigInt(Math.floor(clock.sinceBootMs())), trouble: trouble() },
+            },
           });
           beat = clock.setTimer(welcome.heartbeatMs, next);
         };

@@ -193,6 +193,9 @@ function* people(): Generator<Told> {
   };
   for (const at of [1, 2]) yield [head, { kind: 'node-quarantined', nodeId: nodeNumber(at), ...quarantine }];
   yield [root, { kind: 'node-freed', nodeId: nodeNumber(2), reason: 'somebody said so' }];
+  for (const trouble of ['its disk is full', ''])
+    yield [head, { kind: 'node-troubled', nodeId: nodeNumber(2), trouble }];
+  yield [head, { kind: 'node-troubled', nodeId: nodeNumber(1), trouble: 'its disk is full' }];
   yield [ada, { kind: 'jobs-excluded', batchId: batchNumber(1), jobs: [7, 1], nodeId: nodeNumber(2) }];
   yield [ada, { kind: 'attempt-requeued', attempt: job(1, 7, 1), reason: '' }];
 }

@@ -22,5 +22,6 @@ export function someBlobs(root: string): SomeBlobs {
     },
     obtain: async (_namespace, hash) => join(folder, hash),
     release: () => {},
+    shed: () => {},
   };
 }

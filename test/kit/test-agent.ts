@@ -9,6 +9,7 @@ import { openAgent } from '../../node-agent/open-agent.ts';
 import { openRecord } from '../../node-agent/store/record.ts';
 import { Identity } from '../../node-agent/uplink/identity.ts';
 import { plainBuildFolders, plainWorkspace } from './plain-workspace.ts';
+import { wellDisk } from './well-disk.ts';
 
 /** A whole agent in this process, with real processes, over plain working folders. `close` leaves its jobs running. */
 export async function aTestAgent(folder: string, socketPath: string, cpus = 2, bootId = 'boot') {
@@ -53,6 +54,7 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
     processesMax: () => 256,
     diskReserveBytes: () => 0,
     freeBytes: async () => 2 ** 40,
+    ownDisk: wellDisk,
     killGraceMs: 1_000,
     makeWorkspace: async () => ({
       workspace: plainWorkspace(join(folder, 'attempts'), events),

@@ -129,7 +129,7 @@ export class TestHead {
 
   /** Says that it is there, and gives back a moment. */
   beat(sentMs?: bigint): void {
-    this.#link?.write({ message: { $case: 'heartbeat', value: { sentMs } } });
+    this.#link?.write({ message: { $case: 'heartbeat', value: { sentMs, trouble: undefined } } });
   }
 
   /** Resolves with what `look` finds, now or after more was heard. */

@@ -29,6 +29,7 @@ import { AgentLinkService } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { ArchiveService } from '../../proto/gen/labrun/v1/archive.ts';
 import { aLimit } from '../kit/an-executor.ts';
 import { aSpec } from '../kit/spec.ts';
+import { wellDisk } from '../kit/well-disk.ts';
 import { ProcessClock, type SimTime } from './sim-clock.ts';
 import type { SimHead } from './sim-head.ts';
 import { SimMachine, type SimProgram } from './sim-machine.ts';
@@ -87,6 +88,7 @@ export class SimAgent {
       ...{ clock, random, log, record, nodeName: machine.name, version: '0.0.0', killGraceMs: 2_000 },
       bootId: `boot ${machine.boot}`,
       executor: this.#executor(running),
+      ownDisk: wellDisk,
       inventory: {
         ...{
           capabilities: {},
@@ -193,7 +195,7 @@ export class SimAgent {
     let put: PutStream | undefined;
     return {
       workspace: this.#workspace(running),
-      blobs: { obtain: async () => '', release: () => undefined },
+      blobs: { obtain: async () => '', release: () => undefined, shed: () => undefined },
       link: {
         room: new HeadRoom(running.clock, random),
         open: async (signal) => {

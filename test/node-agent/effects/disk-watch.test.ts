@@ -50,14 +50,14 @@ describe('the watch of the disk', () => {
     await watch.close();
   });
 
-  it('tells the one that wrote most when the disk is nearly full, one at a look', async () => {
+  it('tells the one that wrote most, and more than the reserve, when the disk is nearly full, one at a look', async () => {
     const root = scratchFolder();
-    const { watch, disk, look } = aWatch(5 * mega, 10 * mega);
+    const { watch, look } = aWatch(5 * mega, 10 * mega);
     const told: string[] = [];
     for (const [name, kilobytes] of [
       ['a', 200],
-      ['b', 900],
-      ['c', 400],
+      ['b', 12_000],
+      ['c', 11_000],
     ] as const) {
       watch.watch(aHome(root, name, kilobytes), 0, () => told.push(name));
     }
@@ -65,7 +65,7 @@ describe('the watch of the disk', () => {
     expect(told).toEqual(['b']);
     await look();
     expect(told).toEqual(['b', 'c']);
-    disk.freeBytes = 20 * mega;
+    // What is left took less than the reserve: the disk is full of other things.
     await look();
     expect(told).toEqual(['b', 'c']);
     await watch.close();
@@ -85,5 +85,15 @@ describe('the watch of the disk', () => {
     expect(await watch.explain(home, 0, failed)).toEqual({ ...failed, refused: 'disk' });
     const well = { kind: 'exited', exitCode: 0, ranMs: 5 } as const;
     expect(await watch.explain(home, mega, well)).toEqual(well);
+  });
+
+  it('takes a job that failed on a full disk for lost when it had kept to what it may take', async () => {
+    const home = aHome(scratchFolder(), 'a', 1_024);
+    const { watch } = aWatch(0, 2 * mega);
+    const failed = { kind: 'exited', exitCode: 1, ranMs: 5 } as const;
+    const lost = { kind: 'lost', message: 'the disk of the node was full of other things' };
+    expect(await watch.explain(home, 0, failed)).toEqual(lost);
+    expect(await watch.explain(home, 3 * mega, failed)).toEqual(lost);
+    expect(await watch.explain(home, mega, failed)).toEqual({ ...failed, refused: 'disk' });
   });
 });

@@ -30,6 +30,7 @@ async function aSession(features: string[]) {
       ...{ protocolMin: 1, protocolMax: 1, features: [], version: '0', clusterId: '', nodeId, nodeName: 'n1' },
       ...{ bootId: 'boot', inventory: undefined, attempts: [], builds: [] },
     }),
+    trouble: () => '',
     heard: () => undefined,
     garbled: () => undefined,
     leased: (heardMs) => void heard.push(heardMs),

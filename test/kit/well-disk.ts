@@ -1,0 +1,4 @@
+import type { OwnDisk } from '../../node-agent/ports.ts';
+
+/** A disk that always has room. */
+export const wellDisk: OwnDisk = { trouble: '', onWell: () => undefined, onShort: () => undefined };
