@@ -15,7 +15,7 @@ export interface BackoffLimits {
 }
 
 /** For a disk that said no: nothing tells when it has room, and asking it costs little. */
-export const diskLimits: BackoffLimits = { firstMs: 250, capMs: 5_000 };
+export const diskLimits: BackoffLimits = { firstMs: 250, capMs: 2_000 };
 
 /** Doubles from `firstMs` to `capMs`; each wait is between half of that and all of it. */
 export function makeBackoff(limits: BackoffLimits, random: Random): Backoff {

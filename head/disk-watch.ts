@@ -27,8 +27,9 @@ export interface DiskWatchPorts {
   readonly notices: Notices;
 }
 
-/** How often disks are looked at, in milliseconds: no event tells of them. */
+/** How often disks are looked at, in milliseconds: no event tells of them. More often while somebody waits for one. */
 const everyMs = 5_000;
+const everyMsInTrouble = 1_000;
 /** For how long a write that failed counts, in milliseconds; those who wait try again by then, and say if it fails. */
 const failingMs = 15_000;
 /** The share of all inodes below which a disk takes no new files, and the most that are kept. */
@@ -76,7 +77,10 @@ export class DiskWatch implements Disks {
     this.#timer?.cancel();
     this.#looking = this.#lookAtAll().finally(() => {
       this.#looking = undefined;
-      if (!this.#closed) this.#timer = this.#ports.clock.setTimer(everyMs, () => this.#look());
+      if (!this.#closed)
+        this.#timer = this.#ports.clock.setTimer(this.#troubles.size > 0 ? everyMsInTrouble : everyMs, () =>
+          this.#look(),
+        );
     });
     background(this.#looking);
   }

@@ -38,6 +38,7 @@ import { retireBatches } from './retire-batches.ts';
 import type { Command } from './scheduler/command.ts';
 import type { ClusterState } from './scheduler/state.ts';
 import { Specs } from './specs.ts';
+import { checkStartRoom } from './start-room.ts';
 import type { LogDamage } from './store/event-log.ts';
 import { openStore, type Store } from './store/open.ts';
 import { openUsage } from './usage.ts';
@@ -72,6 +73,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
   const { dataFolder, clock, random, log } = options;
   const { archiveFolder, heartbeatMs, leaseMs, diskReserveBytes, cancelGraceMs } = options.settings;
   const clusterId = await readClusterId(dataFolder);
+  await checkStartRoom(dataFolder);
   await makeFolder(archiveFolder);
   const store = await openStore(dataFolder, { acceptLoss: options.acceptLoss });
   if (store.accepted) log.error({ ...store.accepted }, 'the log was damaged: the head goes on without its end');

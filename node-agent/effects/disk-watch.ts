@@ -56,7 +56,7 @@ export class DiskWatch {
   }
 
   /**
-   * How a tree ended, with the disk as the reason where it was. One that ended badly on a full disk, and had itself taken
+   * How a tree ended, with the disk as the reason where it was. One that ended badly on a disk with less than its reserve, and had itself taken
    * less than it asked for (or, where it asked for nothing, less than the reserve), is a victim: it is lost, so that its job
    * runs again elsewhere or later. Costs nothing for one that did well.
    */
@@ -64,12 +64,16 @@ export class DiskWatch {
     if (end.kind === 'lost' || end.refused !== undefined || (end.kind === 'exited' && end.exitCode === 0)) return end;
     const isStopped = limitBytes > 0 && end.kind === 'signalled' && end.signal === SIGXFSZ;
     if (isStopped) return { ...end, refused: 'disk' };
-    const isFull = (await this.#ports.freeBytes()) < fullBytes;
-    if (!isFull && limitBytes === 0) return end;
-    const mayTake = limitBytes > 0 ? limitBytes : this.#ports.reserveBytes();
+    const reserveBytes = this.#ports.reserveBytes();
+    const freeBytes = await this.#ports.freeBytes();
+    const isFull = freeBytes < fullBytes;
+    // What others have given up since is soon taken again: it was full a moment ago.
+    const isShort = isFull || freeBytes < reserveBytes;
+    if (!isShort && limitBytes === 0) return end;
+    const mayTake = limitBytes > 0 ? limitBytes : reserveBytes;
     const wasLarge = (await diskUse(home, { entriesMax, enoughBytes: mayTake })) >= mayTake;
-    if (wasLarge) return { ...end, refused: 'disk' };
-    return isFull ? { kind: 'lost', message: 'the disk of the node was full of other things' } : end;
+    if (wasLarge) return isFull || limitBytes > 0 ? { ...end, refused: 'disk' } : end;
+    return isShort ? { kind: 'lost', message: 'the disk of the node was full of other things' } : end;
   }
 
   /** Resolves when no look is under way any more. */

@@ -17,8 +17,9 @@ export interface OwnDiskPorts {
   reserveBytes(): number;
 }
 
-/** How often the disk is looked at, in milliseconds: no event tells of it. */
+/** How often the disk is looked at, in milliseconds: no event tells of it. More often while jobs wait for it. */
 const everyMs = 5_000;
+const everyMsInTrouble = 1_000;
 /** How many times the reserve must be free before jobs are taken again, so that a node does not come and go. */
 const enough = 1.25;
 /** Inodes below which no job is begun: its folders alone take dozens. */
@@ -89,7 +90,7 @@ export class OwnDiskWatch implements OwnDisk {
     this.#timer?.cancel();
     this.#looking = this.#looking.then(() => this.#look());
     background(this.#looking);
-    this.#timer = this.#ports.clock.setTimer(everyMs, () => this.#lookNow());
+    this.#timer = this.#ports.clock.setTimer(this.#kind === 'well' ? everyMs : everyMsInTrouble, () => this.#lookNow());
   }
 
   async #look(): Promise<void> {

@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Lab, ownLab } from '../kit/lab.ts';
@@ -8,8 +8,10 @@ import { until } from '../kit/until.ts';
 
 const mb = 2 ** 20;
 const jobs = 20;
-/** Of each archive: too many for what is left of the disk, and one that is cut off in its middle. */
-const archiveBytes = 3 * mb;
+/** Of each archive: together too much for what is left of the disk. One is large, and cut off in its middle. */
+const archiveBytes = 2 * mb;
+const largeBytes = 24 * mb;
+const isLong = process.env['LABRUN_FAULTS'] === 'long';
 
 const troubles: readonly {
   readonly name: string;
@@ -39,7 +41,8 @@ const troubles: readonly {
   },
 ];
 
-for (const { name, inodes, begin, end, says } of troubles) {
+// A unit test holds the short form to the one that is left out.
+for (const { name, inodes, begin, end, says } of isLong ? troubles : troubles.filter((one) => !one.inodes)) {
   itWith('small disk')(
     `when the head's archive disk ${name} in the middle of ${jobs} archives no job fails, and all complete once it is well`,
     async () => {
@@ -71,7 +74,7 @@ for (const { name, inodes, begin, end, says } of troubles) {
       for (const job of after.jobs) {
         expect(job.attempt, job.name).toBe(1);
         const folder = join(disk.folder, 't/sweep', job.name);
-        expect(readFileSync(join(folder, 'data')).length, job.name).toBe(archiveBytes);
+        expect(statSync(join(folder, 'data')).size, job.name).toBe(job.index === 8 ? largeBytes : archiveBytes);
         expect(existsSync(join(folder, '.labrun/manifest')), job.name).toBe(true);
       }
       expect(lab.head.ended).toBe(false);
@@ -92,7 +95,7 @@ async function aLabWithArchiveDisk(inodes: number | undefined): Promise<{ lab: L
 
 function sweep(lab: Lab): object {
   const i = Array.from({ length: jobs }, (_, at) => String(at));
-  const run = `sleep 0.3; head -c ${archiveBytes} /dev/urandom >$LABRUN_ARCHIVE/data; echo $LABRUN_JOB >>${lab.path('ran')}`;
+  const run = `sleep 0.3; head -c $(( LABRUN_INDEX == 8 ? ${largeBytes} : ${archiveBytes} )) /dev/urandom >$LABRUN_ARCHIVE/data; echo $LABRUN_JOB >>${lab.path('ran')}`;
   return { name: 'sweep', namespace: 't', jobs: [{ name: 'j', matrix: { i }, needs: { cpus: 1 }, run }] };
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
 import { asNodeId, type NodeId, ulid } from '../../../base/ids.ts';
+import { systemRandom } from '../../../base/random.ts';
 import { hashBytes } from '../../../base/transfer/hash.ts';
 import type { Attempt, Phase } from '../../../node-agent/attempts/attempt.ts';
 import { openRecord } from '../../../node-agent/store/record.ts';
@@ -12,6 +13,7 @@ import { aFence, anAttempt } from '../../kit/attempts.ts';
 import { itWith } from '../../kit/real-parts.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { mountSmallDisk } from '../../kit/small-disk.ts';
+import { until } from '../../kit/until.ts';
 
 let top: string;
 let folder: string;
@@ -116,6 +118,36 @@ describe("the agent's record", () => {
     record.save(ended(3));
     await record.durable();
     await record.close();
+  });
+
+  itWith('small disk')('waits for a disk that takes nothing at all, says so, and goes on by itself', async () => {
+    const disk = mountSmallDisk(join(scratchFolder(), 'disk'), 24 * 2 ** 20);
+    onTestFinished(() => disk.remove());
+    const told: string[] = [];
+    const patience = { random: systemRandom, told: (why: string) => told.push(why) };
+    const record = await openRecord(join(disk.folder, 'record'), () => nodeId(7), systemClock, patience);
+    const ended = (index: number): Attempt => ({ ...anAttempt(index), phase: { ...bigEnd, endedAtMs: index } });
+    let written = 0;
+    const writing = (async () => {
+      for (let index = 0; index < 4; index++) {
+        // What its own reserve gave up is taken by others, too.
+        disk.fill(0);
+        record.save(ended(index));
+        await record.durable();
+        written = index + 1;
+      }
+    })();
+    await until('it says that it waits', () => told.length > 0);
+    expect(told[0]).toMatch(/no space left/i);
+    expect(written).toBeLessThan(4);
+    const free = setInterval(() => disk.free(), 20);
+    await writing;
+    clearInterval(free);
+    expect(told.at(-1)).toBe('');
+    await record.close();
+    const again = await openRecord(join(disk.folder, 'record'), () => nodeId(8), systemClock);
+    expect(again.attempts).toEqual([0, 1, 2, 3].map(ended));
+    await again.close();
   });
 });
 
