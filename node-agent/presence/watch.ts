@@ -42,6 +42,8 @@ export interface PresenceParts {
 /** Most sources that one helper may have, and longest text of each, in characters. */
 const sourcesMax = 16;
 const textMax = 200;
+/** The source that stands for all that are gone. */
+const earlier = 'earlier';
 
 /** Starts all signals. Until each has said something, a person may sit unseen. */
 export function openPresence(parts: PresenceParts): PresenceWatch {
@@ -94,7 +96,10 @@ class Watch implements PresenceWatch {
   }
 
   lost(helper: HelperId): void {
-    for (const name of this.#helpers.get(helper.id) ?? []) this.#sources.delete(name);
+    for (const name of this.#helpers.get(helper.id) ?? []) {
+      this.#remember(name, undefined);
+      this.#sources.delete(name);
+    }
     this.#helpers.delete(helper.id);
     this.#judge();
   }
@@ -115,9 +120,22 @@ class Watch implements PresenceWatch {
   }
 
   #take(source: string, said: Seen | undefined): void {
+    this.#remember(source, said);
     if (said === undefined) this.#sources.delete(source);
     else this.#sources.set(source, said);
     this.#judge();
+  }
+
+  /** Whoever logs out, closes a terminal or unplugs a keyboard was there until then: the latest such end is kept. */
+  #remember(source: string, next: Seen | undefined): void {
+    const nowMs = this.#parts.clock.sinceBootMs();
+    const before = this.#sources.get(source)?.reading;
+    const lastActiveMs = activityOf(before, nowMs);
+    if (before === undefined || lastActiveMs === undefined || activityOf(next?.reading, nowMs) !== undefined) return;
+    const known = activityOf(this.#sources.get(earlier)?.reading, nowMs);
+    if (known !== undefined && known >= lastActiveMs) return;
+    const detail = `${source}: ${words(before)}`;
+    this.#sources.set(earlier, { reading: { kind: 'idle', lastActiveMs, detail }, sees: [] });
   }
 
   #judge(): void {
@@ -136,6 +154,12 @@ class Watch implements PresenceWatch {
     const dueMs = present && !now && lastActivityMs !== undefined ? lastActivityMs + this.#awayAfterMs : undefined;
     this.#timer = dueMs === undefined ? undefined : this.#parts.clock.setTimer(dueMs - nowMs, () => this.#judge());
   }
+}
+
+/** The last activity that a reading knows of; nothing when it knows none. */
+function activityOf(reading: SignalReading | undefined, nowMs: number): number | undefined {
+  if (reading?.kind === 'idle') return reading.lastActiveMs;
+  return reading?.kind === 'active' || reading?.kind === 'busy' ? nowMs : undefined;
 }
 
 function isNews(before: Fused, after: Fused): boolean {

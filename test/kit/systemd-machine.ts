@@ -69,8 +69,13 @@ export class SystemdMachine {
 
   /** Runs a command in it as root and answers what it left. */
   run(argv: readonly string[], options: { readonly input?: string } = {}): Promise<Captured> {
-    const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' };
-    return capture(['nsenter', '--target', String(this.#init), '--all', '--', ...argv], { env, ...options });
+    const enter = ['nsenter', '--target', String(this.#init), '--all', '--'];
+    return capture([...enter, ...argv], { env: machineEnv, ...options });
+  }
+
+  /** Starts a command in it as root; it ends with the machine, if not before. */
+  start(argv: readonly string[]): Running {
+    return new Running(['nsenter', '--target', String(this.#init), '--all', '--', ...argv], { env: machineEnv });
   }
 
   /** Like `run`; answers what it printed, and rejects when it did not end well. */
@@ -85,6 +90,8 @@ export class SystemdMachine {
     return this.ok(['runuser', '-u', account, '--', ...labrun, ...args]);
   }
 }
+
+const machineEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' };
 
 /** Its first process: the only child of the container's own. */
 function childOf(pid: number): number | undefined {

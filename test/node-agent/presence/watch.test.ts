@@ -37,6 +37,20 @@ describe('the watch', () => {
     expect(clock.waits).toEqual([]);
   });
 
+  it('does not forget who logged out a moment ago, nor make them act later than they did', () => {
+    const { watch, say, tell, clock } = start('terminals', 'x11 :0');
+    say('x11 :0', { kind: 'absent', why: 'no display' });
+    say('terminals', { kind: 'idle', lastActiveMs: clock.sinceBootMs() - 10_000, detail: 'pts/3' });
+    say('terminals', { kind: 'absent', why: 'no terminal' });
+    expect(watch.current()).toMatchObject({ present: true, why: 'earlier: terminals: pts/3' });
+    tell('x11 :0', seen({ kind: 'active', sinceMs: 0, detail: 'keys' }));
+    clock.advance(30_000);
+    tell('x11 :0', undefined);
+    expect(watch.current().lastActivityMs).toBe(clock.sinceBootMs());
+    clock.advance(60_000);
+    expect(watch.current().present).toBe(false);
+  });
+
   it('judges by another time from the moment that is set', () => {
     const { watch, say, clock, news } = start('desk');
     say('desk', { kind: 'idle', lastActiveMs: clock.sinceBootMs() - 30_000, detail: 'keys' });
