@@ -37,6 +37,7 @@ import { recoverSpec } from './recover-spec.ts';
 import { retireBatches } from './retire-batches.ts';
 import type { Command } from './scheduler/command.ts';
 import type { ClusterState } from './scheduler/state.ts';
+import { searchArchive } from './search-archive.ts';
 import { Specs } from './specs.ts';
 import { checkStartRoom } from './start-room.ts';
 import type { LogDamage } from './store/event-log.ts';
@@ -125,6 +126,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     if (started.kind === 'refused') throw new RefusedError(started);
     // After the start, by which nobody is connected any more: nothing is given out on old knowledge.
     if (store.accepted) await engine.submit({ kind: 'system', name: 'head' }, shortened(store.accepted));
+    await searchArchive({ ...ports, notices });
     await ports.publisher.start();
     store.keepFrom(() => ports.publisher.pendingSeq);
     ports.usage.archive.start();

@@ -19,11 +19,13 @@ export interface AcceptedAttempt {
   readonly startedAtMs: number | undefined;
   readonly endedAtMs: number;
   readonly pausedMs: number;
+  /** Its job runs again after it. */
+  readonly requeued: boolean;
 }
 
 /** What a job's folder says about itself, for people and scripts. */
 export function metaText(accepted: AcceptedAttempt, versions: Readonly<Record<string, string>>): string {
-  const { job, index, attempt, node, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs } = accepted;
+  const { job, index, attempt, node, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs, requeued } = accepted;
   const meta = {
     job: job.name,
     index,
@@ -39,6 +41,7 @@ export function metaText(accepted: AcceptedAttempt, versions: Readonly<Record<st
     finishedAt: new Date(endedAtMs).toISOString(),
     ranMs: outcome.ranMs,
     pausedMs,
+    requeued,
     manifestHash,
     versions,
   };

@@ -153,13 +153,14 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
   const position = new Map(records.map((record, at) => [record, at]));
   const accepted = (record: Accepted): AcceptedAttempt => {
     const { attempt, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs } = record.event;
+    const requeued = record.event.requeued !== undefined;
     const at = position.get(record) ?? 0;
     const row = facts.rows[at] ?? { part: 0, specIndex: 0, lastGiven: 0 };
     const job = naming(row);
     const { lastGiven } = row;
     const node = record.actor.name; // agents report, so this is the node
     const { index, attempt: number } = attempt;
-    const ends = { outcome, manifestHash, startedAtMs, endedAtMs, pausedMs };
+    const ends = { outcome, manifestHash, startedAtMs, endedAtMs, pausedMs, requeued };
     return { record, index, attempt: number, lastGiven, job, node, ...ends };
   };
   return { place, origin: facts.origin, deletedSeq: facts.deletedSeq, accepted };

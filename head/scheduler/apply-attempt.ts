@@ -71,8 +71,8 @@ function isHarmless(draft: ClusterDraft, node: Node, event: EventOf<'attempt-ret
   return event.reason === 'build-failed' && node.failedBuilds.has(digest);
 }
 
-/** The job waits again, or is cancelled if that was asked for. */
-function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {
+/** The attempt lives no more: its job waits again, or is cancelled if that was asked for. */
+export function applyBack(draft: ClusterDraft, ref: AttemptRef, atMs: number): void {
   const batch = batchOf(draft, ref.batchId);
   const { cancelling, requeueing } = removeAttempt(draft, ref);
   batch.rows.startedS[ref.index] = 0;

@@ -1,17 +1,28 @@
-import { removeAttempt } from './apply-attempt.ts';
+import { applyBack, removeAttempt } from './apply-attempt.ts';
 import { batchOf, noteIfFinished, reopen } from './apply-batch.ts';
 import { type ClusterDraft, queueOf } from './draft.ts';
 import type { Event } from './event.ts';
 import { rowState, setRowNode, setRowReason, setRowState } from './job-rows.ts';
 import { advance } from './queue.ts';
 
-/** A result of a lost end of the log counts as if it had just been accepted; or, of an attempt that was retried, its number. */
-export function applyArchiveFound(draft: ClusterDraft, event: Extract<Event, { kind: 'archive-found' }>): void {
+/**
+ * A result of a lost end of the log counts as if it had just been accepted. Of an attempt that was retried the number does,
+ * and that it lives no more.
+ */
+export function applyArchiveFound(
+  draft: ClusterDraft,
+  event: Extract<Event, { kind: 'archive-found' }>,
+  atMs: number,
+): void {
   const { attempt: ref, outcome, nodeId } = event;
   const batch = batchOf(draft, ref.batchId);
   const { rows } = batch;
-  if (event.requeued) return noteNumber(batch.found, ref.index, ref.attempt);
   const before = rowState(rows, ref.index);
+  if (event.requeued) {
+    noteNumber(batch.found, ref.index, ref.attempt);
+    if (before === 'live' && rows.attempts[ref.index] === ref.attempt) applyBack(draft, ref, atMs);
+    return;
+  }
   if (before === 'live') removeAttempt(draft, { ...ref, attempt: rows.attempts[ref.index] ?? 0 });
   else if (before === 'queued') queueOf(batch, ref.index).queued -= 1;
   setRowState(rows, ref.index, outcome.state);

@@ -76,7 +76,7 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
     case 'batch-retired':
       return applyRetired(draft, event.batchId, atMs);
     case 'archive-found':
-      return applyArchiveFound(draft, event);
+      return applyArchiveFound(draft, event, atMs);
     case 'archive-searched':
       if (draft.gap) draft.gap = { ...draft.gap, searched: true };
       return;

@@ -20,9 +20,8 @@ export function decideArchiveFound(
   if (!state.gap || !batch || index >= batch.rows.count || attempt > attemptNumberMax)
     return refused('conflict', `Cannot take attempt ${attempt} of job ${index} from the archive: it is not missed`);
   const known = batch.rows.attempts[index] ?? 0;
-  const isNews = found.requeued
-    ? attempt > lastNumber(batch, index)
-    : attempt > known || (attempt === known && rowState(batch.rows, index) === 'live');
+  const isLive = attempt === known && rowState(batch.rows, index) === 'live';
+  const isNews = isLive || attempt > (found.requeued ? lastNumber(batch, index) : known);
   if (!isNews) return { kind: 'accepted', events: [] };
   const nodeId = [...state.nodes.values()].find(({ name }) => nameKey(name) === nameKey(node))?.id;
   return { kind: 'accepted', events: [{ kind: 'archive-found', ...found, nodeId }] };

@@ -59,7 +59,8 @@ describe('a backup', () => {
     onTestFinished(() => agent.close());
     await agent.hear('assign', ({ batch }) => batch === 'before');
     // Both namespaces have put the content, as before: neither has to send it again.
-    expect(again.complaints).toEqual([]);
+    // Those that came later are in the archive alone, which is said.
+    expect(again.complaints.filter((text) => !text.includes('has no memory of (lab/during-'))).toEqual([]);
     for (const namespace of ['lab', 'other'])
       expect(existsSync(join(folder, 'new/blobs/holds', namespace, hashBytes(input).slice(7)))).toBe(true);
     expect(
