@@ -100,7 +100,7 @@ class DisplaysWatch {
 
   #unreadable(number: string, uid: number, why: string): Seen {
     if (/ECONNREFUSED|ENOENT/.test(why)) return seen({ kind: 'absent', why: 'its server has gone' });
-    const places: Place[] = [`display :${number}`];
+    const places: Place[] = [`display ${uid}/:${number}`];
     // A greeter's is nobody's; this account's own, and one that the system runs for a person, are a session of logind's.
     const ofPerson = uid >= peopleFromUid && uid < peopleToUid && uid !== this.#options.uid;
     if (!ofPerson) places.push('displays');
@@ -111,7 +111,7 @@ class DisplaysWatch {
     const { clock, folder, authorityPath, host } = this.#options;
     const unreadable = (why: string) => this.#unreadable(number, uid, why);
     const where = { number, socketPath: join(folder, `X${number}`), authorityPath, host };
-    const signal = x11Display({ clock, ...where, sees: [`display :${number}`], unreadable });
+    const signal = x11Display({ clock, ...where, sees: [`display ${uid}/:${number}`], unreadable });
     this.#signals.set(key, signal);
     this.#tell(signal.name, unreadable('has not answered yet'));
     signal.start((source, said) => {

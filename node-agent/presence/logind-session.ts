@@ -71,8 +71,8 @@ export function judgeSession(
     const detail = `${user} logged in on ${session.tty}`;
     return seen({ kind: 'idle', lastActiveMs: sinceBoot(session.sinceMs), detail });
   }
-  const places: Place[] = [`session ${session.id}`];
-  if (session.display !== '') places.push(`display ${session.display}`);
+  const places: Place[] = [`session ${session.uid}/${session.id}`];
+  if (session.display !== '') places.push(`display ${session.uid}/${session.display}`);
   if (seat !== '') places.push('seats');
   const what = `${type} session of ${user}${seat === '' ? '' : ` at ${seat}`}`;
   const lastMs = before?.reading.kind === 'idle' ? before.reading.lastActiveMs : nowMs;

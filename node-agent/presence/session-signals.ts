@@ -25,8 +25,9 @@ export async function sessionSignals(around: SessionSurroundings): Promise<reado
   const session = env['XDG_SESSION_ID'] || (await graphicalSessionOf(around));
   const number = localDisplay(env['DISPLAY']);
   const sees: Place[] = [];
-  if (session !== undefined) sees.push(`session ${session}`);
-  if (number !== undefined) sees.push(`display :${number}`);
+  if (session !== undefined) sees.push(`session ${uid}/${session}`);
+  // An X server that the system started for this session is root's.
+  if (number !== undefined) sees.push(`display ${uid}/:${number}`, `display 0/:${number}`);
   const runtime = env['XDG_RUNTIME_DIR'];
   const busAddress = env['DBUS_SESSION_BUS_ADDRESS'] || (runtime ? `unix:path=${join(runtime, 'bus')}` : undefined);
   const wayland = env['WAYLAND_DISPLAY'];

@@ -1,9 +1,11 @@
 /**
  * Where a person may sit. A display that one signal can't read is nothing to worry about when another one sees it, so
- * both name the place. `seats`: all screens, keyboards and pointers that belong to this machine; `displays`: X servers
- * that no person's account runs (a greeter, the machine's own), which logind knows.
+ * both name the place. A session of logind and an X display are named with the account that has them, as in
+ * "session 1000/3" and "display 1000/:0": nobody speaks for another's. `seats`: all screens, keyboards and pointers that
+ * belong to this machine; `displays`: X servers that no person's account runs (a greeter's, the machine's own), which
+ * logind knows.
  */
-export type Place = `session ${string}` | `display ${string}` | 'seats' | 'displays';
+export type Place = `session ${number}/${string}` | `display ${number}/${string}` | 'seats' | 'displays';
 
 /** What one signal says. Times are milliseconds since the machine was started (`Clock.sinceBootMs`). */
 export type SignalReading =

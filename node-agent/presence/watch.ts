@@ -92,7 +92,7 @@ class Watch implements PresenceWatch {
     if (said === undefined) names.delete(name);
     else if (names.size < sourcesMax || names.has(name)) names.add(name);
     else return;
-    this.#take(name, said === undefined ? undefined : claimable(said, this.#parts.clock.sinceBootMs()));
+    this.#take(name, said === undefined ? undefined : claimable(said, helper.uid, this.#parts.clock.sinceBootMs()));
   }
 
   lost(helper: HelperId): void {
@@ -172,9 +172,11 @@ function isNews(before: Fused, after: Fused): boolean {
   );
 }
 
-/** What a person's helper may say: of sessions and displays, never of the whole machine, and nothing of the future. */
-function claimable({ reading, sees }: Seen, nowMs: number): Seen {
-  return { reading: checked(reading, nowMs), sees: sees.filter(isOfSession).slice(0, sourcesMax) };
+/** What a person's helper may say: of their own sessions and displays, never of the machine, and nothing of the future. */
+function claimable({ reading, sees }: Seen, uid: number, nowMs: number): Seen {
+  const own = (places: readonly Place[]) => places.filter((place) => isOf(uid, place)).slice(0, sourcesMax);
+  const said = checked(reading, nowMs);
+  return { reading: said.kind === 'unknown' ? { ...said, places: own(said.places) } : said, sees: own(sees) };
 }
 
 function checked(reading: SignalReading, nowMs: number): SignalReading {
@@ -185,15 +187,13 @@ function checked(reading: SignalReading, nowMs: number): SignalReading {
       return { ...reading, lastActiveMs: Math.min(reading.lastActiveMs, nowMs), detail: short(reading.detail) };
     case 'busy':
       return { ...reading, sinceMs: Math.min(reading.sinceMs, nowMs), what: short(reading.what) };
-    case 'unknown':
-      return { ...reading, why: short(reading.why), places: reading.places.filter(isOfSession).slice(0, sourcesMax) };
     default:
       return { ...reading, why: short(reading.why) };
   }
 }
 
-function isOfSession(place: Place): boolean {
-  return place.startsWith('session ') || place.startsWith('display ');
+function isOf(uid: number, place: Place): boolean {
+  return [`session ${uid}/`, `display ${uid}/`, 'display 0/'].some((beginning) => place.startsWith(beginning));
 }
 
 function short(text: string): string {

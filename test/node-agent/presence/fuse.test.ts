@@ -38,11 +38,11 @@ describe('who is at the desk', () => {
   });
 
   it('may be somebody unseen, unless another signal sees that place', () => {
-    const hidden = unknown('session 3', 'seats');
+    const hidden = unknown('session 1000/3', 'seats');
     expect(judge({ logind: hidden, ssh: idleFor(400_000) })).toMatchObject({ present: true, now: true });
     expect(judge({ logind: hidden, keys: idleFor(400_000, 'seats') })).toMatchObject({ present: false });
-    expect(judge({ logind: hidden, helper: idleFor(400_000, 'session 4') })).toMatchObject({ present: true });
-    const broken: Seen = { ...failed, sees: ['session 3'] };
+    expect(judge({ logind: hidden, helper: idleFor(400_000, 'session 1000/4') })).toMatchObject({ present: true });
+    const broken: Seen = { ...failed, sees: ['session 1000/3'] };
     expect(judge({ logind: hidden, helper: broken }).present).toBe(true);
   });
 
@@ -51,7 +51,7 @@ describe('who is at the desk', () => {
   });
 });
 
-const place = fc.constantFrom<Place>('session 1', 'session 2', 'display :0', 'seats', 'displays');
+const place = fc.constantFrom<Place>('session 1000/1', 'session 1000/2', 'display 1000/:0', 'seats', 'displays');
 const time = fc.integer({ min: 0, max: nowMs });
 const words = fc.constantFrom('this', 'that');
 const reading: fc.Arbitrary<SignalReading> = fc.oneof(

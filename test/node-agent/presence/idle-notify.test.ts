@@ -24,7 +24,7 @@ itWith('sway')('a key typed under a compositor of wlroots is told within half a 
 
   const heard = Heard.of(signalOn(join(runtime, 'wayland-1')));
   const { seen, atMs: idleAtMs } = await heard.kind('wayland', 'idle');
-  expect(seen?.sees).toEqual(['session 4']);
+  expect(seen?.sees).toEqual(['session 1000/4']);
   expect(seen?.reading.kind === 'idle' && idleAtMs - seen.reading.lastActiveMs).toBeGreaterThanOrEqual(5_000);
   const since = heard.said.length;
   const beganMs = systemClock.sinceBootMs();
@@ -64,7 +64,7 @@ it('a compositor that tells nothing of its seat, or nonsense, settles nothing', 
 });
 
 function signalOn(socketPath: string) {
-  return idleNotify({ clock: systemClock, socketPath, sees: ['session 4'] });
+  return idleNotify({ clock: systemClock, socketPath, sees: ['session 1000/4'] });
 }
 
 /** A compositor that offers these interfaces and writes down what it is asked. */

@@ -7,9 +7,12 @@ const wallMs = 1_700_000_000_000;
 
 describe('a session of logind', () => {
   it('of a desktop may have somebody unseen before it, at the places it names', () => {
-    expect(judge({})?.reading).toMatchObject({ kind: 'unknown', places: ['session 3', 'display :0', 'seats'] });
+    expect(judge({})?.reading).toMatchObject({
+      kind: 'unknown',
+      places: ['session 1000/3', 'display 1000/:0', 'seats'],
+    });
     const remote = judge({ type: 'wayland', display: '', seat: '', remote: true });
-    expect(remote?.reading).toMatchObject({ kind: 'unknown', places: ['session 3'] });
+    expect(remote?.reading).toMatchObject({ kind: 'unknown', places: ['session 1000/3'] });
   });
 
   it('is believed when it says that it is idle', () => {

@@ -29,7 +29,7 @@ itWith('dbusmock')('GNOME tells at once that somebody acts again, and what nobod
   const heard = Heard.of(signalOn(bus));
   const control = await bus.connect();
   const { seen: idle, atMs } = await heard.kind('mutter', 'idle');
-  expect(idle).toMatchObject({ sees: ['session 2'] });
+  expect(idle).toMatchObject({ sees: ['session 1000/2'] });
   expect(idle?.reading.kind === 'idle' && atMs - idle.reading.lastActiveMs).toBeCloseTo(60_000, -2);
 
   // Each round has a new watch: the old one has fired.
@@ -64,7 +64,7 @@ itWith('dbusmock')('Mutter may come later than the helper, and go before it', as
 
 function signalOn(bus: MessageBus) {
   const uid = process.getuid?.() ?? 0;
-  return mutterIdle({ clock: systemClock, uid, busAddress: bus.address, sees: ['session 2'] });
+  return mutterIdle({ clock: systemClock, uid, busAddress: bus.address, sees: ['session 1000/2'] });
 }
 
 /** Makes the mock send what Mutter sends when a watch fires. */

@@ -27,7 +27,7 @@ itWith('x11', 'dbusmock')('a helper that belongs to no session asks logind which
   const signals = await sessionSignals({ env, clock: systemClock, uid, systemBusAddress: bus.address });
   const heard = Heard.of(...signals);
   const { seen } = await heard.kind(`x11 :${server.number}`, 'active');
-  expect(seen?.sees).toEqual(['session c7', `display :${server.number}`]);
+  expect(seen?.sees).toEqual([`session ${uid}/c7`, `display ${uid}/:${server.number}`, `display 0/:${server.number}`]);
   await heard.kind('mutter', 'absent');
 });
 

@@ -6,7 +6,7 @@ import { openPresence, type PresenceVerdict } from '../../../node-agent/presence
 import { ManualClock } from '../../kit/manual-clock.ts';
 
 const helper = { id: 'h1', uid: 1000 };
-const logindUnknown = seen({ kind: 'unknown', why: 'session 3 is graphical', places: ['session 3', 'seats'] });
+const logindUnknown = seen({ kind: 'unknown', why: 'session 3 is graphical', places: ['session 1000/3', 'seats'] });
 
 describe('the watch', () => {
   it('takes a machine for used until every signal has answered', () => {
@@ -88,7 +88,7 @@ describe('a helper in a desktop session', () => {
     const { watch, tell, clock } = start('logind');
     tell('logind', logindUnknown);
     expect(watch.current()).toMatchObject({ present: true, now: true });
-    const idle = seen({ kind: 'idle', lastActiveMs: clock.sinceBootMs() - 90_000, detail: 'keys' }, 'session 3');
+    const idle = seen({ kind: 'idle', lastActiveMs: clock.sinceBootMs() - 90_000, detail: 'keys' }, 'session 1000/3');
     watch.feed(helper, 'x11', idle);
     expect(watch.current()).toMatchObject({ present: false, lastActivityMs: clock.sinceBootMs() - 90_000 });
     watch.lost(helper);
@@ -102,14 +102,15 @@ describe('a helper in a desktop session', () => {
     tell('logind', logindUnknown);
     const nowMs = clock.sinceBootMs();
     watch.feed(helper, 'x11', seen({ kind: 'absent', why: 'trust me' }, 'seats', 'displays'));
+    watch.feed({ id: 'h2', uid: 1001 }, 'x11', seen({ kind: 'absent', why: 'not mine' }, 'session 1000/3'));
     expect(watch.current().present).toBe(true);
     watch.feed(helper, 'x11', seen({ kind: 'idle', lastActiveMs: nowMs + 1e9, detail: '\u001b[2J'.repeat(200) }));
-    const { reading } = watch.current().signals.find(({ source }) => source.includes('x11')) ?? {};
+    const { reading } = watch.current().signals.find(({ source }) => source.startsWith('helper h1')) ?? {};
     expect(reading).toMatchObject({ lastActiveMs: nowMs, detail: expect.stringMatching(/^[\\x1b[\]2J]{200}$/) });
     for (let n = 0; n < 100; n++) watch.feed(helper, `s${n}`, seen({ kind: 'absent', why: 'x' }));
-    expect(watch.current().signals.length).toBeLessThanOrEqual(17);
+    expect(watch.current().signals.length).toBeLessThanOrEqual(18);
     watch.feed(helper, 'x11', undefined);
-    expect(watch.current().signals.some(({ source }) => source.endsWith('x11'))).toBe(false);
+    expect(watch.current().signals.some(({ source }) => source.startsWith('helper h1 (uid 1000): x11'))).toBe(false);
   });
 });
 

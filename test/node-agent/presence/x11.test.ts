@@ -68,7 +68,7 @@ itWith('x11')('displays are found as they come and forgotten as they go, and a j
   expect(heard.now(unseen(second))).toMatchObject({
     kind: 'unknown',
     why,
-    places: [`display :${second.number}`, 'displays'],
+    places: [`display ${uid}/:${second.number}`, 'displays'],
   });
   await second.stop();
   await heard.kind(unseen(second), 'gone');
@@ -89,14 +89,14 @@ async function usedInTime(use: readonly string[]): Promise<void> {
   await server.use(...use);
   const { atMs, seen: told } = await heard.kind(source, 'active', since);
   expect(atMs - beganMs, use.join(' ')).toBeLessThan(500);
-  expect(told?.sees).toEqual(['session 1']);
+  expect(told?.sees).toEqual(['session 1000/1']);
 }
 
 function display(server: XServer, authorityPath?: string) {
   const { number, socketPath } = server;
   const unreadable = (why: string): Seen => seen({ kind: 'failed', why });
   const where = { number, socketPath, authorityPath, host: hostname() };
-  return x11Display({ clock: systemClock, ...where, sees: ['session 1'], unreadable });
+  return x11Display({ clock: systemClock, ...where, sees: ['session 1000/1'], unreadable });
 }
 
 /** An entry of an Xauthority file. */
