@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nameProblem } from '../base/names.ts';
+import { type DeskPolicy, defaultPolicy, deskPolicyFile, policyOf } from './desk-policy.ts';
 import { asWritten, section } from './reading/section.ts';
 import { amountFrom, readSettings, time } from './reading/settings-file.ts';
 
@@ -21,6 +22,10 @@ const capability = section({
 const capabilityName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]*$/, {
   error: 'expected the name of a capability: letters, digits and . _ + -',
 });
+
+const accountName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, { error: 'expected the name of a local account or group' });
 
 export const agentFile = section({
   /** What people call this node. Default: the host's name. */
@@ -45,10 +50,7 @@ export const agentFile = section({
     quota: amountFrom('64M').default(20 * 2 ** 30),
   }).prefault({}),
   /** The local account that jobs run as; the agent must be root for it. Default: the agent's own. */
-  runAs: z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, { error: 'expected the name of a local account' })
-    .optional(),
+  runAs: accountName.optional(),
   isolation: section({
     /** Folders of software that jobs with `isolation: strict` may read besides the system's. Default: /opt. */
     readable: z.array(z.string().regex(/^\/./, { error: 'expected a path that starts with /' })).default(['/opt']),
@@ -66,6 +68,18 @@ export const agentFile = section({
      * names of one file. What is beyond is left out and named. Default: 16G.
      */
     holes: amountFrom('0').default(16 * 2 ** 30),
+  }).prefault({}),
+  desk: section({
+    /** Members of this group may pause what runs here, besides the agent's own account. Default: nobody. */
+    group: accountName.optional(),
+    /** Who sits here: may change the policy, and their own jobs go on while they work. Default: every member may change it. */
+    owner: accountName.optional(),
+    /** Longest pause that somebody may ask for at a time, 1m to 7d. Default: 4h. */
+    pauseMax: time('1m', '7d').default(4 * 3_600_000),
+    /** What is done while somebody is there, where the owner has said nothing. Default: docs/desk.md. */
+    policy: deskPolicyFile.optional(),
+    /** The owner may not say anything else. Default: false. */
+    policyIsFixed: z.boolean().default(false),
   }).prefault({}),
   /** Between SIGTERM and SIGKILL when a job has run out of time, 0s to 1h. Default: 10s. */
   killGrace: time('0s', '1h').default(10_000),
@@ -90,6 +104,17 @@ export interface AgentSettings {
   /** Of one archive: what may be claimed without being on the disk. */
   readonly holesMaxBytes: number;
   readonly killGraceMs: number;
+  readonly desk: DeskSetting;
+}
+
+/** What an admin says about the desk of a workstation. */
+export interface DeskSetting {
+  readonly group: string | undefined;
+  readonly owner: string | undefined;
+  readonly pauseMaxMs: number;
+  /** Where the owner has said nothing. */
+  readonly policy: DeskPolicy;
+  readonly policyIsFixed: boolean;
 }
 
 /** A capability that an admin set up. */
@@ -124,6 +149,13 @@ export async function readAgentSettings(path: string, options: { readonly requir
     diskReserveBytes: file.limits.diskReserve,
     holesMaxBytes: file.limits.holes,
     killGraceMs: file.killGrace,
+    desk: {
+      group: file.desk.group,
+      owner: file.desk.owner,
+      pauseMaxMs: file.desk.pauseMax,
+      policy: file.desk.policy ? policyOf(file.desk.policy) : defaultPolicy,
+      policyIsFixed: file.desk.policyIsFixed,
+    },
   });
 }
 
