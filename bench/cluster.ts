@@ -37,7 +37,7 @@ export class Cluster {
     const config = join(this.folder, `${name}.yaml`);
     writeFileSync(config, JSON.stringify({ cpus }));
     const where = ['--data', join(this.folder, name), '--head', this.#address, '--name', name, '--config', config];
-    const agent = this.#start(['agent', 'start', ...where], name);
+    const agent = this.#start(['agent', 'start', ...where, '--dedicated'], name);
     this.#agents.push(agent);
     await agent.line(/: connected to/, 60_000);
   }

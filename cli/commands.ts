@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { addAccess } from './access-commands.ts';
 import { act, type Finish } from './act.ts';
+import { addDesk } from './desk-commands.ts';
 
 /**
  * Every command of the program. Only names and options are here: what a command does is loaded when it is called, so
@@ -24,6 +25,7 @@ export function makeProgram(
   addChanges(program, finish);
   addDelete(program, finish);
   addLocal(program, finish);
+  addDesk(program, finish);
   addServices(program, finish);
   addAccess(program, finish);
   program

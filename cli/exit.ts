@@ -29,8 +29,14 @@ export function exitCodeOf(error: unknown): number {
   return exitCodes.failed;
 }
 
-/** gRPC's names of what happens when nobody answers; `no-head` is our own. */
-const noConnection: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'no-head', strangerCode]);
+/** gRPC's names of what happens when nobody answers; `no-head` and `no-agent` are our own. */
+const noConnection: ReadonlySet<string> = new Set([
+  'UNAVAILABLE',
+  'DEADLINE_EXCEEDED',
+  'no-head',
+  'no-agent',
+  strangerCode,
+]);
 
 const refusalExits: Readonly<Record<RefusalCode, number>> = {
   invalid: exitCodes.usage,

@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline/promises';
+import { Fault } from '../base/errors.ts';
 import { harmlessJson } from '../base/harmless.ts';
 import { shown } from './colours.ts';
 
@@ -46,6 +48,19 @@ export async function askYesNo(question: string): Promise<boolean> {
   } finally {
     terminal.close();
   }
+}
+
+/** Opens a file in the editor of whoever sits there, and resolves when they have closed it. Rejects with `Fault` (`editor`). */
+export function openEditor(file: string): Promise<void> {
+  const editor = process.env['VISUAL'] || process.env['EDITOR'] || 'vi';
+  return new Promise((resolve, reject) => {
+    const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'labrun', file], { stdio: 'inherit' });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      if (code === 0) resolve();
+      else reject(new Fault('editor', `Cannot edit "${file}": "${editor}" ended with ${code}; set EDITOR to yours`));
+    });
+  });
 }
 
 function put(data: string | Uint8Array): Promise<void> {

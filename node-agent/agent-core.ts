@@ -1,10 +1,13 @@
 import type { Endpoint } from '../base/channel/credentials.ts';
 import type { Clock } from '../base/clock.ts';
 import { RefusedError, refused } from '../base/errors.ts';
+import type { AttemptId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { specFeatures } from '../config/spec.ts';
-import { Agent, type AgentPorts } from './agent.ts';
+import { Agent, type AgentPorts, type NodeYield } from './agent.ts';
+import type { Attempt } from './attempts/attempt.ts';
+import type { Wish } from './effects/tree-yields.ts';
 import type { Executor, OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
 import { Lease } from './uplink/lease.ts';
@@ -17,6 +20,7 @@ import {
   writeAttemptReport,
   writeBuildReport,
   writeInventory,
+  writeYield,
 } from './wire.ts';
 
 /** What an agent's work needs of the agent. */
@@ -25,6 +29,8 @@ export interface EffectsContext {
   connected(signal: AbortSignal): Promise<void>;
   /** News of a build for the head. */
   reportBuild(report: BuildReport): void;
+  /** Processes of a build run now: they may have to yield. */
+  treeStarted(): void;
   /** What the node offers now; versions by name. */
   capabilities(): Readonly<Record<string, string>>;
   /** Aborted when the agent stops; jobs go on. */
@@ -59,6 +65,8 @@ export interface CoreParts {
   endpoint(): Endpoint;
   dial(endpoint: Endpoint): LinkClient;
   makeEffects(context: EffectsContext): Promise<Effects>;
+  /** An attempt is somewhere else than before. */
+  attemptsChanged(): void;
   /** A line for people. */
   say(line: string): void;
 }
@@ -66,6 +74,13 @@ export interface CoreParts {
 /** An agent's core at work. */
 export interface OpenCore {
   setInventory(inventory: NodeInventory): void;
+  /** Does this for the person at the desk, and tells the head. Resolves when everything that runs does it. */
+  yieldTo(yielding: NodeYield, wish: Wish): Promise<void>;
+  /** Asks the head to let these jobs run elsewhere; without one nothing happens. */
+  askRequeue(ids: readonly AttemptId[], reason: string): void;
+  /** What is here and has not ended. */
+  attempts(): readonly Attempt[];
+  readonly headConnected: boolean;
   connected(signal: AbortSignal): Promise<void>;
   /** Stops working; its jobs go on, and the next agent takes them up. */
   close(): Promise<void>;
@@ -100,6 +115,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       inventory: writeInventory(agent.inventory),
       attempts: agent.reports().map(writeAttemptReport),
       builds: effects.buildReports().map(writeBuildReport),
+      yield: writeYield(agent.yieldReport()),
     }),
     welcomed: (welcome) => {
       lease.setTerm(welcome.leaseMs);
@@ -118,6 +134,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
   const effects = await parts.makeEffects({
     connected,
     reportBuild: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
+    treeStarted: () => agent.treeStarted(),
     capabilities: () => agent.inventory.capabilities,
     closing: closing.signal,
   });
@@ -133,6 +150,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       ownDisk: parts.ownDisk,
       closing: closing.signal,
       killGraceMs: parts.killGraceMs,
+      attemptsChanged: () => parts.attemptsChanged(),
       capabilities: () => agent.inventory.capabilities,
       bootId: parts.bootId,
       written: () => record.written(),
@@ -146,6 +164,12 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
   uplink.start();
   return {
     setInventory: (inventory) => agent.setInventory(inventory),
+    yieldTo: (yielding, wish) => agent.yieldTo(yielding, wish),
+    askRequeue: (ids, reason) => agent.askRequeue(ids, reason),
+    attempts: () => agent.liveAttempts(),
+    get headConnected() {
+      return uplink.isConnected;
+    },
     connected,
     async close() {
       closing.abort(new Error('the agent is stopping'));

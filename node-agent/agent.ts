@@ -7,21 +7,29 @@ import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/rep
 import { step } from './attempts/step.ts';
 import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
 import type { Builds } from './effects/builds.ts';
+
+import { TreeYields, type Wish, type YieldingTree } from './effects/tree-yields.ts';
 import type { OwnDisk } from './ports.ts';
+import { free, type Yielding } from './presence/decide-yield.ts';
+
 import type { AgentRecord } from './store/agent-record.ts';
 import type { Urgency } from './uplink/outbox.ts';
-import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
+import type { AgentNews, HeadWord, NodeInventory, YieldReport } from './wire.ts';
 
 /** What the agent decides with and acts through. */
 export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
-  readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'retry' | 'forgetAll'>;
+  readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'retry' | 'forgetAll' | 'trees'>;
   readonly ownDisk: Pick<OwnDisk, 'trouble'>;
   /** Of this start of the machine. */
   readonly bootId: string;
+  /** An attempt is somewhere else than before. */
+  attemptsChanged(): void;
   /** There is news under this key; `make` says what when it is sent. */
   tell(key: string, make: () => AgentNews | undefined, urgency: Urgency): void;
 }
+
+const unasked: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
 
 /** Most phases are left at once by a short job, and what was wiped holds nothing that anyone waits for. */
 const urgencies: Readonly<Record<Phase['kind'], Urgency>> = {
@@ -39,6 +47,15 @@ const urgencies: Readonly<Record<Phase['kind'], Urgency>> = {
   forgotten: 'soon',
 };
 
+/** What the node does for the person at its desk, and what is known of when they come. Times are wall clock. */
+export interface NodeYield extends Yielding {
+  readonly sinceMs: number;
+  /** From which minute of the local day they are usually away; nothing while too little is known. */
+  readonly usuallyFreeFromMinute: number | undefined;
+  /** The chance that they come within the next hour, 0 to 1; nothing while too little is known. */
+  readonly interruption: number | undefined;
+}
+
 interface Held {
   attempt: Attempt;
   readonly work: AttemptWork;
@@ -49,12 +66,15 @@ export class Agent {
   readonly #ports: AgentPorts;
   /** In the order assigned. */
   readonly #held = new Map<AttemptId, Held>();
+  readonly #yields: TreeYields;
+  #yielding: NodeYield = unasked;
   #inventory: NodeInventory;
   #restored = false;
 
   constructor(ports: AgentPorts, inventory: NodeInventory) {
     this.#ports = ports;
     this.#inventory = inventory;
+    this.#yields = new TreeYields({ ...ports, trees: () => [...this.#trees(), ...ports.builds.trees()] });
   }
 
   get inventory(): NodeInventory {
@@ -115,6 +135,48 @@ export class Agent {
     this.#fillSlots();
   }
 
+  /** Does this for the person at the desk, and tells the head. Resolves when everything that runs does it. */
+  async yieldTo(yielding: NodeYield, wish: Wish): Promise<void> {
+    const before = this.#yielding;
+    this.#yielding = yielding;
+    if (JSON.stringify(before) !== JSON.stringify(yielding))
+      this.#ports.tell('yield', () => ({ kind: 'yield', report: this.yieldReport() }), 'now');
+    const done = this.#yields.want(wish);
+    if (yielding.takesJobs) this.#fillSlots();
+    else for (const held of [...this.#held.values()]) this.#take(held, { kind: 'give-back' });
+    await done;
+  }
+
+  /** For the head. */
+  yieldReport(): YieldReport {
+    const { untilMs, sinceMs, ...plain } = this.#yielding;
+    const nowMs = this.#ports.clock.nowMs();
+    return { ...plain, sinceMsAgo: nowMs - sinceMs, endsInMs: untilMs === undefined ? undefined : untilMs - nowMs };
+  }
+
+  /** Asks the head to let these jobs run elsewhere. */
+  askRequeue(ids: readonly AttemptId[], reason: string): void {
+    for (const id of ids) {
+      const news = (): AgentNews | undefined => {
+        const attempt = this.#held.get(id)?.attempt;
+        if (attempt?.phase.kind !== 'running') return undefined;
+        return { kind: 'requeue', fence: attempt.assignment.fence, reason };
+      };
+      this.#ports.tell(`requeue ${id}`, news, 'now');
+    }
+  }
+
+  /** Processes run now that may have to yield. */
+  treeStarted(): void {
+    background(this.#yields.apply());
+  }
+
+  /** What is here and has not ended. */
+  liveAttempts(): readonly Attempt[] {
+    const isLive = (attempt: Attempt) => holdsCpus(attempt) || attempt.phase.kind === 'archiving';
+    return [...this.#held.values()].map(({ attempt }) => attempt).filter(isLive);
+  }
+
   /** The lease holds again, or the disk is well: what waits may start. */
   resume(): void {
     this.#fillSlots();
@@ -122,6 +184,7 @@ export class Agent {
 
   /** Resolves when nothing is being done any more. Jobs go on. */
   async close(): Promise<void> {
+    this.#yields.close();
     await Promise.all([...this.#held.values()].map(({ work }) => work.close()));
   }
 
@@ -146,6 +209,8 @@ export class Agent {
     const { attempt, effects } = step(before, event, this.#ports.clock.nowMs());
     held.attempt = attempt;
     for (const effect of effects) this.#perform(held, effect);
+    if (event.kind === 'started') this.treeStarted();
+    if (before.phase.kind !== attempt.phase.kind) this.#ports.attemptsChanged();
     if (holdsCpus(before) && !holdsCpus(attempt)) this.#fillSlots();
   }
 
@@ -177,12 +242,26 @@ export class Agent {
   }
 
   #fillSlots(): void {
-    if (!this.#restored || !this.#ports.lease.isValid || this.#ports.ownDisk.trouble !== '') return;
+    const { lease, ownDisk } = this.#ports;
+    if (!this.#restored || !lease.isValid || ownDisk.trouble !== '' || !this.#yielding.takesJobs) return;
     const attempts = [...this.#held.values()].map(({ attempt }) => attempt);
     for (const id of startable(attempts, this.#inventory.cpus)) {
       const held = this.#held.get(id);
       if (held) this.#take(held, { kind: 'slot' });
     }
+  }
+
+  #trees(): readonly YieldingTree[] {
+    const running = [...this.#held.values()].filter(({ attempt }) => attempt.phase.kind === 'running');
+    return running.map(({ attempt: { id, assignment } }) => ({
+      home: this.#ports.workspace.homeOf(id),
+      cpus: assignment.cpus,
+      user: assignment.user,
+      paced: (share) => {
+        const held = this.#held.get(id);
+        if (held) this.#take(held, { kind: 'paced', share });
+      },
+    }));
   }
 
   #report(id: AttemptId): void {

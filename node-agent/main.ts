@@ -13,7 +13,10 @@ import { readToken } from '../base/pki/token.ts';
 import { systemRandom } from '../base/random.ts';
 import { version } from '../base/version.ts';
 import { type AgentSettings, readAgentSettings } from '../config/agent.ts';
+
+import { type OpenDesk, startDesk } from './desk/start-desk.ts';
 import { OwnDiskWatch } from './effects/own-disk.ts';
+
 import { openExecutor } from './executor/executor.ts';
 import { readBootId } from './executor/process-table.ts';
 import { credentialFile, joinCluster } from './join.ts';
@@ -72,9 +75,9 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const nodeName = nodeNameOf(options.name ?? settings.name ?? shown?.name ?? hostname());
   const ownUid = process.getuid?.() ?? -1;
   const account = settings.runAs === undefined ? undefined : await findAccount(settings.runAs, ownUid);
-  await makeRoot(root, account ? openMode : closedMode);
-  if (account) await closeFolders(root);
-  else if (ownUid === 0)
+  await makeRoot(root, account || settings.desk.group !== undefined ? openMode : closedMode);
+  if (account || settings.desk.group !== undefined) await closeFolders(root);
+  if (!account && ownUid === 0)
     log.warn({}, 'jobs run as root; name an account without rights as runAs in the settings of the agent');
   // Its lock keeps a second agent from this data; everything else here comes after it.
   let current = settings;
@@ -96,7 +99,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     dedicated: options.dedicated,
     jobsAccount: account?.name ?? ownAccount(ownUid),
     agentIsRoot: ownUid === 0,
-    freezing: '',
+    freezing: executor.freezing,
   };
   let machine = await lookAt(hardware, settings);
   const capabilities = () => machine.capabilities;
@@ -107,6 +110,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     ...machine.capabilities['apptainer']?.env,
   }));
   const ports = { clock: systemClock, random: systemRandom, log };
+  let desk: OpenDesk | undefined;
   const agent = await openAgent({
     identity: new Identity({ ...ports, address, credentials: shown, file: credentialFile(root) }),
     clock,
@@ -139,7 +143,17 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       };
     },
     inventory: { ...machine.inventory, ...facts },
+    attemptsChanged: () => desk?.attemptsChanged(),
     say: (line) => options.say(`labrun agent ${nodeName}: ${line}`),
+  });
+  desk = await startDesk({
+    ...{ ...ports, root, record, agent, account, ownUid },
+    node: nodeName,
+    dedicated: options.dedicated,
+    env: process.env,
+    settings: () => current.desk,
+    cores: () => machine.inventory.cpus,
+    freezing: executor.freezing,
   });
   let reading = Promise.resolve();
   const readAndTell = async () => {
@@ -148,6 +162,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     current = again;
     machine = await lookAt(hardware, again);
     agent.setInventory({ ...machine.inventory, ...facts });
+    desk?.reconfigured();
     log.info({ capabilities: Object.keys(machine.capabilities) }, 'the configuration was read again');
   };
   const watcher = await watchFile(configFile, { clock: systemClock, log }, () => {
@@ -158,6 +173,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   await stopped;
   await watcher.close();
   await reading;
+  await desk.close();
   await ownDisk.close();
   if (!ownDisk.isRecorded) {
     // To wait for that disk could take for ever, and a killed agent loses nothing: the next one looks at what runs.

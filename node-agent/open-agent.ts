@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { AgentLinkClient } from '../proto/gen/labrun/v1/agent_link.ts';
-import { type Effects, type EffectsContext, openCore } from './agent-core.ts';
+import { type Effects, type EffectsContext, type OpenCore, openCore } from './agent-core.ts';
 import { openBuildLog } from './effects/build-log.ts';
 import { Builds } from './effects/builds.ts';
 import { DiskWatch } from './effects/disk-watch.ts';
@@ -46,16 +46,14 @@ export interface AgentParts {
   /** Working folders and build folders read inputs through the cache. */
   makeWorkspace(blobs: BlobCache): Promise<{ readonly workspace: Workspace; readonly buildFolders: BuildFolders }>;
   readonly inventory: NodeInventory;
+  /** An attempt is somewhere else than before. */
+  attemptsChanged(): void;
   /** A line for people. */
   say(line: string): void;
 }
 
 /** An agent at work. */
-export interface OpenAgent {
-  setInventory(inventory: NodeInventory): void;
-  /** Stops working; its jobs go on, and the next agent takes them up. */
-  close(): Promise<void>;
-}
+export type OpenAgent = Omit<OpenCore, 'connected'>;
 
 /** Opens an agent with real disks, processes and connections. Resolves when it works, head or no head. */
 export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
@@ -71,6 +69,12 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
   identity.start((signal) => core.connected(signal));
   return {
     setInventory: (inventory) => core.setInventory(inventory),
+    yieldTo: (yielding, wish) => core.yieldTo(yielding, wish),
+    askRequeue: (ids, reason) => core.askRequeue(ids, reason),
+    attempts: () => core.attempts(),
+    get headConnected() {
+      return core.headConnected;
+    },
     async close() {
       identity.close();
       await core.close();
@@ -88,6 +92,7 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
   const { workspace, buildFolders: folders } = await parts.makeWorkspace(blobs);
   const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
   const builds = new Builds({
+    treeStarted: () => context.treeStarted(),
     ...{ executor, folders, clock, log, closing, killGraceMs, disk },
     openLog: (home, batchId) => openBuildLog({ link, clock, random, log, closing }, home, batchId),
     lastLine: lastLineOf,

@@ -1,3 +1,4 @@
+import { unreachable } from '../base/assert.ts';
 import { type Refusal, refused } from '../base/errors.ts';
 import { type AttemptId, asBatchId, asClusterId, attemptId, type ClusterId, type Fence } from '../base/ids.ts';
 import { nameProblem } from '../base/names.ts';
@@ -9,6 +10,7 @@ import type { Assignment } from './attempts/attempt.ts';
 import type { AttemptEvent } from './attempts/event.ts';
 import type { AttemptReport, ReportedPhase } from './attempts/report.ts';
 import type { MachineInventory } from './ports.ts';
+import type { Yielding } from './presence/decide-yield.ts';
 
 /** One word of the head, checked. */
 export type HeadWord =
@@ -52,7 +54,19 @@ export interface NodeInventory extends MachineInventory {
 export type AgentNews =
   | { readonly kind: 'attempt'; readonly report: AttemptReport }
   | { readonly kind: 'build'; readonly report: BuildReport }
-  | { readonly kind: 'inventory'; readonly inventory: NodeInventory };
+  | { readonly kind: 'inventory'; readonly inventory: NodeInventory }
+  | { readonly kind: 'yield'; readonly report: YieldReport }
+  | { readonly kind: 'requeue'; readonly fence: Fence; readonly reason: string };
+
+/** What the node does for the person at its desk. Times are durations: clocks of machines differ. */
+export interface YieldReport extends Omit<Yielding, 'untilMs'> {
+  readonly sinceMsAgo: number;
+  readonly endsInMs: number | undefined;
+  /** From which minute of the local day its owner is usually away; nothing while too little is known. */
+  readonly usuallyFreeFromMinute: number | undefined;
+  /** The chance that its owner comes within the next hour, 0 to 1; nothing while too little is known. */
+  readonly interruption: number | undefined;
+}
 
 /** Longest time between SIGTERM and SIGKILL that a head may ask for, in milliseconds. */
 const graceMaxMs = 600_000;
@@ -126,8 +140,14 @@ export function writeNews(news: AgentNews): Wire.AgentChange {
       return { change: { $case: 'attempt', value: writeAttemptReport(news.report) } };
     case 'build':
       return { change: { $case: 'build', value: writeBuildReport(news.report) } };
-    default:
+    case 'inventory':
       return { change: { $case: 'inventory', value: writeInventory(news.inventory) } };
+    case 'yield':
+      return { change: { $case: 'yield', value: writeYield(news.report) } };
+    case 'requeue':
+      return { change: { $case: 'requeue', value: { fence: { ...news.fence }, reason: news.reason } } };
+    default:
+      return unreachable(news);
   }
 }
 
@@ -155,6 +175,18 @@ export function writeAttemptReport(report: AttemptReport): Wire.AttemptReport {
 export function writeBuildReport(report: BuildReport): Wire.BuildReport {
   const state = { ready: BuildState.READY, failed: BuildState.FAILED, gone: BuildState.GONE }[report.state];
   return { buildDigest: report.digest, state, message: report.message, batchId: report.batchId };
+}
+
+/** What a node does for the person at its desk, as it crosses the wire. */
+export function writeYield(report: YieldReport): Wire.NodeYield {
+  const { step, takesJobs, cause, by, reason, condition, endsInMs, usuallyFreeFromMinute, interruption } = report;
+  return {
+    ...{ step, takesJobs, cause, by, reason, condition },
+    sinceMsAgo: BigInt(Math.max(0, Math.round(report.sinceMsAgo))),
+    ...(endsInMs === undefined ? {} : { endsInMs: BigInt(Math.max(0, Math.round(endsInMs))) }),
+    ...(usuallyFreeFromMinute === undefined ? {} : { usuallyFreeFromMinute }),
+    ...(interruption === undefined ? {} : { interruptionPerMille: Math.round(1_000 * interruption) }),
+  };
 }
 
 /** The machine as it crosses the wire. */

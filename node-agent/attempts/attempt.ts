@@ -26,8 +26,11 @@ export interface Assignment {
   readonly user: string;
 }
 
-/** Asked for by the head, by the job's time limit, by another limit it came to, or no longer wanted at all (nothing is kept). */
-export type Stop = 'cancelled' | 'timeout' | 'discarded' | LimitName;
+/**
+ * Asked for by the head, by the job's time limit, by another limit it came to, no longer wanted at all (nothing is kept), or
+ * given back before it was started.
+ */
+export type Stop = 'cancelled' | 'timeout' | 'discarded' | 'returned' | LimitName;
 
 /** What a job may use so much of and no more; the same as the executor's. */
 export type LimitName = 'memory' | 'processes' | 'disk';

@@ -5,6 +5,8 @@ export type AttemptEvent =
   /** The head's words. */
   | { readonly kind: 'recall' | 'settle' | 'forget' | 'discard' }
   | { readonly kind: 'cancel'; readonly graceMs: number }
+  /** The node starts nothing now: what has not been started is for another one. */
+  | { readonly kind: 'give-back' }
   | { readonly kind: 'resend'; readonly paths: readonly string[] }
   /** Its cores are free. */
   | { readonly kind: 'slot' }

@@ -17,7 +17,9 @@ export function step(attempt: Attempt, event: AttemptEvent, nowMs: number): Step
   switch (event.kind) {
     case 'recall':
       if (attempt.phase.kind !== 'assigned') return tell(attempt);
-      return to(attempt, { kind: 'returned', reason: 'recalled', message: '' }, save, report);
+      return to(attempt, returnedUnstarted, save, report);
+    case 'give-back':
+      return giveBack(attempt);
     case 'cancel':
       return cancel(attempt, event.graceMs, nowMs);
     case 'discard':
@@ -41,9 +43,10 @@ export function step(attempt: Attempt, event: AttemptEvent, nowMs: number): Step
 
 type Progress = Exclude<
   AttemptEvent,
-  { kind: 'recall' | 'cancel' | 'discard' | 'settle' | 'forget' | 'resend' | 'time-over' | 'limited' }
+  { kind: 'recall' | 'give-back' | 'cancel' | 'discard' | 'settle' | 'forget' | 'resend' | 'time-over' | 'limited' }
 >;
 
+const returnedUnstarted: Phase = { kind: 'returned', reason: 'recalled', message: '' };
 const save: Effect = { kind: 'save' };
 const report: Effect = { kind: 'report' };
 const wipe: Effect = { kind: 'wipe' };
@@ -124,6 +127,14 @@ function cancelUnstarted(attempt: Attempt, nowMs: number): Step {
   );
 }
 
+/** Only what has not been started; a build that was begun is brought to its end for others, too. Whoever cancels it meanwhile finds it returned, which is as good. */
+function giveBack(attempt: Attempt): Step {
+  const { phase, stop } = attempt;
+  if (stop) return same(attempt);
+  if (phase.kind === 'assigned') return to(attempt, returnedUnstarted, save, report);
+  return phase.kind === 'staging' ? stopping(attempt, 'returned', { kind: 'abort' }) : same(attempt);
+}
+
 function discard(attempt: Attempt): Step {
   const { phase } = attempt;
   switch (phase.kind) {
@@ -185,13 +196,14 @@ function exited(running: Attempt, end: ProcessEnd, nowMs: number): Step {
   if (end.kind === 'lost' && !stop) {
     return to(attempt, { kind: 'lost', message: end.message }, save, { kind: 'kill', graceMs: 0 }, report);
   }
+  assert(stop !== 'returned', 'what is given back was never started');
   const ranMs = end.kind === 'lost' ? Math.max(0, nowMs - phase.startedAtMs) : end.ranMs;
   const ending = endingOf(end, stop, ranMs);
   return to(attempt, { kind: 'archiving', startedAtMs: phase.startedAtMs, endedAtMs: nowMs, ending }, report, archive);
 }
 
 /** Our own reason to end it comes first. A job that did well in spite of a limit did well. */
-function endingOf(end: ProcessEnd, stop: Exclude<Stop, 'discarded'> | undefined, ranMs: number): Ending {
+function endingOf(end: ProcessEnd, stop: Exclude<Stop, 'discarded' | 'returned'> | undefined, ranMs: number): Ending {
   if (stop === 'cancelled' || stop === 'timeout') return { kind: stop, ranMs };
   if (stop !== undefined) return { kind: 'limited', limit: stop, ranMs };
   assert(end.kind !== 'lost', 'what was lost unasked has no ending');
@@ -202,6 +214,7 @@ function endingOf(end: ProcessEnd, stop: Exclude<Stop, 'discarded'> | undefined,
 
 function finishUnstarted(attempt: Attempt, ending: Ending, nowMs: number): Step {
   if (attempt.stop === 'discarded') return to(attempt, { kind: 'wiping' }, wipe);
+  if (attempt.stop === 'returned') return to(attempt, returnedUnstarted, save, report, wipe);
   const last: Ending = attempt.stop ? { kind: 'cancelled', ranMs: 0 } : ending;
   const phase: Phase = { kind: 'archiving', startedAtMs: undefined, endedAtMs: nowMs, ending: last };
   return to(attempt, phase, report, archive);

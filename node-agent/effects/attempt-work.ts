@@ -1,6 +1,6 @@
 import { AssertionError } from '../../base/assert.ts';
 import { background } from '../../base/background.ts';
-import type { Clock, Timer } from '../../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -9,7 +9,7 @@ import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
 import { outcomeOf } from '../attempts/outcome.ts';
-import { type Pace, timeLeftMs } from '../attempts/pace.ts';
+import type { Pace } from '../attempts/pace.ts';
 import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
 import type { Lease } from '../uplink/lease.ts';
@@ -19,6 +19,7 @@ import { KeepLimits } from './keep-limits.ts';
 import type { LocatedOrder } from './specs.ts';
 import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
 import type { Sweep } from './sweep.ts';
+import { TimeLimit } from './time-limit.ts';
 
 /** What the work on attempts needs. */
 export interface WorkPorts extends StagePorts {
@@ -56,10 +57,8 @@ export class AttemptWork {
   #staged: StagedJob | undefined;
   #located: LocatedOrder | undefined;
   #live: ReturnType<WorkPorts['travel']> | undefined;
-  #timeLimit: Timer | undefined;
   #pace: Pace;
-  /** When it was started and for how long it may run, once both are known. */
-  #timed: { readonly startedAtMs: number; readonly timeLimitMs: number } | undefined;
+  #timeLimit: TimeLimit | undefined;
   #limits: KeepLimits | undefined;
   /** Nothing is watched any more. */
   #hasEnded = false;
@@ -141,7 +140,7 @@ export class AttemptWork {
   /** It goes slower or faster than before: what is left of its time is another while now. */
   pace({ pace }: Attempt): void {
     this.#pace = pace;
-    this.#limitTime();
+    this.#timeLimit?.setPace(pace);
   }
 
   archive(attempt: Attempt): void {
@@ -252,20 +251,11 @@ export class AttemptWork {
   }
 
   #watch(home: string, { order, timeLimitMs }: LocatedOrder, running: RunningProcess): void {
+    const { clock, killGraceMs } = this.#ports;
     if (this.#hasEnded) return;
     this.#limits = new KeepLimits(this.#ports, home, order.limits, (limit) => this.#emit({ kind: 'limited', limit }));
-    if (timeLimitMs > 0) this.#timed = { startedAtMs: running.startedAtMs, timeLimitMs };
-    this.#limitTime();
-  }
-
-  #limitTime(): void {
-    this.#timeLimit?.cancel();
-    if (!this.#timed || this.#hasEnded) return;
-    const { clock, killGraceMs } = this.#ports;
-    const { startedAtMs, timeLimitMs } = this.#timed;
-    const leftMs = timeLeftMs(this.#pace, startedAtMs, timeLimitMs, clock.nowMs());
-    if (leftMs === undefined) return;
-    this.#timeLimit = clock.setTimer(leftMs, () => this.#emit({ kind: 'time-over', graceMs: killGraceMs }));
+    this.#timeLimit = new TimeLimit(clock, timeLimitMs, this.#pace);
+    this.#timeLimit.start(running.startedAtMs, () => this.#emit({ kind: 'time-over', graceMs: killGraceMs }));
   }
 
   #unwatch(): void {

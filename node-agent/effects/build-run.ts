@@ -9,6 +9,7 @@ import type { BuildFolders, BuildOrder, BuildView, Executor, ProcessEnd, Running
 import type { BuildLog } from './build-log.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { KeepLimits } from './keep-limits.ts';
+import type { TimeLimit } from './time-limit.ts';
 
 /** What a build needs. */
 export interface BuildRunPorts {
@@ -18,6 +19,8 @@ export interface BuildRunPorts {
   readonly disk: Pick<DiskWatch, 'watch' | 'explain'>;
   /** Starts sending the log in a build's home, under the batch that asked for the build. */
   openLog(home: string, batchId: string): BuildLog;
+  /** Processes of a build run now: they may have to yield. */
+  treeStarted(): void;
   /** The last line of a log that says something; empty when there is none. */
   lastLine(path: string): Promise<string>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
@@ -41,16 +44,18 @@ export async function runBuild(
   ports: BuildRunPorts,
   order: BuildOrder,
   batchId: string,
+  timeLimit: TimeLimit,
   signal: AbortSignal,
 ): Promise<BuildView> {
   const { executor, folders } = ports;
   const home = folders.homeOf(order.key);
   for (let tries = 1; ; tries++) {
     const running = (await executor.adopt(home)) ?? (await begin(ports, order, signal));
+    ports.treeStarted();
     const log = ports.openLog(home, batchId);
     let end: BuildEnd;
     try {
-      end = await untilEnd(ports, running, order, signal);
+      end = await untilEnd(ports, running, order, timeLimit, signal);
     } catch (error) {
       await log.abandon();
       // A stopping agent leaves its builds running, like its jobs.
@@ -109,10 +114,10 @@ async function untilEnd(
   ports: BuildRunPorts,
   running: RunningProcess,
   order: BuildOrder,
+  timeLimit: TimeLimit,
   signal: AbortSignal,
 ): Promise<BuildEnd> {
   signal.throwIfAborted();
-  const limitMs = order.spec.build?.timeLimitMs ?? 0;
   const home = ports.folders.homeOf(order.key);
   const stops: (() => void)[] = [];
   const stopped = new Promise<BuildEnd>((resolve, reject) => {
@@ -122,11 +127,9 @@ async function untilEnd(
     stops.push(
       () => signal.removeEventListener('abort', abort),
       () => limits.close(),
+      () => timeLimit.cancel(),
     );
-    if (limitMs === 0) return;
-    const leftMs = running.startedAtMs + limitMs - ports.clock.nowMs();
-    const timer = ports.clock.setTimer(leftMs, () => resolve({ kind: 'timeout' }));
-    stops.push(() => timer.cancel());
+    timeLimit.start(running.startedAtMs, () => resolve({ kind: 'timeout' }));
   });
   const ended = running.ended.then((end) => ports.disk.explain(home, order.limits.diskBytes, end));
   try {

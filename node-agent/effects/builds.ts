@@ -2,10 +2,13 @@ import { background } from '../../base/background.ts';
 import { Fault } from '../../base/errors.ts';
 import type { AttemptId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { paceAt } from '../attempts/pace.ts';
 import type { BuildOrder, BuildView } from '../ports.ts';
 import type { BuildReport } from '../wire.ts';
 import { type BuildRunPorts, runBuild } from './build-run.ts';
 import type { LocatedOrder } from './specs.ts';
+import { TimeLimit } from './time-limit.ts';
+import type { YieldingTree } from './tree-yields.ts';
 
 /** What the builds of a node need. */
 export interface BuildsPorts extends BuildRunPorts {
@@ -20,6 +23,8 @@ interface Run {
   readonly digest: string;
   readonly stop: AbortController;
   readonly done: Promise<BuildView>;
+  readonly cpus: number;
+  readonly timeLimit: TimeLimit;
   readonly waiters: Set<AttemptId>;
 }
 
@@ -105,6 +110,16 @@ export class Builds {
     return [...ready, ...failed];
   }
 
+  /** Those that are being made now. */
+  trees(): readonly YieldingTree[] {
+    return [...this.#runs].map(([key, { cpus, timeLimit }]) => ({
+      home: this.#ports.folders.homeOf(key),
+      cpus,
+      user: '',
+      paced: (share) => timeLimit.setPace({ ...paceAt(timeLimit.pace, this.#ports.clock.nowMs()), share }),
+    }));
+  }
+
   async #find(key: string, digest: string): Promise<BuildView | undefined> {
     const view = await this.#ports.folders.find(key);
     if (view) {
@@ -121,19 +136,28 @@ export class Builds {
     const limits = { ...order.limits, memoryBytes: asked, diskBytes };
     const buildOrder: BuildOrder = { key, spec, namespace, batch, cpus, memoryBytes, limits };
     const stop = new AbortController();
+    const timeLimit = new TimeLimit(this.#ports.clock, spec.build?.timeLimitMs ?? 0);
     const run = {
       digest: buildDigest,
       stop,
-      done: this.#run(buildOrder, buildDigest, batchId, stop.signal),
+      done: this.#run(buildOrder, buildDigest, batchId, timeLimit, stop.signal),
+      cpus,
+      timeLimit,
       waiters: new Set<AttemptId>(),
     };
     this.#runs.set(key, run);
     return run;
   }
 
-  async #run(order: BuildOrder, digest: string, batchId: string, signal: AbortSignal): Promise<BuildView> {
+  async #run(
+    order: BuildOrder,
+    digest: string,
+    batchId: string,
+    timeLimit: TimeLimit,
+    signal: AbortSignal,
+  ): Promise<BuildView> {
     try {
-      const view = await runBuild(this.#ports, order, batchId, signal);
+      const view = await runBuild(this.#ports, order, batchId, timeLimit, signal);
       this.#ready.set(order.key, { view, digest });
       this.#report(digest, 'ready', '', batchId);
       background(this.#evict());

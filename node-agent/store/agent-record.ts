@@ -16,6 +16,9 @@ export interface AgentRecord {
   /** Start of the machine under which it was written; none in a new one. */
   readonly bootId: string | undefined;
   noteBoot(bootId: string): void;
+  /** What the desk has remembered; nothing in a new record. */
+  readonly desk: string | undefined;
+  noteDesk(text: string): void;
   /** Takes the attempt as it is now. */
   save(attempt: Attempt): void;
   remove(id: AttemptId): void;
@@ -34,6 +37,7 @@ const formatKey = 'format';
 const nodeKey = 'node';
 const clusterKey = 'cluster';
 const bootKey = 'boot';
+const deskKey = 'desk';
 const attemptPrefix = 'attempt!';
 /** Order of assignment outlives a restart: keys of attempts carry a number that only grows. */
 const orderDigits = 14;
@@ -94,6 +98,8 @@ export async function recordOver({ entries, writer, newNodeId, close }: RecordPl
       writer.add({ type: 'put', key: clusterKey, value: id });
       return writer.durable();
     },
+    desk: entries.get(deskKey),
+    noteDesk: (text) => writer.add({ type: 'put', key: deskKey, value: text }),
     save: (attempt) => writer.add({ type: 'put', key: keyOf(attempt.id), value: writeAttempt(attempt) }),
     remove(id) {
       const key = keys.get(id);

@@ -40,6 +40,10 @@ export class Uplink {
     this.#ports = ports;
   }
 
+  get isConnected(): boolean {
+    return this.#connected;
+  }
+
   start(): void {
     this.#running = this.#run();
   }

@@ -138,7 +138,7 @@ describe('a workstation whose certificate ran out while it was off', () => {
     const rejoin = async () =>
       await ok('agent', 'join', where(), '--token', await head.token({ node: true }), '--data', data, '--name', 'n1');
     const started = () =>
-      new Running([process.execPath, program, 'agent', 'start', '--data', data], { env: environment() });
+      new Running([process.execPath, program, 'agent', 'start', '--data', data, '--dedicated'], { env: environment() });
     const idOf = (kept: Credentials) => certificateOf(kept).subject;
     await rejoin();
     const good = await readCredentials(file);

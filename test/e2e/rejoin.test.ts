@@ -58,7 +58,9 @@ async function joins(): Promise<void> {
 
 /** Starts the agent and waits until it says this. */
 async function agentSays(pattern: RegExp): Promise<Running> {
-  const agent = new Running([process.execPath, program, 'agent', 'start', '--data', agentData()], { env: env() });
+  const agent = new Running([process.execPath, program, 'agent', 'start', '--data', agentData(), '--dedicated'], {
+    env: env(),
+  });
   running.push(agent);
   await agent.line(pattern);
   return agent;

@@ -71,7 +71,7 @@ itWith('netns')(
     const forNode = await ok('storage', `labrun token create --data ${data} --node`);
     const forUser = await ok('storage', `labrun token create --data ${data} --user ada`);
     await ok('office', `labrun agent join storage:7420 --token ${forNode} --data $HOME/agent --name office-1`);
-    await start('office', 'exec labrun agent start --data $HOME/agent').line(/connected to storage:7420/);
+    await start('office', 'exec labrun agent start --data $HOME/agent --dedicated').line(/connected to storage:7420/);
     await ok('laptop', `labrun login storage:7420 --token ${forUser}`);
 
     const spec = {

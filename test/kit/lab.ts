@@ -13,6 +13,8 @@ export interface AgentOptions {
   readonly cpus?: number;
   /** Capabilities beside those that the agent finds by itself. */
   readonly capabilities?: Readonly<Record<string, { env?: Record<string, string>; setup?: string }>>;
+  /** Somebody may sit there and be noticed. Default: no; whoever runs the tests would be. */
+  readonly watched?: boolean;
   /** More settings of the agent's configuration file. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
@@ -126,6 +128,7 @@ export class Lab {
     const settings = { cpus: chosen.cpus ?? 2, capabilities: chosen.capabilities ?? {}, ...chosen.settings };
     writeFileSync(config, JSON.stringify(settings));
     const where = ['--data', this.agentFolder(name), '--head', address, '--name', name, '--config', config];
+    if (!chosen.watched) where.push('--dedicated');
     const agent = this.#start(['agent', 'start', ...where], `agent-${name}`);
     this.agents.set(name, agent);
     return agent;

@@ -74,6 +74,7 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
       agentIsRoot: false,
       freezing: 'stop',
     },
+    attemptsChanged: () => undefined,
     say: (line) => lines.push(line),
   });
   return { agent, lines, events, builds, executor, record };

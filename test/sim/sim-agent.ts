@@ -112,6 +112,7 @@ export class SimAgent {
         close: () => undefined,
       }),
       makeEffects: async (context) => this.#effects(running, record.nodeId, context),
+      attemptsChanged: () => undefined,
       say: (line) => log.warn({ node: machine.name, at: time.nowMs }, line),
     });
   }
@@ -232,6 +233,7 @@ export class SimAgent {
         restore: async () => undefined,
         retry: () => undefined,
         forgetAll: () => undefined,
+        trees: () => [],
       },
       sweep: async (job, signal) => {
         await this.#takes(running, 0, 10);

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { rmSync, symlinkSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Metadata } from '@grpc/grpc-js';
+import { openClient } from '../base/channel/client.ts';
+import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
+import { DeskClient } from '../proto/gen/labrun/v1/desk.ts';
+
+/** Which agent a command of the desk speaks to. */
+export interface DeskCommandOptions {
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+/** This machine's agent, as commands use it. */
+export interface Desk {
+  readonly client: DeskClient;
+  /** Proves who calls, for one call. */
+  prove(): Metadata;
+}
+
+/** Where `agent install` puts the agent of a machine. */
+const usualFolder = '/var/lib/labrun-agent';
+const proofBytes = 16;
+
+/**
+ * Speaks with the agent of this machine. Rejects with a refusal that says what to do where there is none, or where the
+ * caller may not open its socket.
+ */
+export async function withDesk<Result>(
+  options: DeskCommandOptions,
+  work: (desk: Desk) => Promise<Result>,
+): Promise<Result> {
+  const folder = resolve(options.data ?? process.env['LABRUN_DESK'] ?? usualFolder);
+  const proofs = join(folder, 'desk', 'proofs');
+  const made: string[] = [];
+  const client = openClient<DeskClient>(DeskClient, { kind: 'unix', path: join(folder, 'desk', 'socket') }, 'control');
+  try {
+    return await work({
+      client,
+      prove() {
+        const proof = randomBytes(proofBytes).toString('hex');
+        made.push(join(proofs, proof));
+        prove(proofs, proof, folder);
+        const metadata = new Metadata();
+        metadata.set('labrun-proof', proof);
+        return metadata;
+      },
+    });
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'UNAVAILABLE') throw noAgent(folder);
+    throw error;
+  } finally {
+    client.close();
+    // The agent takes a proof away when it has seen it; of a call that never arrived it is still there.
+    for (const path of made) rmSync(path, { force: true });
+  }
+}
+
+function prove(proofs: string, proof: string, folder: string): void {
+  try {
+    symlinkSync(proof, join(proofs, proof));
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) throw noAgent(folder);
+    if (isSystemError(error, 'EACCES', 'EPERM')) {
+      throw new RefusedError(
+        refused(
+          'denied',
+          `Cannot speak with the agent in "${folder}": you are not in the group that may; its admin names one with desk.group in agent.yaml`,
+        ),
+      );
+    }
+    throw error;
+  }
+}
+
+function noAgent(folder: string): Fault {
+  return new Fault(
+    'no-agent',
+    `Cannot reach an agent on this machine: none answers in "${folder}"; say where its data is with --data or LABRUN_DESK. To stop your own jobs wherever they are, use "labrun hold"`,
+  );
+}

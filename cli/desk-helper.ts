@@ -1,0 +1,70 @@
+import { background } from '../base/background.ts';
+import { errorFromStatus } from '../base/channel/refusals.ts';
+import { delay, systemClock } from '../base/clock.ts';
+import { messageOf, RefusedError } from '../base/errors.ts';
+import type { SessionReport } from '../proto/gen/labrun/v1/desk.ts';
+import { type Desk, type DeskCommandOptions, withDesk } from './desk-connect.ts';
+import { exitCodes } from './exit.ts';
+import type { Printer } from './print.ts';
+
+/** Between two tries to reach an agent that is away, in milliseconds: nothing but its answer tells that it is back. */
+const firstWaitMs = 1_000;
+const lastWaitMs = 30_000;
+
+/**
+ * Runs in a desktop session and tells the agent of this machine when somebody acts in it, until the session ends. An
+ * agent that restarts is told everything again.
+ */
+export async function deskHelper(_: readonly string[], options: DeskCommandOptions, print: Printer): Promise<number> {
+  const { watchSession } = await import('../node-agent/presence/main.ts');
+  const leave = new AbortController();
+  const stop = () => leave.abort(new Error('the session has ended'));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
+  const latest = new Map<string, SessionReport>();
+  let send: ((report: SessionReport) => void) | undefined;
+  const watching = watchSession((report) => {
+    if (report.kind === 'gone') latest.delete(report.source);
+    else latest.set(report.source, report);
+    send?.(report);
+  }, leave.signal);
+  background(watching);
+  for (let waitMs = firstWaitMs; !leave.signal.aborted; ) {
+    const beganMs = systemClock.monotonicMs();
+    try {
+      await withDesk(options, (desk) =>
+        report(desk, leave.signal, (write) => {
+          send = write;
+          for (const known of latest.values()) write(known);
+        }),
+      );
+    } catch (error) {
+      if (error instanceof RefusedError) throw error;
+      print.note(`${messageOf(error)}; trying on`);
+    } finally {
+      send = undefined;
+    }
+    await delay(systemClock, waitMs, leave.signal).catch(() => undefined); // only the end of the session ends it early
+    const wasThere = systemClock.monotonicMs() - beganMs > lastWaitMs;
+    waitMs = wasThere ? firstWaitMs : Math.min(lastWaitMs, waitMs * 2);
+  }
+  await watching;
+  return exitCodes.done;
+}
+
+/** Reports for as long as the agent listens. What it does not read in time is few words, each in place of the last. */
+function report(
+  { client, prove }: Desk,
+  until: AbortSignal,
+  begun: (write: (report: SessionReport) => void) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stream = client.report(prove(), (error) => {
+      until.removeEventListener('abort', end);
+      if (error && !until.aborted) reject(errorFromStatus(error));
+      else resolve();
+    });
+    const end = () => stream.end();
+    until.addEventListener('abort', end, { once: true });
+    begun((said) => void stream.write(said));
+  });
+}

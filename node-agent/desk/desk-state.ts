@@ -1,0 +1,84 @@
+import type { DeskJob, DeskState, PresenceView, SignalView } from '../../proto/gen/labrun/v1/desk.ts';
+import type { Attempt } from '../attempts/attempt.ts';
+import { paceAt } from '../attempts/pace.ts';
+import { words } from '../presence/fuse.ts';
+import type { SignalReading } from '../presence/signal.ts';
+import type { PresenceVerdict } from '../presence/watch.ts';
+import type { DeskKeeper } from './keeper.ts';
+
+/** What the desk shows besides what its keeper decides. */
+export interface DeskFacts {
+  readonly node: string;
+  readonly nowMs: number;
+  readonly sinceBootMs: number;
+  readonly attempts: readonly Attempt[];
+  readonly verdict: PresenceVerdict | undefined;
+  readonly headConnected: boolean;
+  readonly cores: number;
+  readonly freezing: string;
+  readonly mayChange: boolean;
+}
+
+const hourMs = 3_600_000;
+
+/** The desk as it crosses the socket. */
+export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState {
+  const { step, takesJobs, cause, by, reason, sinceMs, untilMs, condition } = keeper.yielding;
+  const { verdict } = facts;
+  return {
+    ...{ node: facts.node, step, takesJobs, cause, by, reason, condition },
+    sinceMs: BigInt(Math.round(sinceMs)),
+    ...(untilMs === undefined ? {} : { untilMs: BigInt(Math.round(untilMs)) }),
+    pauses: keeper.pauses.map((pause) => ({
+      by: pause.by,
+      reason: pause.reason,
+      sinceMs: BigInt(Math.round(pause.sinceMs)),
+      untilMs: BigInt(Math.round(pause.untilMs)),
+      untilAway: pause.untilAway,
+    })),
+    jobs: facts.attempts.map((attempt) => jobOf(attempt, facts.nowMs)),
+    ...(verdict ? { presence: presenceOf(verdict, facts) } : {}),
+    headConnected: facts.headConnected,
+    coreHoursThisWeek: keeper.givenCoreMs / hourMs,
+    cores: facts.cores,
+    freezing: facts.freezing,
+    dedicated: verdict === undefined,
+    mayChange: facts.mayChange,
+  };
+}
+
+function jobOf({ assignment, phase, pace }: Attempt, nowMs: number): DeskJob {
+  const startedMs = 'startedAtMs' in phase ? phase.startedAtMs : undefined;
+  const stopped = phase.kind === 'running' && pace.share === 0;
+  return {
+    ...{ namespace: assignment.namespace, batch: assignment.batch, index: assignment.fence.index, name: '' },
+    ...{ attempt: assignment.fence.attempt, user: assignment.user, cpus: assignment.cpus },
+    state: stopped ? 'paused' : phase.kind === 'starting' ? 'staging' : phase.kind,
+    ...(startedMs === undefined ? {} : { startedMs: BigInt(Math.round(startedMs)) }),
+    pausedMs: BigInt(Math.round(paceAt(pace, nowMs).pausedMs)),
+  };
+}
+
+function presenceOf(verdict: PresenceVerdict, { nowMs, sinceBootMs }: DeskFacts): PresenceView {
+  const wall = (bootMs: number) => BigInt(Math.round(nowMs - (sinceBootMs - bootMs)));
+  const signals: SignalView[] = verdict.signals.map(({ source, reading }) => {
+    const lastMs = lastOf(reading, sinceBootMs);
+    return {
+      name: source,
+      verdict: reading.kind,
+      detail: words(reading),
+      ...(lastMs === undefined ? {} : { lastActivityMs: wall(lastMs) }),
+    };
+  });
+  return {
+    present: verdict.present,
+    why: verdict.why,
+    signals,
+    ...(verdict.lastActivityMs === undefined ? {} : { lastActivityMs: wall(verdict.lastActivityMs) }),
+  };
+}
+
+function lastOf(reading: SignalReading, sinceBootMs: number): number | undefined {
+  if (reading.kind === 'idle') return reading.lastActiveMs;
+  return reading.kind === 'active' || reading.kind === 'busy' ? sinceBootMs : undefined;
+}

@@ -1,0 +1,51 @@
+import type { DeskMemory } from './desk-memory.ts';
+
+/** Counts what jobs were given here in a week that begins on Monday, 00:00, local time. */
+export class Given {
+  #weekMs: number;
+  #coreMs: number;
+  #cores = 0;
+  #sinceMs: number;
+
+  constructor(before: DeskMemory['given'], nowMs: number) {
+    this.#weekMs = before.weekMs;
+    this.#coreMs = before.coreMs;
+    this.#sinceMs = nowMs;
+  }
+
+  /** From now on this many cores are given (their share counted). Answers what was given this week so far. */
+  at(nowMs: number, cores: number): DeskMemory['given'] {
+    const weekMs = startOfWeek(nowMs);
+    if (weekMs !== this.#weekMs) {
+      this.#weekMs = weekMs;
+      this.#coreMs = 0;
+      this.#sinceMs = Math.max(this.#sinceMs, weekMs);
+    }
+    this.#coreMs += this.#cores * Math.max(0, nowMs - this.#sinceMs);
+    this.#cores = cores;
+    this.#sinceMs = nowMs;
+    return { weekMs, coreMs: this.#coreMs };
+  }
+}
+
+/** Minutes since Monday, 00:00, local time. */
+export function minuteOfWeek(nowMs: number): number {
+  const at = new Date(nowMs);
+  return dayOfWeek(at) * 24 * 60 + at.getHours() * 60 + at.getMinutes();
+}
+
+/** 06:00 of the next day, local time. */
+export function nextMorning(nowMs: number): number {
+  const at = new Date(nowMs);
+  return new Date(at.getFullYear(), at.getMonth(), at.getDate() + 1, 6).getTime();
+}
+
+function startOfWeek(nowMs: number): number {
+  const at = new Date(nowMs);
+  return new Date(at.getFullYear(), at.getMonth(), at.getDate() - dayOfWeek(at)).getTime();
+}
+
+/** 0 is Monday. */
+function dayOfWeek(at: Date): number {
+  return (at.getDay() + 6) % 7;
+}

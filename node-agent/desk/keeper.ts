@@ -1,0 +1,267 @@
+import { background } from '../../base/background.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { messageOf, type Refusal, refused } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { DeskSetting } from '../../config/agent.ts';
+import { type DeskPolicy, policyMaxLength, readDeskPolicy } from '../../config/desk-policy.ts';
+import type { NodeYield } from '../agent.ts';
+import type { OpenAgent } from '../open-agent.ts';
+import { decideYield, free, type Seen, type Sight } from '../presence/decide-yield.ts';
+import { awayForMs } from '../presence/fuse.ts';
+import { addPause, endPauses, leavePauses, livePauses, type Pause } from '../presence/pauses.ts';
+import type { PresenceWatch } from '../presence/watch.ts';
+import type { AgentRecord } from '../store/agent-record.ts';
+import { blankMemory, type DeskMemory, readDeskMemory, writeDeskMemory } from './desk-memory.ts';
+import { Given, minuteOfWeek, nextMorning } from './given.ts';
+
+/** How long somebody wants a pause. */
+export interface PauseWish {
+  /** Nothing: as long as allowed. */
+  readonly forMs: number | undefined;
+  /** Until the next morning, or until nobody is at the desk; never longer than allowed. */
+  readonly until: 'tomorrow' | 'away' | undefined;
+  readonly reason: string;
+}
+
+/** What the keeper decides with and acts through. */
+export interface KeeperPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly record: Pick<AgentRecord, 'desk' | 'noteDesk' | 'durable'>;
+  readonly agent: Pick<OpenAgent, 'yieldTo' | 'askRequeue' | 'attempts'>;
+  settings(): DeskSetting;
+  /** Physical cores for jobs. */
+  cores(): number;
+  /** Nothing on a machine where nobody sits. */
+  readonly presence: PresenceWatch | undefined;
+}
+
+/** What may start a yield besides people, as of now. */
+const unseen: Seen = { lastMs: undefined, why: '' };
+
+/** Decides what this node does for whoever is at its desk, and remembers what they said. */
+export class DeskKeeper {
+  readonly #ports: KeeperPorts;
+  readonly #listeners = new Set<() => void>();
+  readonly #given: Given;
+  #memory: DeskMemory;
+  #policy: DeskPolicy;
+  #yielding: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
+  #pausedSinceMs: number | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(ports: KeeperPorts) {
+    this.#ports = ports;
+    const { record, log, clock, presence } = ports;
+    const memory = readDeskMemory(record.desk);
+    if (!memory) log.error({}, 'what the desk has remembered cannot be read: pauses and policy are gone');
+    this.#memory = memory ?? blankMemory;
+    this.#policy = this.#readPolicy();
+    this.#given = new Given(this.#memory.given, clock.nowMs());
+    presence?.onChange(() => this.look());
+  }
+
+  /** What is done now. */
+  get yielding(): NodeYield {
+    return this.#yielding;
+  }
+
+  get pauses(): readonly Pause[] {
+    return this.#memory.pauses;
+  }
+
+  get policy(): DeskPolicy {
+    return this.#policy;
+  }
+
+  /** As its owner wrote it; empty for the default. */
+  get policyText(): string {
+    return this.#memory.policy;
+  }
+
+  /** Cores times milliseconds that jobs were given since Monday. */
+  get givenCoreMs(): number {
+    return this.#given.at(this.#ports.clock.nowMs(), this.#coresInUse()).coreMs;
+  }
+
+  /** Looks at everything again: something may be different now. */
+  look(): void {
+    if (!this.#closed) background(this.#decide());
+  }
+
+  /** The settings have been read again. */
+  reconfigured(): void {
+    this.#policy = this.#readPolicy();
+    this.look();
+  }
+
+  /** Attempts have begun or ended. */
+  attemptsChanged(): void {
+    this.#given.at(this.#ports.clock.nowMs(), this.#coresInUse());
+    this.#tell();
+  }
+
+  /**
+   * Stops everything for this person; for as long as allowed unless they say how long. Resolves when everything has
+   * stopped and the disk knows.
+   */
+  async pause(by: string, wish: PauseWish): Promise<Refusal | undefined> {
+    const { forMs, until, reason } = wish;
+    const nowMs = this.#ports.clock.nowMs();
+    const { pauseMaxMs } = this.#ports.settings();
+    if (forMs !== undefined && !(forMs > 0)) return refused('invalid', 'Cannot pause: the time must be above 0');
+    if (forMs !== undefined && forMs > pauseMaxMs) {
+      const hours = Math.round(pauseMaxMs / 360_000) / 10;
+      return refused(
+        'limit',
+        `Cannot pause for so long: ${hours} h is the most at a time here; pause again later to renew it`,
+      );
+    }
+    if (until === 'away' && !this.#ports.presence)
+      return refused(
+        'invalid',
+        'Cannot pause until you leave: this machine is dedicated, and nobody is watched for; say for how long',
+      );
+    const untilMs = until === 'tomorrow' ? nextMorning(nowMs) : nowMs + (forMs ?? pauseMaxMs);
+    const pause = { by, reason, sinceMs: nowMs, untilMs, untilAway: until === 'away' };
+    this.#remember({ pauses: addPause(this.#memory.pauses, pause, pauseMaxMs) });
+    await Promise.all([this.#decide(), this.#ports.record.durable()]);
+    return undefined;
+  }
+
+  /** Ends the pause of one person, or of everybody. */
+  async resume(by: string | undefined): Promise<void> {
+    this.#remember({ pauses: endPauses(this.#memory.pauses, by) });
+    await Promise.all([this.#decide(), this.#ports.record.durable()]);
+  }
+
+  /** Keeps a policy; a refusal says what is wrong with it. Empty text: the default again. */
+  async setPolicy(text: string): Promise<Refusal | undefined> {
+    if (this.#ports.settings().policyIsFixed)
+      return refused('denied', 'Cannot change the policy of this machine: its admin has fixed it in agent.yaml');
+    if (text.length > policyMaxLength)
+      return refused('limit', `Cannot take a policy of over ${policyMaxLength} characters`);
+    try {
+      readDeskPolicy('policy', text);
+    } catch (error) {
+      return refused('invalid', messageOf(error));
+    }
+    this.#remember({ policy: text.trim() });
+    this.#policy = this.#readPolicy();
+    await Promise.all([this.#decide(), this.#ports.record.durable()]);
+    return undefined;
+  }
+
+  /** Calls `listener` when anything here may have changed; the answer ends that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#remember({});
+  }
+
+  async #decide(): Promise<void> {
+    const { clock, settings, agent } = this.#ports;
+    const nowMs = clock.nowMs();
+    const sight = this.#sight(nowMs);
+    const goneAtMs = (sight.activity.lastMs ?? Number.NEGATIVE_INFINITY) + this.#policy.resumeIdleMs;
+    const live = livePauses(this.#memory.pauses, nowMs, settings().pauseMaxMs);
+    const pauses = goneAtMs <= nowMs ? leavePauses(live) : live;
+    if (pauses !== this.#memory.pauses) this.#remember({ pauses });
+    const { yielding, lookAgainMs } = decideYield(this.#policy, pauses, sight);
+    const { step, takesJobs, cause, by } = this.#yielding;
+    const isNew =
+      step !== yielding.step || takesJobs !== yielding.takesJobs || cause !== yielding.cause || by !== yielding.by;
+    const sinceMs = isNew ? nowMs : this.#yielding.sinceMs;
+    this.#yielding = { ...yielding, sinceMs, usuallyFreeFromMinute: undefined, interruption: undefined };
+    if (yielding.step !== 'pause') this.#pausedSinceMs = undefined;
+    else this.#pausedSinceMs ??= nowMs;
+    const requeueInMs = this.#requeueInMs(nowMs);
+    this.#timer?.cancel();
+    const leavesInMs = goneAtMs > nowMs ? goneAtMs - nowMs : Number.POSITIVE_INFINITY;
+    const nextMs = Math.min(lookAgainMs ?? Number.POSITIVE_INFINITY, requeueInMs, leavesInMs);
+    if (Number.isFinite(nextMs) && !this.#closed) this.#timer = clock.setTimer(nextMs, () => this.look());
+    const done = agent.yieldTo(this.#yielding, {
+      step: yielding.step,
+      cores: this.#throttleCores(),
+      exempt: this.#exempt(),
+    });
+    this.#tell();
+    await done;
+  }
+
+  /** After so long a stop its jobs look for another machine; nothing more to wait for once they were told. */
+  #requeueInMs(nowMs: number): number {
+    const { requeueAfterPauseMs } = this.#policy;
+    if (requeueAfterPauseMs === undefined || this.#pausedSinceMs === undefined) return Number.POSITIVE_INFINITY;
+    const leftMs = this.#pausedSinceMs + requeueAfterPauseMs - nowMs;
+    if (leftMs > 0) return leftMs;
+    const exempt = this.#exempt();
+    const ids = this.#ports.agent
+      .attempts()
+      .filter(({ phase, assignment }) => phase.kind === 'running' && !exempt.has(assignment.user))
+      .map(({ id }) => id);
+    this.#ports.agent.askRequeue(
+      ids,
+      `the machine was paused for long: ${this.#yielding.reason || this.#yielding.cause}`,
+    );
+    return Number.POSITIVE_INFINITY;
+  }
+
+  #sight(nowMs: number): Sight {
+    const { presence, clock } = this.#ports;
+    const sight = { nowMs, minuteOfWeek: minuteOfWeek(nowMs), load: unseen, memory: unseen, gpu: unseen };
+    if (!presence) return { ...sight, activity: unseen };
+    const verdict = presence.current();
+    const awayMs = awayForMs(verdict, clock.sinceBootMs());
+    const never = verdict.lastActivityMs === undefined && !verdict.now;
+    const lastMs = verdict.now ? Number.POSITIVE_INFINITY : never ? undefined : nowMs - awayMs;
+    return { ...sight, activity: { lastMs, why: verdict.why } };
+  }
+
+  #throttleCores(): number {
+    const { throttleTo } = this.#policy;
+    return throttleTo === 'half' ? this.#ports.cores() / 2 : throttleTo;
+  }
+
+  /** What somebody asked for holds for all; what the policy does spares the owner's own jobs. */
+  #exempt(): ReadonlySet<string> {
+    const { owner } = this.#ports.settings();
+    const spared = this.#policy.ownJobsGoOn && this.#yielding.cause !== 'asked';
+    return new Set(spared && owner !== undefined ? [owner] : []);
+  }
+
+  #coresInUse(): number {
+    const running = this.#ports.agent.attempts().filter(({ phase }) => phase.kind === 'running');
+    return running.reduce((sum, { assignment, pace }) => sum + assignment.cpus * pace.share, 0);
+  }
+
+  #readPolicy(): DeskPolicy {
+    const { policy, policyIsFixed } = this.#ports.settings();
+    if (policyIsFixed || this.#memory.policy === '') return policy;
+    try {
+      return readDeskPolicy('policy', this.#memory.policy);
+    } catch (error) {
+      this.#ports.log.error(
+        { error: messageOf(error) },
+        "the owner's policy cannot be read any more; the machine's holds",
+      );
+      return policy;
+    }
+  }
+
+  #remember(change: Partial<DeskMemory>): void {
+    const { clock, record } = this.#ports;
+    this.#memory = { ...this.#memory, ...change, given: this.#given.at(clock.nowMs(), this.#coresInUse()) };
+    record.noteDesk(writeDeskMemory(this.#memory));
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,88 @@
+import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import type { DeskSetting } from '../../config/agent.ts';
+import type { OpenAgent } from '../open-agent.ts';
+import { machineSignals } from '../presence/machine-signals.ts';
+import { openPresence, type PresenceWatch } from '../presence/watch.ts';
+import type { Account } from '../scratch/run-as.ts';
+import type { AgentRecord } from '../store/agent-record.ts';
+import type { DeskCaller } from './caller.ts';
+import { DeskKeeper } from './keeper.ts';
+import { openDesk } from './open-desk.ts';
+
+/** What a desk is made of. */
+export interface DeskParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The agent's data folder. */
+  readonly root: string;
+  readonly node: string;
+  /** Nobody sits at this machine. */
+  readonly dedicated: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The account that jobs run as, where that is not the agent's own. */
+  readonly account: Account | undefined;
+  readonly ownUid: number;
+  readonly record: AgentRecord;
+  readonly agent: OpenAgent;
+  settings(): DeskSetting;
+  /** Physical cores for jobs. */
+  cores(): number;
+  readonly freezing: string;
+}
+
+/** A desk that is watched and answers. */
+export interface OpenDesk {
+  attemptsChanged(): void;
+  /** The settings have been read again. */
+  reconfigured(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Watches who is at the desk and lets them say what they want. An agent whose desk socket cannot be opened (its path is
+ * too long, its group is unknown) works on, and says so: it still yields to whoever it sees.
+ */
+export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
+  const { clock, random, log, root, record, agent, settings, cores } = parts;
+  const presence = parts.dedicated ? undefined : watchDesk(parts);
+  const keeper = new DeskKeeper({ clock, log, record, agent, settings, cores, presence });
+  keeper.look();
+  let socket: { close(): Promise<void> } | undefined;
+  try {
+    socket = await openDesk({
+      ...{ clock, random, log, root, keeper, agent, presence, cores },
+      ...{ node: parts.node, freezing: parts.freezing, group: settings().group },
+      mayChange: (caller) => mayChange(caller, parts),
+    });
+  } catch (error) {
+    log.error({ error: messageOf(error) }, 'nobody at the desk can pause this agent');
+  }
+  return {
+    attemptsChanged: () => keeper.attemptsChanged(),
+    reconfigured() {
+      presence?.setAwayAfter(keeper.policy.resumeIdleMs);
+      keeper.reconfigured();
+    },
+    async close() {
+      await socket?.close();
+      keeper.close();
+      await presence?.close();
+    },
+  };
+}
+
+function watchDesk({ clock, log, env, account, ownUid, settings }: DeskParts): PresenceWatch {
+  const jobUids = account ? [account.uid] : [];
+  const signals = machineSignals({ clock, env, uid: ownUid, jobUids });
+  return openPresence({ clock, log, signals, awayAfterMs: settings().policy.resumeIdleMs });
+}
+
+/** Where the admin named no owner, whoever may open the socket is one. */
+function mayChange({ uid, name }: DeskCaller, { settings, ownUid }: DeskParts): boolean {
+  const { owner } = settings();
+  return owner === undefined || name === owner || uid === 0 || uid === ownUid;
+}

@@ -1,0 +1,18 @@
+import { systemClock } from '../../base/clock.ts';
+import type { SessionReport } from '../../proto/gen/labrun/v1/desk.ts';
+import { writeReport } from '../desk/session-reports.ts';
+import { sessionSignals } from './session-signals.ts';
+
+/**
+ * Watches the desktop session it is started in until the signal is aborted, and tells what each of its sources says, in
+ * place of what it said before.
+ */
+export async function watchSession(tell: (report: SessionReport) => void, until: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  const signals = await sessionSignals({ env: process.env, clock, uid: process.getuid?.() ?? -1 });
+  if (!until.aborted) {
+    for (const signal of signals) signal.start((source, said) => tell(writeReport(source, said, clock.sinceBootMs())));
+    await new Promise<void>((resolve) => until.addEventListener('abort', () => resolve(), { once: true }));
+  }
+  await Promise.all(signals.map((signal) => signal.close()));
+}

@@ -1,0 +1,179 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { AttemptId } from '../../../base/ids.ts';
+import { openLog } from '../../../base/log.ts';
+import type { DeskSetting } from '../../../config/agent.ts';
+import { defaultPolicy, readDeskPolicy } from '../../../config/desk-policy.ts';
+import type { NodeYield } from '../../../node-agent/agent.ts';
+import type { Attempt } from '../../../node-agent/attempts/attempt.ts';
+import { DeskKeeper } from '../../../node-agent/desk/keeper.ts';
+import type { Wish } from '../../../node-agent/effects/tree-yields.ts';
+import type { Signal, Tell } from '../../../node-agent/presence/signal.ts';
+import { openPresence } from '../../../node-agent/presence/watch.ts';
+import { anAttempt } from '../../kit/attempts.ts';
+import { ManualClock } from '../../kit/manual-clock.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const log = openLog('test', 'fatal');
+
+let clock: ManualClock;
+/** What the disk has. */
+let kept: string | undefined;
+let settings: DeskSetting;
+let attempts: readonly Attempt[];
+let requeued: readonly AttemptId[];
+let yielded: { readonly yielding: NodeYield; readonly wish: Wish }[];
+let tell: Tell;
+
+beforeEach(() => {
+  clock = new ManualClock(1_000 * hour);
+  kept = undefined;
+  settings = { group: undefined, owner: 'ada', pauseMaxMs: 4 * hour, policy: defaultPolicy, policyIsFixed: false };
+  attempts = [];
+  requeued = [];
+  yielded = [];
+});
+
+/** A keeper over what the disk has; with a keyboard that the test uses unless the machine is dedicated. */
+function aKeeper(options: { dedicated?: boolean } = {}): DeskKeeper {
+  const keyboard: Signal = {
+    name: 'keyboard',
+    start: (say) => {
+      tell = say;
+      say('keyboard', { reading: { kind: 'absent', why: 'nobody has typed' }, sees: [] });
+    },
+    close: async () => undefined,
+  };
+  const presence = options.dedicated
+    ? undefined
+    : openPresence({ clock, log, signals: [keyboard], awayAfterMs: 5 * minute });
+  const keeper = new DeskKeeper({
+    ...{ clock, log, presence },
+    record: {
+      desk: kept,
+      noteDesk: (text) => {
+        kept = text;
+      },
+      durable: async () => undefined,
+    },
+    agent: {
+      yieldTo: async (yielding, wish) => void yielded.push({ yielding, wish }),
+      askRequeue: (ids) => {
+        requeued = [...requeued, ...ids];
+      },
+      attempts: () => attempts,
+    },
+    settings: () => settings,
+    cores: () => 8,
+  });
+  keeper.look();
+  return keeper;
+}
+
+function type(): void {
+  const reading = { kind: 'idle' as const, lastActiveMs: clock.sinceBootMs(), detail: 'somebody typed' };
+  tell('keyboard', { reading, sees: [] });
+}
+
+const pause = { forMs: undefined, until: undefined, reason: '' };
+const now = () => yielded.at(-1);
+
+describe('a pause at the desk', () => {
+  it('is kept, taken up by the next agent, and ends by itself', async () => {
+    await aKeeper().pause('ada', { ...pause, forMs: hour, reason: 'a talk' });
+    expect(now()).toMatchObject({ yielding: { step: 'pause', by: 'ada', reason: 'a talk' }, wish: { step: 'pause' } });
+    clock.advance(10 * minute);
+    const next = aKeeper();
+    expect(now()?.yielding).toMatchObject({ step: 'pause', by: 'ada', untilMs: clock.nowMs() + 50 * minute });
+    clock.advance(50 * minute);
+    expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: true });
+    expect(next.pauses).toEqual([]);
+  });
+
+  it('stops also the jobs of the owner, and is no longer than allowed', async () => {
+    const keeper = aKeeper();
+    expect(await keeper.pause('bob', { ...pause, forMs: 5 * hour })).toMatchObject({ code: 'limit' });
+    expect(await keeper.pause('bob', { ...pause, forMs: 0 })).toMatchObject({ code: 'invalid' });
+    expect(await keeper.pause('bob', pause)).toBeUndefined();
+    expect(now()).toMatchObject({ yielding: { untilMs: clock.nowMs() + 4 * hour }, wish: { exempt: new Set() } });
+  });
+
+  it('until somebody leaves ends when nobody was there for as long as the policy says', async () => {
+    const keeper = aKeeper();
+    type();
+    await keeper.pause('ada', { ...pause, until: 'away' });
+    clock.advance(4 * minute);
+    type();
+    clock.advance(4 * minute);
+    expect(now()?.yielding).toMatchObject({ step: 'pause' });
+    clock.advance(minute);
+    expect(now()?.yielding).toMatchObject({ step: 'none' });
+    expect(await aKeeper({ dedicated: true }).pause('ada', { ...pause, until: 'away' })).toMatchObject({
+      code: 'invalid',
+    });
+  });
+});
+
+describe('somebody who is seen', () => {
+  it('slows jobs down to half of the cores, but for their own, and is gone after a while', () => {
+    aKeeper();
+    expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: true });
+    type();
+    expect(now()).toMatchObject({
+      yielding: { step: 'throttle', takesJobs: false, cause: 'activity' },
+      wish: { step: 'throttle', cores: 4, exempt: new Set(['ada']) },
+    });
+    clock.advance(5 * minute);
+    expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: false });
+    clock.advance(10 * minute);
+    expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: true });
+  });
+});
+
+describe('a policy', () => {
+  it('of the owner holds at once and after a restart, and a wrong one changes nothing', async () => {
+    const keeper = aKeeper();
+    type();
+    expect(await keeper.setPolicy('onActivity: pause')).toBeUndefined();
+    expect(now()?.yielding).toMatchObject({ step: 'pause', cause: 'activity' });
+    expect(await keeper.setPolicy('onActivity: stop')).toMatchObject({ code: 'invalid' });
+    expect(aKeeper().policy.onActivity).toBe('pause');
+    expect(await keeper.setPolicy('')).toBeUndefined();
+    expect(now()?.yielding).toMatchObject({ step: 'throttle' });
+  });
+
+  it('that the admin has fixed is what holds', async () => {
+    await aKeeper().setPolicy('onActivity: nothing');
+    settings = { ...settings, policyIsFixed: true, policy: readDeskPolicy('p', 'onActivity: pause') };
+    const keeper = aKeeper();
+    expect(keeper.policy.onActivity).toBe('pause');
+    expect(await keeper.setPolicy('onActivity: nothing')).toMatchObject({ code: 'denied' });
+  });
+
+  it('lets jobs look for another machine when they were stopped for long, but not what has not begun', async () => {
+    const keeper = aKeeper({ dedicated: true });
+    await keeper.setPolicy('requeue: {afterPause: 2h}');
+    attempts = [anAttempt(0, { kind: 'running', startedAtMs: 1 }), anAttempt(1, { kind: 'staging' })];
+    await keeper.pause('ada', pause);
+    clock.advance(2 * hour - 1);
+    expect(requeued).toEqual([]);
+    clock.advance(1);
+    expect(requeued).toEqual([attempts[0]?.id]);
+  });
+});
+
+it('what jobs were given is counted by the core, and begins anew on Monday', () => {
+  const keeper = aKeeper({ dedicated: true });
+  attempts = [anAttempt(0, { kind: 'running', startedAtMs: 1 }, { cpus: 3 })];
+  keeper.attemptsChanged();
+  clock.advance(2 * hour);
+  expect(keeper.givenCoreMs).toBe(6 * hour);
+  clock.advance(7 * 24 * hour);
+  expect(keeper.givenCoreMs).toBeLessThanOrEqual(3 * 7 * 24 * hour);
+  expect(keeper.givenCoreMs).toBeGreaterThan(0);
+});
+
+it('what the desk remembered in a way that nobody can read is gone, and the agent works on', () => {
+  kept = '{"version": 99}';
+  expect(aKeeper().pauses).toEqual([]);
+});

@@ -1,0 +1,89 @@
+import { expect, it } from 'vitest';
+import { openLog } from '../../../base/log.ts';
+import { noWish, TreeYields, type Wish, type YieldingTree } from '../../../node-agent/effects/tree-yields.ts';
+import type { Frozen, Throttle, ThrottleFacts } from '../../../node-agent/ports.ts';
+import { ManualClock } from '../../kit/manual-clock.ts';
+
+const frozen: Frozen = { processes: 1, tookMs: 0, missed: [] };
+const facts: ThrottleFacts = { cores: 'cgroup', weight: 'cgroup', io: 'class', missed: [] };
+const pause: Wish = { ...noWish, step: 'pause' };
+const half: Wish = { step: 'throttle', cores: 2, exempt: new Set() };
+
+/** Trees of 3 and 1 cores whose executor writes down what is asked of it. */
+function world(options: { failures?: number } = {}) {
+  const asked: string[] = [];
+  const paces: string[] = [];
+  let failures = options.failures ?? 0;
+  const tree = (home: string, cpus: number, user: string): YieldingTree => {
+    return { home, cpus, user, paced: (share) => paces.push(`${home} ${share}`) };
+  };
+  const trees = [tree('a', 3, 'ada'), tree('b', 1, 'bob')];
+  const clock = new ManualClock();
+  const yields = new TreeYields({
+    clock,
+    log: openLog('test', 'fatal'),
+    trees: () => trees,
+    executor: {
+      async freeze(home) {
+        if (failures-- > 0) throw new Error('the kernel does not want to');
+        asked.push(`freeze ${home}`);
+        return frozen;
+      },
+      async thaw(home) {
+        asked.push(`thaw ${home}`);
+      },
+      async throttle(home, throttle: Throttle | undefined) {
+        asked.push(`throttle ${home} ${throttle?.cores ?? 'no'}`);
+        return facts;
+      },
+    },
+  });
+  return { asked, paces, trees, yields, clock, tree };
+}
+
+it('stops every tree once, and lets each go on', async () => {
+  const { asked, paces, yields } = world();
+  await yields.want(pause);
+  await yields.want(pause);
+  expect(asked).toEqual(['freeze a', 'freeze b']);
+  expect(paces).toEqual(['a 0', 'b 0']);
+  await yields.want(noWish);
+  expect(asked.slice(2).sort()).toEqual(['thaw a', 'thaw b', 'throttle a no', 'throttle b no']);
+  expect(paces.slice(2).sort()).toEqual(['a 1', 'b 1']);
+});
+
+it('divides the cores that are left in proportion to what was granted', async () => {
+  const { asked, paces, yields } = world();
+  await yields.want(half);
+  expect(asked.filter((what) => what.startsWith('throttle')).sort()).toEqual(['throttle a 1.5', 'throttle b 0.5']);
+  expect(paces.sort()).toEqual(['a 0.5', 'b 0.5']);
+});
+
+it('leaves jobs of the owner alone, and gives the others what is left for them', async () => {
+  const { asked, yields } = world();
+  await yields.want({ ...half, exempt: new Set(['ada']) });
+  expect(asked.filter((what) => what.startsWith('throttle')).sort()).toEqual(['throttle a no', 'throttle b 1']);
+});
+
+it('wants the same of a tree that starts later', async () => {
+  const { asked, trees, tree, yields } = world();
+  await yields.want(pause);
+  trees.push(tree('c', 1, 'ada'));
+  await yields.apply();
+  expect(asked).toEqual(['freeze a', 'freeze b', 'freeze c']);
+});
+
+it('asks for the last wish alone when they come faster than they are done', async () => {
+  const { asked, yields } = world();
+  await Promise.all([yields.want(pause), yields.want(half), yields.want(pause)]);
+  expect(asked).toEqual(['freeze a', 'freeze b']);
+});
+
+it('tries again what failed', async () => {
+  const { asked, yields, clock } = world({ failures: 1 });
+  await yields.want(pause);
+  expect(asked).toEqual(['freeze b']);
+  clock.advance(5_000);
+  await yields.apply();
+  expect(asked).toEqual(['freeze b', 'freeze a']);
+});
