@@ -20,7 +20,7 @@ export async function nodes(
       for (const { name, trouble } of answer.nodes)
         if (trouble !== '') print.line(print.colour.yellow(`${name} takes no jobs: ${trouble}`));
       for (const { name, quarantine } of answer.nodes)
-        if (quarantine) print.line(print.colour.yellow(`${name} is quarantined: ${quarantineText(quarantine)}`));
+        if (quarantine) print.line(print.colour.yellow(`${name} is quarantined: ${quarantineText(name, quarantine)}`));
       const asRoot = answer.nodes.filter(({ jobsAccount }) => jobsAccount === 'root').map(({ name }) => name);
       if (asRoot.length > 0)
         print.note(`Jobs run as root on ${asRoot.join(', ')}: name another account as runAs in the agent's settings`);
@@ -55,14 +55,14 @@ function nodesTable(all: readonly NodeView[], print: Printer): string {
   return tableText(print, columns, rows);
 }
 
-/** What speaks against a node, and when it is tried again. */
-function quarantineText(told: QuarantineView): string {
+/** What speaks against a node, when it is tried again, and how to have it back sooner. */
+function quarantineText(name: string, told: QuarantineView): string {
   const { evidence, batch, message, canariesFailed, triedAgainAtMs } = told;
   const where = batch === '' ? '' : ` (${batch}${message === '' ? '' : `: ${message}`})`;
   const again =
     triedAgainAtMs === undefined ? 'one tries it now' : `one tries it from ${momentText(triedAgainAtMs)} on`;
   const since = canariesFailed === 0 ? '' : `; ${counted(canariesFailed, 'job')} that tried it failed`;
-  return `${evidence}${where}${since}; ${again}`;
+  return `${evidence}${where}${since}; ${again} ("labrun undrain ${name}" frees it at once)`;
 }
 
 /** The account that jobs run as, and whether the agent beside them is root. */

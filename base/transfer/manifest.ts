@@ -65,6 +65,17 @@ export async function* readManifest(
   }
 }
 
+/** The entries of a manifest that was checked as a whole before, one by one: nothing is held. Throws `RefusedError` like `readManifest`. */
+export async function* readKeptManifest(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ManifestEntry> {
+  let lineNumber = 0;
+  for await (const line of linesOf(chunks, lineMaxBytes, lineProblem)) {
+    lineNumber += 1;
+    const entry = readLine(line);
+    if (typeof entry !== 'string') yield entry;
+    else throw new RefusedError(refused('invalid', `Cannot take the manifest: line ${lineNumber} ${entry}`));
+  }
+}
+
 /** The entries of a manifest at hand, checked like `readManifest` does. Throws `RefusedError`. */
 export function manifestEntries(bytes: Uint8Array): ManifestEntry[] {
   const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8').split('\n');

@@ -3,9 +3,10 @@ import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promise
 import { join } from 'node:path';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import { relativePathProblem } from '../../base/names.ts';
-import { chunksIn, chunksOf } from '../../base/transfer/chunk.ts';
-import { type ManifestEntry, readManifest } from '../../base/transfer/manifest.ts';
+import { chunksIn } from '../../base/transfer/chunk.ts';
+import { manifestPathProblem } from '../../base/transfer/manifest.ts';
 import { ownFolder } from './layout.ts';
+import { ManifestRing } from './manifest-ring.ts';
 
 /** Something in a job's folder, as it is listed. */
 export interface TreeEntry {
@@ -23,25 +24,37 @@ export interface TreeEntry {
 /** Deepest folder that is looked into. */
 const depthMax = 64;
 
+/** Entries whose hashes are looked up together. */
+const usualBlock = 20_000;
+
 /**
  * Everything in a folder, folders before what is in them, in the order of names. Hashes come from the manifest where
- * labrun wrote the folder. Links are listed and never followed. Nothing at all when there is no such folder.
+ * labrun wrote the folder; of both together no more than `block` entries are held. Links are listed and never followed. Nothing at all when
+ * there is no such folder.
  */
-export async function* treeEntries(folder: string): AsyncGenerator<TreeEntry> {
-  const hashes = new Map<string, Extract<ManifestEntry, { kind: 'file' }>>();
+export async function* treeEntries(folder: string, block = usualBlock): AsyncGenerator<TreeEntry> {
+  const manifest = new ManifestRing(join(folder, ownFolder, 'manifest'));
   try {
-    for await (const entry of readManifest(bytesOf(join(folder, ownFolder, 'manifest')))) {
-      if (entry.kind === 'file') hashes.set(entry.path, entry);
+    let held: TreeEntry[] = [];
+    for await (const entry of walk(folder, '', 0)) {
+      held.push(entry);
+      if (held.length < block) continue;
+      yield* await withHashes(manifest, held);
+      held = [];
     }
-  } catch (error) {
-    // A folder that labrun did not write has no manifest, or something else of that name.
-    if (!isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR') && !(error instanceof RefusedError)) throw error;
+    yield* await withHashes(manifest, held);
+  } finally {
+    await manifest.close();
   }
-  for await (const entry of walk(folder, '', 0)) {
-    const listed = hashes.get(entry.path);
-    const same = entry.kind === 'file' && listed?.sizeBytes === entry.sizeBytes;
-    yield same ? { ...entry, hash: listed.hash } : entry;
-  }
+}
+
+async function withHashes(manifest: ManifestRing, block: readonly TreeEntry[]): Promise<TreeEntry[]> {
+  const files = block.filter(({ kind, path }) => kind === 'file' && manifestPathProblem(path, kind) === undefined);
+  const listed = await manifest.find(new Set(files.map(({ path }) => path)));
+  return block.map((entry) => {
+    const found = listed.get(entry.path);
+    return entry.kind === 'file' && found?.sizeBytes === entry.sizeBytes ? { ...entry, hash: found.hash } : entry;
+  });
 }
 
 /** Opens a file below a folder without following a link anywhere on the way. */
@@ -78,7 +91,10 @@ async function* walk(folder: string, below: string, depth: number): AsyncGenerat
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return [];
     throw error;
   });
-  for (const name of names.sort()) {
+  for (const name of names
+    .map((name) => Buffer.from(name))
+    .sort(Buffer.compare)
+    .map(String)) {
     const path = below === '' ? name : `${below}/${name}`;
     const facts = await lstat(join(folder, path)).catch((error: unknown) => {
       if (isSystemError(error, 'ENOENT')) return undefined; // moved away just now
@@ -95,10 +111,6 @@ async function* walk(folder: string, below: string, depth: number): AsyncGenerat
       yield { ...entry, kind: 'file', sizeBytes: facts.size, modifiedAtMs: Math.max(0, Math.round(facts.mtimeMs)) };
     }
   }
-}
-
-async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
-  for await (const { data } of chunksOf(path, 0)) yield data;
 }
 
 function notThere(path: string): RefusedError {

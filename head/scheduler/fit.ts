@@ -2,7 +2,6 @@ import type { Needs } from '../../config/spec.ts';
 import { formatNeed, offers } from './capability.ts';
 import type { Submission } from './event.ts';
 import { isAsleep } from './lease.ts';
-import type { Quarantine } from './quarantine.ts';
 import type { ClusterState, Node } from './state.ts';
 import { yieldText } from './yielding.ts';
 
@@ -49,7 +48,7 @@ export function fits(part: Submission, needs: Needs, node: Node, taken: number, 
   if (node.restsUntilMs > nowMs) return { kind: 'later', reason: 'rests after it ran out of something' };
   const kept = keptFree(node);
   if (kept !== undefined) return { kind: 'later', reason: kept };
-  const quarantined = node.quarantine && quarantineReason(node.quarantine, nowMs);
+  const quarantined = quarantineReason(node, nowMs);
   if (quarantined !== undefined) return { kind: 'later', reason: quarantined };
   const cores = coresFor(needs, node);
   const free = node.facts.cpus - taken;
@@ -66,8 +65,10 @@ export function keptFree({ trouble, drained, yielding }: Node): string | undefin
 }
 
 /** Why a quarantined node gets no job now; nothing when it may have its canary. */
-function quarantineReason({ untilMs, evidence, canary }: Quarantine, nowMs: number): string | undefined {
+function quarantineReason({ name, quarantine }: Node, nowMs: number): string | undefined {
+  if (!quarantine) return undefined;
+  const { untilMs, evidence, canary } = quarantine;
   if (canary !== undefined) return `is quarantined (${evidence}); one job tries it now`;
   if (untilMs <= nowMs) return undefined;
-  return `is quarantined (${evidence}); one job tries it in ${Math.ceil((untilMs - nowMs) / 60_000)} min`;
+  return `is quarantined (${evidence}); one job tries it in ${Math.ceil((untilMs - nowMs) / 60_000)} min; "labrun undrain ${name}" frees it`;
 }

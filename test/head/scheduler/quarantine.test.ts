@@ -89,7 +89,9 @@ describe('quarantine', () => {
     for (const attempt of liveOn(head, 1)) expect(attempt.recalled).toBe(true);
     const batch = head.state.batches.get(batchNumber(1));
     const verdict = batch && explain(head.state, batch, 49, head.nowMs).nodes[0];
-    expect(verdict?.reason).toMatch(/^is quarantined \(3 jobs failed there .*\); one job tries it in 1 min$/);
+    expect(verdict?.reason).toMatch(
+      /^is quarantined \(3 jobs failed there .*\); one job tries it in 1 min; "labrun undrain ws1" frees it$/,
+    );
   });
 
   it('tries the node with one job after a minute, and frees it when that succeeds', () => {
