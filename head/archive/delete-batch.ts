@@ -31,7 +31,7 @@ export async function deleteTree(
   const folder = layout.batchFolder(place);
   const kept = `${join(layout.stagingFolder, place.batchId)}.kept`;
   const mark = await readMark(folder);
-  if (mark !== undefined && mark >= deletion.seq) return;
+  if (mark !== undefined && isDone(deletion, mark)) return;
   if (mark !== undefined || (await hasBatchFile(folder))) {
     await rm(kept, { recursive: true, force: true });
     await makeFolder(join(kept, ownFolder));
@@ -51,6 +51,14 @@ export async function deleteTree(
   }
 }
 
+/**
+ * Whether a folder that was emptied by `mark` needs not be emptied again. After the log has lost its end numbers are given
+ * anew, so time must agree: a deletion that is younger than the mark, by either, has not been done.
+ */
+export function isDone({ seq, atMs }: Pick<Deletion, 'seq' | 'atMs'>, mark: Pick<Deletion, 'seq' | 'atMs'>): boolean {
+  return mark.seq >= seq && mark.atMs >= atMs;
+}
+
 async function copyIfThere(from: string, to: string): Promise<void> {
   try {
     await copyFile(from, to);
@@ -61,10 +69,12 @@ async function copyIfThere(from: string, to: string): Promise<void> {
 }
 
 /** The record by which a folder was last emptied; nothing when it was not. */
-async function readMark(folder: string): Promise<number | undefined> {
+async function readMark(folder: string): Promise<Pick<Deletion, 'seq' | 'atMs'> | undefined> {
   try {
-    const seq = /"seq":(\d+)/.exec(await readFile(join(folder, ownFolder, markName), 'utf8'))?.[1];
-    return seq === undefined ? undefined : Number(seq);
+    const text = await readFile(join(folder, ownFolder, markName), 'utf8');
+    const seq = /"seq":(\d+)/.exec(text)?.[1];
+    const atMs = Date.parse(/"deletedAt":"([^"]+)"/.exec(text)?.[1] ?? '');
+    return seq === undefined || Number.isNaN(atMs) ? undefined : { seq: Number(seq), atMs };
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
