@@ -1,6 +1,7 @@
 import { rmSync, statSync } from 'node:fs';
 import { readdir, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import { makeFolder } from '../../base/make-folder.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
@@ -12,13 +13,15 @@ import type { InputUsage } from './input-usage.ts';
 export class BlobParts {
   readonly #folder: string;
   readonly #usage: InputUsage;
-  /** Partial files that somebody writes now. */
-  readonly #open = new Set<string>();
+  readonly #clock: Clock;
+  /** Partial files that somebody writes now, or is about to. */
+  readonly #open = new Map<string, BlobUpload | undefined>();
   #spares = 0;
 
-  constructor(folder: string, usage: InputUsage) {
+  constructor(folder: string, usage: InputUsage, clock: Clock) {
     this.#folder = folder;
     this.#usage = usage;
+    this.#clock = clock;
   }
 
   async start(): Promise<void> {
@@ -33,6 +36,8 @@ export class BlobParts {
   /** Begins or goes on with an upload. Throws `RefusedError` when the namespace has no room for it. */
   async open(namespace: string, hash: ContentHash, sizeBytes: number, offset: number): Promise<BlobUpload> {
     const own = this.#pathOf(namespace, hash);
+    const abandoned = this.#open.get(own);
+    if (offset > 0 && abandoned?.abandonedBytes === offset) await abandoned.close();
     const spare = this.#open.has(own);
     if (spare && offset > 0) {
       throw new RefusedError(refused('busy', `Cannot go on with "${hash}": it is being uploaded already; try again`));
@@ -41,14 +46,16 @@ export class BlobParts {
     const part = spare ? `${own}~${++this.#spares}` : own;
     const item = basename(part);
     this.#usage.reserve(namespace, item, sizeBytes);
-    this.#open.add(part);
+    this.#open.set(part, undefined);
     const release = (receivedBytes: number) => {
       this.#usage.set(namespace, item, receivedBytes);
       this.#open.delete(part);
     };
     try {
       await makeFolder(join(this.#folder, namespace));
-      return await BlobUpload.open({ part, hash, sizeBytes, offset, spare, release });
+      const upload = await BlobUpload.open({ part, hash, sizeBytes, offset, spare, release, clock: this.#clock });
+      this.#open.set(part, upload);
+      return upload;
     } catch (error) {
       release(sizeOf(part)?.bytes ?? 0);
       throw diskTrouble(error, `take "${hash}"`);
@@ -58,7 +65,7 @@ export class BlobParts {
   /** Bytes of a content that an interrupted upload has left. */
   received(namespace: string, hash: ContentHash): number {
     const part = this.#pathOf(namespace, hash);
-    return this.#open.has(part) ? 0 : (sizeOf(part)?.bytes ?? 0);
+    return this.#open.has(part) ? (this.#open.get(part)?.abandonedBytes ?? 0) : (sizeOf(part)?.bytes ?? 0);
   }
 
   /** Drops what nobody has gone on with since this moment, in milliseconds since 1970. */

@@ -1,7 +1,11 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
+import type { Clock } from '../../base/clock.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { hashBeginning } from '../../base/transfer/chunk.ts';
 import { type ContentHash, type RunningHash, startHash } from '../../base/transfer/hash.ts';
+
+/** An upload of which nothing has come for this long, in milliseconds, may be gone on with: a cut is noticed by one end first. */
+const silentMs = 900;
 
 interface Start {
   /** The partial file. */
@@ -11,6 +15,7 @@ interface Start {
   readonly offset: number;
   /** Beside another upload of the same content: nobody will go on with it. */
   readonly spare: boolean;
+  readonly clock: Clock;
   /** Called once, when nobody writes the partial file any more, with the bytes that are in it. */
   readonly release: (receivedBytes: number) => void;
 }
@@ -23,7 +28,9 @@ export class BlobUpload {
   readonly #file: FileHandle;
   readonly #running: RunningHash;
   readonly #release: (receivedBytes: number) => void;
+  readonly #clock: Clock;
   #offset: number;
+  #heardMs: number;
   readonly #spare: boolean;
   #finished = false;
   #closed = false;
@@ -34,6 +41,8 @@ export class BlobUpload {
     this.sizeBytes = start.sizeBytes;
     this.#offset = start.offset;
     this.#release = start.release;
+    this.#clock = start.clock;
+    this.#heardMs = start.clock.monotonicMs();
     this.#spare = start.spare;
     this.#file = file;
     this.#running = running;
@@ -59,8 +68,17 @@ export class BlobUpload {
     return this.#offset === this.sizeBytes;
   }
 
+  /** Bytes that are here of it and that another may go on with: its line seems to be dead, and more must come. */
+  get abandonedBytes(): number | undefined {
+    const isSilent = this.#clock.monotonicMs() - this.#heardMs >= silentMs;
+    return isSilent && !this.complete && !this.#spare ? this.#offset : undefined;
+  }
+
   /** Throws `RefusedError` when the bytes do not follow those before, or pass the size that was said. */
   async write(offset: number, data: Uint8Array): Promise<void> {
+    if (this.#closed)
+      throw new RefusedError(refused('busy', `Cannot take "${this.hash}": another upload goes on with it`));
+    this.#heardMs = this.#clock.monotonicMs();
     if (offset !== this.#offset) {
       throw new RefusedError(
         refused('invalid', `Cannot take "${this.hash}": bytes at ${offset} follow ${this.#offset}`),

@@ -45,7 +45,7 @@ export class BlobStore {
     this.#folder = folder;
     this.#clock = clock;
     this.#usage = usage;
-    this.#parts = new BlobParts(join(folder, 'parts'), usage);
+    this.#parts = new BlobParts(join(folder, 'parts'), usage, clock);
   }
 
   /** Makes the folders, and counts what is there for namespaces that have a quota. */

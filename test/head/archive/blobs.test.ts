@@ -9,6 +9,7 @@ import { asContentHash, type ContentHash, hashBytes } from '../../../base/transf
 import { BlobStore, holdMs } from '../../../head/archive/blobs.ts';
 import { BlobCollector } from '../../../head/archive/collect-blobs.ts';
 import { InputUsage } from '../../../head/archive/input-usage.ts';
+import { ManualClock } from '../../kit/manual-clock.ts';
 
 let folder: string;
 let blobs: BlobStore;
@@ -86,6 +87,25 @@ describe('the blob store', () => {
     await one.write(2, Buffer.from('me'));
     await blobs.keep('lab', one);
     expect(await blobs.sizeFor('lab', hash)).toBe(4);
+  });
+
+  it('lets an upload go on with what another has left off, whose line is dead and has not ended', async () => {
+    const clock = new ManualClock();
+    const store = new BlobStore(folder, clock, usage);
+    const hash = hashBytes('same');
+    const cut = await store.upload('lab', hash, 4, 0);
+    await cut.write(0, Buffer.from('sa'));
+    // One that goes on is nobody else's.
+    expect(await store.missing('lab', [hash])).toEqual([{ hash, offset: 0 }]);
+    await expect(store.upload('lab', hash, 4, 2)).rejects.toThrow('is being uploaded already');
+    clock.advance(1_000);
+    expect(await store.missing('lab', [hash])).toEqual([{ hash, offset: 2 }]);
+    const next = await store.upload('lab', hash, 4, 2);
+    await expect(cut.write(2, Buffer.from('me'))).rejects.toThrow('another upload goes on with it');
+    await next.write(2, Buffer.from('me'));
+    await store.keep('lab', next);
+    await cut.close();
+    expect(await store.sizeFor('lab', hash)).toBe(4);
   });
 
   it('collects what no batch needs and nobody has asked for in a day, and nothing else', async () => {
