@@ -54,9 +54,16 @@ export async function planPull(root: string, files: readonly ArchivedFile[]): Pr
 
 /**
  * Fetches what is missing; folders get their modes and links their targets last, so that nothing is written through
- * them. A part that turns out to be of something else is dropped, and its file fetched once more from the beginning.
+ * them. A part that turns out to be of something else is dropped, and its file fetched once more from the beginning,
+ * which `note` is told.
  */
-export async function fetchFiles(head: Head, batchId: string, plan: PullPlan, progress: Progress): Promise<void> {
+export async function fetchFiles(
+  head: Head,
+  batchId: string,
+  plan: PullPlan,
+  progress: Progress,
+  note: (line: string) => void,
+): Promise<void> {
   await mkdir(plan.root, { recursive: true });
   for (const { path } of plan.folders) await makeFolder(plan.root, path);
   let done = 0;
@@ -74,7 +81,9 @@ export async function fetchFiles(head: Head, batchId: string, plan: PullPlan, pr
         if (!chunk.last) continue;
         const arrived = current;
         current = undefined;
-        if ((await arrived.finish()) === 'stale') stale.push({ ...wanted, have: 0 });
+        if ((await arrived.finish()) !== 'stale') continue;
+        stale.push({ ...wanted, have: 0 });
+        note(`"${wanted.path}" has changed since a part of it was pulled: it is fetched from the beginning`);
       }
     } finally {
       await current?.pause();

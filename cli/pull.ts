@@ -75,7 +75,7 @@ async function pullOnce(head: Head, selector: Selector, options: PullOptions, pr
   }
   const progress = startProgress(print, 'bytes', 'pulling');
   try {
-    await fetchFiles(head, listing.batchId, plan, progress);
+    await fetchFiles(head, listing.batchId, plan, progress, (line) => print.note(line));
     if (listing.batchId !== '') await writeJobsTable(head, selector, join(root, 'jobs.csv'));
   } finally {
     progress.stop();

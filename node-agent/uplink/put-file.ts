@@ -19,15 +19,17 @@ export interface FileToPut {
 const mismatchesMax = 3;
 
 /**
- * Sends a complete file from an offset and resolves once the head has verified it. Rejects with `Fault` "changed" when
- * the file does not hold what it was said to hold, like `openKept` when it is no file of the job any more, with `Fault`
- * "link" when the stream breaks, the head's refusal, or the signal's reason.
+ * Sends a complete file from an offset and resolves once the head has verified it; `again` is called whenever the head
+ * wants all of it anew, for what it had was of other content. Rejects with `Fault` "changed" when the file does not hold
+ * what it was said to hold, like `openKept` when it is no file of the job any more, with `Fault` "link" when the stream
+ * breaks, the head's refusal, or the signal's reason.
  */
 export async function putFile(
   stream: PutStream,
   file: FileToPut,
   fromOffset: number,
   signal: AbortSignal,
+  again: () => void = () => undefined,
 ): Promise<void> {
   let offset = fromOffset;
   for (let mismatches = 0; ; mismatches++) {
@@ -38,6 +40,7 @@ export async function putFile(
       await sendFrom(stream, file, offset, answer);
       const goOn = await answer.ended;
       if (goOn === undefined) return;
+      if (goOn === 0) again();
       offset = goOn;
     } finally {
       answer.forget();

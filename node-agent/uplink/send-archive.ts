@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../base/clock.ts';
 import { RefusedError } from '../../base/errors.ts';
-import type { Fence } from '../../base/ids.ts';
+import { attemptId, type Fence } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { KeptFile } from '../../base/transfer/open-kept.ts';
 import { keepTrying } from './backoff.ts';
@@ -22,18 +23,26 @@ export interface FileToSend {
   readonly hash: string;
 }
 
+/** What sending needs. */
+export interface SenderPorts {
+  readonly link: ArchiveLink;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
 /** Files on their way at once: enough that small ones do not wait for each other's answers. */
 const filesAtOnce = 32;
 
 /** Brings one attempt's files to the head's staging. Knows what is there, so that nothing goes twice. */
 export class ArchiveSender {
-  readonly #ports: { readonly link: ArchiveLink; readonly clock: Clock; readonly random: Random };
+  readonly #ports: SenderPorts;
   readonly #fence: Fence;
   #stream: PutStream | undefined;
   #staged = new Map<string, StagedFile>();
   #asking: Promise<PutStream> | undefined;
 
-  constructor(ports: { readonly link: ArchiveLink; readonly clock: Clock; readonly random: Random }, fence: Fence) {
+  constructor(ports: SenderPorts, fence: Fence) {
     this.#ports = ports;
     this.#fence = fence;
   }
@@ -84,14 +93,24 @@ export class ArchiveSender {
     if (staged?.hash === file.hash) return;
     // What is staged of another content, or is longer than the file, is of no use; a part of it may be.
     const from = staged && staged.hash === '' && staged.sizeBytes <= file.sizeBytes ? staged.sizeBytes : 0;
+    const again = () => this.#sayAgain(file);
+    if (from === 0 && staged && staged.sizeBytes > 0) again();
     try {
-      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal);
+      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal, again);
     } catch (error) {
       // How far it got before the disk was full is asked, and not sent again.
       if (error instanceof RefusedError) this.#stream = undefined;
       throw error;
     }
     this.#staged.set(file.path, { sizeBytes: file.sizeBytes, hash: file.hash });
+  }
+
+  #sayAgain({ path }: FileToSend): void {
+    const attempt = attemptId(this.#fence, this.#fence.attempt);
+    this.#ports.log.info(
+      { attempt, path },
+      'a file has changed since a part of it was sent: it is sent from the beginning',
+    );
   }
 
   /** Each new stream begins by asking what has arrived by the ones before. */
