@@ -87,8 +87,9 @@ export async function untilNothingIsLeft(lab: Lab, timeoutMs?: number): Promise<
   );
 }
 
-/** Folders of attempts that are on an agent's disk. */
+/** Folders of attempts that are on an agent's disk; those laid out for the next one are nobody's yet. */
 export function attemptFolders(lab: Lab, agent: string): string[] {
   const folder = join(lab.agentFolder(agent), 'attempts');
-  return existsSync(folder) ? readdirSync(folder).map((entry) => join(folder, entry)) : [];
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((entry) => (entry.startsWith('spare-') ? [] : [join(folder, entry)]));
 }
