@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -27,44 +27,62 @@ const bootMaxMs = 120_000;
 
 /** A booted Debian with systemd, in a container without a network; what is changed in it is gone with it. */
 export class SystemdMachine {
-  readonly #init: number;
+  readonly #folder: string;
+  readonly #kept: string | undefined;
+  #container: Running | undefined;
+  #init = 0;
 
-  private constructor(init: number) {
-    this.#init = init;
+  private constructor(folder: string, kept: string | undefined) {
+    this.#folder = folder;
+    this.#kept = kept;
   }
 
-  /** Boots one for this test. Rejects when it does not come up within two minutes. */
-  static async boot(): Promise<SystemdMachine> {
+  /** Boots one for this test; `kept` is a folder in it that outlives a crash. Rejects when it does not come up within two minutes. */
+  static async boot({ kept }: { readonly kept?: string } = {}): Promise<SystemdMachine> {
     const folder = mkdtempSync(join(tmpdir(), 'machine-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const machine = new SystemdMachine(folder, kept);
+    onTestFinished(async () => {
+      await machine.#container?.stop();
+    });
+    await machine.#start();
+    return machine;
+  }
+
+  /** The power goes, without a word to anyone, and comes back. */
+  async crash(): Promise<void> {
+    // The kernel ends everything else of a container together with its first process.
+    process.kill(this.#init, 'SIGKILL');
+    await this.#container?.exited;
+    await this.#start();
+  }
+
+  async #start(): Promise<void> {
     const options = ['--quiet', '--register=no', '--keep-unit', '--private-network', '--console=pipe', '--boot'];
     const mounts = [
       '--volatile=overlay',
       `--bind-ro=${repository}:/opt/labrun`,
       `--bind-ro=${process.execPath}:${labrun[0]}`,
+      ...(this.#kept === undefined ? [] : [`--bind=${this.#folder}:${this.#kept}`]),
     ];
-    const container = new Running(
-      ['systemd-nspawn', ...options, ...mounts, `--machine=${basename(folder)}`, `--directory=${machineFolder}`],
-      { env: { PATH: process.env['PATH'] ?? '', SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' } },
-    );
-    onTestFinished(async () => {
-      await container.stop();
+    const names = [`--machine=${basename(this.#folder)}`, `--directory=${machineFolder}`];
+    const container = new Running(['systemd-nspawn', ...options, ...mounts, ...names], {
+      env: { PATH: process.env['PATH'] ?? '', SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
     });
-    const init = await until(
+    this.#container = container;
+    this.#init = await until(
       () => `a machine boots:\n${container.lines.join('\n')}`,
-      () => childOf(container.pid),
+      () => firstOf(container.pid),
       bootMaxMs,
     );
-    const machine = new SystemdMachine(init);
     await until(
       'systemd has started everything',
       async () => {
-        const { stdout } = await machine.run(['systemctl', 'is-system-running']);
+        const { stdout } = await this.run(['systemctl', 'is-system-running']);
         return /^(running|degraded)/.test(stdout);
       },
       bootMaxMs,
     );
-    return machine;
   }
 
   /** Runs a command in it as root and answers what it left. */
@@ -93,8 +111,12 @@ export class SystemdMachine {
 
 const machineEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' };
 
-/** Its first process: the only child of the container's own. */
-function childOf(pid: number): number | undefined {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-  return children[0] ? Number(children[0]) : undefined;
+/** Its first process: the child of the container's own that has numbers of processes to itself. One that prepares it comes before. */
+function firstOf(pid: number): number | undefined {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+  return children.map(Number).find((child) => numbersOf(child) !== numbersOf('self'));
+}
+
+function numbersOf(pid: number | 'self'): string {
+  return readlinkSync(`/proc/${pid}/ns/pid`);
 }
