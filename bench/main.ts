@@ -1,4 +1,5 @@
 import { benchArchive } from './archive.ts';
+import { benchFreeze } from './freeze.ts';
 import { benchMatrix } from './matrix.ts';
 import { benchTrue } from './true.ts';
 
@@ -7,13 +8,14 @@ const benches: Readonly<Record<string, (options: readonly string[]) => Promise<b
   true: benchTrue,
   matrix: benchMatrix,
   archive: benchArchive,
+  freeze: benchFreeze,
 };
 
 const [name = '', ...options] = process.argv.slice(2);
 const bench = benches[name];
 if (bench === undefined) {
   console.error(
-    `usage: npm run bench -- ${Object.keys(benches).join(' | ')} [--jobs N | --mib N --files N] [--rounds N]`,
+    `usage: npm run bench -- ${Object.keys(benches).join(' | ')} [--jobs N | --mib N --files N | --processes N] [--rounds N]`,
   );
   process.exitCode = 2;
 } else {

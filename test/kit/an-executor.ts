@@ -49,7 +49,7 @@ export function aRequest(root: string, script: string, facts: Partial<ProcessReq
 
 /** A script that was started in a new home, and is killed with all that it started when the test has finished. */
 export async function aStarted<Running>(
-  executor: { start(request: ProcessRequest): Promise<Running>; kill(home: string, graceMs: number): Promise<unknown> },
+  executor: { start(request: ProcessRequest): Promise<Running> },
   script: string,
   root = scratchFolder(),
   facts: Partial<ProcessRequest> = {},

@@ -58,6 +58,9 @@ export function plainUser(): User | undefined {
   return process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
 }
 
+/** Starts so many ranks, though there be fewer cores, and whoever we are. */
+export const mpirun = ['mpirun', '--allow-run-as-root', '--oversubscribe', '-np'] as const;
+
 const probes = {
   python3: () => output(['python3', '-c', 'print(6 * 7)'], '42'),
   cc: (folder: string) => compiled(folder, 'cc', 'probe.c', '#include <stdio.h>\nint main(void){puts("42");}\n'),
@@ -68,6 +71,12 @@ const probes = {
     const image = join(folder, 'probe.sif');
     buildTinyImage(image);
     return output(['apptainer', 'exec', ...apptainerRunOptions(), image, '/bin/echo', '42'], '42');
+  },
+  mpi: (folder: string) => {
+    const [file, source] = [join(folder, 'probe'), join(folder, 'probe.c')];
+    writeFileSync(source, '#include <mpi.h>\nint main(void){MPI_Init(0,0);return MPI_Finalize();}\n');
+    output(['mpicc', '-o', file, source], '');
+    return output([...mpirun, '2', 'sh', '-c', `${file} && echo 42`], '42');
   },
   ssh: (folder: string) => {
     const key = join(folder, 'key');

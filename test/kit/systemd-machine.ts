@@ -87,13 +87,17 @@ export class SystemdMachine {
 
   /** Runs a command in it as root and answers what it left. */
   run(argv: readonly string[], options: { readonly input?: string } = {}): Promise<Captured> {
-    const enter = ['nsenter', '--target', String(this.#init), '--all', '--'];
-    return capture([...enter, ...argv], { env: machineEnv, ...options });
+    return capture(this.inside(argv), { env: machineEnv, ...options });
   }
 
   /** Starts a command in it as root; it ends with the machine, if not before. */
   start(argv: readonly string[]): Running {
-    return new Running(['nsenter', '--target', String(this.#init), '--all', '--', ...argv], { env: machineEnv });
+    return new Running(this.inside(argv), { env: machineEnv });
+  }
+
+  /** The command that runs another in it as root. */
+  inside(argv: readonly string[]): readonly string[] {
+    return ['nsenter', '--target', String(this.#init), '--all', '--', ...argv];
   }
 
   /** Like `run`; answers what it printed, and rejects when it did not end well. */
