@@ -21,6 +21,7 @@ export function addAccess(program: Command, finish: Finish): void {
   );
   addTokens(program, finish);
   addMembers(program, finish);
+  addDrains(program, finish);
   addNamespaces(program, finish);
   asking(program.command('audit').description('who did what'))
     .option('--since <number>', 'begin at this entry')
@@ -60,6 +61,15 @@ function addMembers(program: Command, finish: Finish): void {
   asking(node.command('owner <NODE> [USER]').description('say who sits there; nobody, without USER')).action(
     act(finish, async () => (await import('./members.ts')).ownNode),
   );
+}
+
+function addDrains(program: Command, finish: Finish): void {
+  asking(program.command('drain <NODE>').description('keep new jobs from a node; what runs there goes on'))
+    .option('--reason <text>', 'why, for those whose jobs wait')
+    .action(act(finish, async () => (await import('./drain.ts')).drain));
+  asking(
+    program.command('undrain <NODE>').description('let a node have jobs again, also one that is quarantined'),
+  ).action(act(finish, async () => (await import('./drain.ts')).undrain));
 }
 
 function addNamespaces(program: Command, finish: Finish): void {

@@ -4,6 +4,7 @@ import { oneLine } from './colours.ts';
 import { chooseSelector, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
 import { eventJson } from './json.ts';
+import { localTimes } from './local-times.ts';
 import { momentText, type Printer } from './print.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
 
@@ -34,8 +35,9 @@ export async function events(
 function lineOf(event: EventView, print: Printer): string {
   const { colour } = print;
   const subject = [event.namespace, event.batch, event.job].filter((part) => part !== '').join('/') || event.node;
-  const text = `${event.seq}  ${momentText(event.atMs)}  ${event.kind}  ${subject}  ${event.message}`;
+  const message = localTimes(event.message);
+  const text = `${event.seq}  ${momentText(event.atMs)}  ${event.kind}  ${subject}  ${message}`;
   return print.width === undefined
     ? text
-    : `${colour.dim(`${event.seq}  ${momentText(event.atMs)}`)}  ${colour.bold(event.kind)}  ${subject}  ${event.message}`;
+    : `${colour.dim(`${event.seq}  ${momentText(event.atMs)}`)}  ${colour.bold(event.kind)}  ${subject}  ${message}`;
 }

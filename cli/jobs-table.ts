@@ -1,5 +1,6 @@
 import { formatDuration } from '../config/units.ts';
 import type { JobView } from '../proto/gen/labrun/v1/batches.ts';
+import { localTimes } from './local-times.ts';
 import { type Printer, stateText } from './print.ts';
 import { tableText } from './table.ts';
 
@@ -19,7 +20,7 @@ export function jobsTable(jobs: readonly JobView[], print: Printer): string {
     job.node,
     timeText(job),
     job.attempt > 0 ? String(job.attempt) : '',
-    [job.reason, job.message].filter((part) => part !== '').join(': '),
+    [job.reason, localTimes(job.message)].filter((part) => part !== '').join(': '),
   ]);
   return tableText(print, columns, rows);
 }

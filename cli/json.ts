@@ -1,7 +1,7 @@
 import type { BatchSummary, JobView } from '../proto/gen/labrun/v1/batches.ts';
 import { ActorKind } from '../proto/gen/labrun/v1/common.ts';
 import type { EventView } from '../proto/gen/labrun/v1/events.ts';
-import type { NodeView, QuarantineView } from '../proto/gen/labrun/v1/nodes.ts';
+import type { NodeView, QuarantineView, YieldView } from '../proto/gen/labrun/v1/nodes.ts';
 import { isoTime } from './print.ts';
 
 /** What `--json` prints. Keys are only ever added; times are ISO 8601 in UTC, or null. */
@@ -66,7 +66,26 @@ export function nodeJson(node: NodeView): Record<string, unknown> {
     isolation: node.isolation === '' ? 'none' : node.isolation,
     lastSeenAt: isoTime(node.lastSeenAtMs),
     trouble: node.trouble === '' ? null : node.trouble,
+    freezing: node.freezing === '' ? null : node.freezing,
+    yield: node.yield ? yieldJson(node.yield) : null,
+    drained: node.drained
+      ? { by: node.drained.by, reason: node.drained.reason, since: isoTime(node.drained.sinceMs) }
+      : null,
     quarantine: node.quarantine ? quarantineJson(node.quarantine) : null,
+  };
+}
+
+function yieldJson(told: YieldView): Record<string, unknown> {
+  return {
+    takesJobs: told.takesJobs,
+    cause: told.cause === '' ? null : told.cause,
+    by: told.by === '' ? null : told.by,
+    reason: told.reason === '' ? null : told.reason,
+    since: isoTime(told.sinceMs),
+    until: isoTime(told.untilMs),
+    condition: told.condition === '' ? null : told.condition,
+    usuallyFreeFromMinute: told.usuallyFreeFromMinute ?? null,
+    interruptionPerMille: told.interruptionPerMille ?? null,
   };
 }
 

@@ -3,6 +3,7 @@ import type { NodeView, QuarantineView } from '../proto/gen/labrun/v1/nodes.ts';
 import { type HeadOptions, withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
 import { nodeJson } from './json.ts';
+import { localTimes } from './local-times.ts';
 import { counted, momentText, type Printer, stateText } from './print.ts';
 import { tableText } from './table.ts';
 
@@ -19,6 +20,7 @@ export async function nodes(
       print.line(nodesTable(answer.nodes, print));
       for (const { name, trouble } of answer.nodes)
         if (trouble !== '') print.line(print.colour.yellow(`${name} takes no jobs: ${trouble}`));
+      for (const node of answer.nodes) for (const line of keptLines(node)) print.line(print.colour.yellow(line));
       for (const { name, quarantine } of answer.nodes)
         if (quarantine) print.line(print.colour.yellow(`${name} is quarantined: ${quarantineText(name, quarantine)}`));
       const asRoot = answer.nodes.filter(({ jobsAccount }) => jobsAccount === 'root').map(({ name }) => name);
@@ -37,6 +39,7 @@ function nodesTable(all: readonly NodeView[], print: Printer): string {
     { head: 'RUNNING', align: 'right' },
     { head: 'YIELDS' },
     { head: 'FINDS BY' },
+    { head: 'FREEZES BY' },
     { head: 'JOBS AS', cuts: true },
     { head: 'ISOLATES' },
     { head: 'OFFERS', cuts: true },
@@ -48,11 +51,23 @@ function nodesTable(all: readonly NodeView[], print: Printer): string {
     String(node.running),
     node.yielding,
     node.tracking,
+    node.freezing,
     accountText(node, print),
     node.isolation,
     node.capabilities.map(({ name, version }) => (version === '' ? name : `${name} ${version}`)).join(', '),
   ]);
   return tableText(print, columns, rows);
+}
+
+/** Who keeps jobs from a node, or gets some of it; nothing while jobs get all. */
+function keptLines({ name, drained, yield: told }: NodeView): string[] {
+  const lines: string[] = [];
+  if (drained) {
+    const reason = drained.reason === '' ? '' : `: "${drained.reason}"`;
+    lines.push(`${name} is drained by ${drained.by} since ${momentText(drained.sinceMs)}${reason}`);
+  }
+  if (told && told.text !== '') lines.push(`${name} ${localTimes(told.text)}`);
+  return lines;
 }
 
 /** What speaks against a node, when it is tried again, and how to have it back sooner. */

@@ -64,6 +64,8 @@ export function stateText(print: Printer, state: string): string {
     case 'held':
     case 'paused':
     case 'cancelling':
+    case 'drained':
+    case 'asleep':
     case 'away':
       return colour.yellow(state);
     default:

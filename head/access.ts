@@ -87,6 +87,7 @@ export const rules = {
   'user.remove': { roles: ['admin'], deed: 'remove a user', needs: admins },
   'node.remove': { roles: ['admin'], deed: 'remove a node', needs: admins },
   'node.own': { roles: ['admin'], deed: 'say who owns a node', needs: admins },
+  'node.drain': { roles: ['admin'], deed: 'keep jobs from a node, or let it have them', needs: admins },
   'namespace.list': { roles: ['user', 'admin'], deed: 'list the namespaces', needs: people },
   'namespace.change': {
     roles: ['namespace-owner', 'admin'],

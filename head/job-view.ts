@@ -2,6 +2,7 @@ import { attemptId } from '../base/ids.ts';
 import type { Attempt } from './scheduler/attempt.ts';
 import type { FailureReason } from './scheduler/event.ts';
 import { type Batch, type ClusterState, failureReasons, rowStates } from './scheduler/state.ts';
+import { doingText } from './scheduler/yielding.ts';
 import type { SpecPlace } from './specs.ts';
 
 /** What people see a job do. */
@@ -37,7 +38,7 @@ export function viewJob(state: ClusterState, batch: Batch, index: number): JobFa
     node: on === undefined ? '' : (state.nodes.get(on)?.name ?? state.access.formerNodes.get(on) ?? ''),
     attempt: number,
     reason: failureReasons[(rows.reason[index] ?? 0) - 1],
-    message: rows.messages.get(index) ?? '',
+    message: live === 'paused' ? pausedText(state, attempt) : (rows.messages.get(index) ?? ''),
     exitCode: exitCode < 0 ? undefined : exitCode,
     startedAtMs,
     finishedAtMs: secondsAt(rows.endedS[index]),
@@ -59,6 +60,13 @@ export function jobState(state: ClusterState, batch: Batch, index: number): JobS
 export function attemptState(attempt: Attempt): JobState {
   if (attempt.lapsedSinceMs !== undefined) return 'lapsed';
   return attempt.cancelling ? 'cancelling' : attempt.phase.kind;
+}
+
+/** Who has paused a job, and until when. */
+function pausedText(state: ClusterState, attempt: Attempt | undefined): string {
+  const node = attempt && state.nodes.get(attempt.nodeId);
+  const doing = node?.yielding && doingText(node.yielding);
+  return doing === undefined ? '' : `${node?.name} ${doing}`;
 }
 
 function secondsAt(seconds: number | undefined): number | undefined {

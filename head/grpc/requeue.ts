@@ -1,10 +1,8 @@
-import { RefusedError, refused } from '../../base/errors.ts';
-import type { NodeId } from '../../base/ids.ts';
-import { nameKey } from '../../base/names.ts';
 import type { ChangeJobsResponse, RequeueRequest } from '../../proto/gen/labrun/v1/batches.ts';
 import { rangesOf } from '../scheduler/job-ranges.ts';
 import { actorOf } from '../wire.ts';
 import { type FindPorts, findBatch, findJobs } from './find-jobs.ts';
+import { findNode } from './find-node.ts';
 import { type CallFacts, orThrow } from './handle.ts';
 
 const ended: ReadonlySet<string> = new Set(['succeeded', 'failed', 'cancelled', 'cancelling']);
@@ -17,7 +15,7 @@ export async function requeue(
   facts: CallFacts,
 ): Promise<ChangeJobsResponse> {
   const { batchId, selection } = await findBatch(ports, selector, facts);
-  const notOn = text === '' ? undefined : await findNode(ports, text);
+  const notOn = text === '' ? undefined : await findNode(ports.engine, text, 'keep jobs from');
   const indices: number[] = [];
   let selected = 0;
   for await (const jobs of findJobs(ports, batchId, selection)) {
@@ -30,15 +28,4 @@ export async function requeue(
     orThrow(await ports.engine.submit(actorOf(facts.caller), { kind: 'requeue', batchId, jobs, notOn }));
   }
   return { changed: indices.length, selected, stopping: 0, over: 0 };
-}
-
-async function findNode({ engine }: FindPorts, text: string): Promise<NodeId> {
-  const found = await engine.query(
-    (state) => [...state.nodes.values()].find(({ id, name }) => id === text || nameKey(name) === nameKey(text))?.id,
-  );
-  if (found === undefined)
-    throw new RefusedError(
-      refused('not-found', `Cannot keep jobs from node "${text}": there is none of that name; labrun nodes shows them`),
-    );
-  return found;
 }

@@ -16,3 +16,13 @@ it('says as whom jobs run on a node, which isolation it can do, and warns of roo
   if (root) expect(stderr).toMatch(/Jobs run as root on n1: .*runAs/);
   else expect(stderr).toBe('');
 });
+
+it('drains a node and lets it have jobs again, and says which it was', async () => {
+  expect(await lab().ok('drain', 'n1', '--reason', 'a new disk')).toBe('n1 gets no new jobs\n');
+  expect(await lab().ok('drain', 'n1', '--reason', 'a new disk')).toBe('It was so already\n');
+  expect((await lab().json('nodes')).nodes).toMatchObject([{ state: 'drained', drained: { reason: 'a new disk' } }]);
+  expect(await lab().ok('nodes')).toMatch(/^n1 is drained by \S+ since .*: "a new disk"$/m);
+  expect(await lab().json('undrain', 'n1')).toEqual({ node: 'n1', changed: true, running: 0 });
+  expect((await lab().json('nodes')).nodes).toMatchObject([{ state: 'connected', drained: null }]);
+  expect((await lab().labrun('drain', 'nobody')).code).toBe(3);
+});

@@ -185,6 +185,10 @@ const cells: Readonly<Record<Right, { may: readonly Name[]; ask: (name: Name) =>
     may: ['root'],
     ask: (name) => as(name, AccessClient, (client) => call(client, client.setNodeOwner, { node: 'n1', owner: 'ada' })),
   },
+  'node.drain': {
+    may: ['root'],
+    ask: (name) => as(name, NodesClient, (client) => call(client, client.undrain, { node: 'n1' })),
+  },
   'namespace.list': {
     may: users,
     ask: (name) => as(name, AccessClient, (client) => call(client, client.listNamespaces, {})),

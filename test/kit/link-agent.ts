@@ -8,6 +8,7 @@ import { systemRandom } from '../../base/random.ts';
 import { hashBytes } from '../../base/transfer/hash.ts';
 import { type ManifestEntry, manifestLine } from '../../base/transfer/manifest.ts';
 import {
+  type AgentChange,
   AgentLinkClient,
   type AgentMessage,
   AttemptPhase,
@@ -102,11 +103,13 @@ export class LinkAgent {
 
   /** Tells where an attempt is; resolves when the head has acknowledged it. */
   async report(fence: Fence | undefined, phase: AttemptPhase, over: Partial<AttemptReport> = {}): Promise<void> {
-    const report = { ...reportOf(fence, phase), ...over };
+    await this.tell({ $case: 'attempt', value: { ...reportOf(fence, phase), ...over } });
+  }
+
+  /** Tells something; resolves when the head has acknowledged it. */
+  async tell(change: NonNullable<AgentChange['change']>): Promise<void> {
     const seq = ++this.#seq;
-    this.#stream.write({
-      message: { $case: 'delta', value: { seq, changes: [{ change: { $case: 'attempt', value: report } }] } },
-    });
+    this.#stream.write({ message: { $case: 'delta', value: { seq, changes: [{ change }] } } });
     while (!this.acknowledged.includes(seq)) {
       if (this.ended) throw new Error(`the link ended before it acknowledged: ${this.ended}`);
       await this.#news();

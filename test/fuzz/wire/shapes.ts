@@ -31,6 +31,8 @@ export interface Shapes {
 
 /** The package whose services the head serves. */
 const served = 'labrun.v1';
+/** Its one service that is an agent's own, on a socket of its machine. */
+const unserved = 'Desk';
 
 /** Reads the proto files themselves, so that a method that is added is fuzzed without a word here. */
 export function readShapes(repository: string): Shapes {
@@ -45,15 +47,14 @@ export function readShapes(repository: string): Shapes {
   const messages = new Map<string, readonly FieldShape[]>();
   const files = file.filter((one) => one.package === served);
   for (const { messageType = [] } of files) for (const one of messageType) note(messages, `.${served}`, one);
-  const methods = files.flatMap(({ service = [] }) =>
-    service.flatMap(({ name, method }) =>
-      method.map((one) => ({
-        path: `/${served}.${name}/${one.name}`,
-        request: one.inputType,
-        requestStream: one.clientStreaming === true,
-        responseStream: one.serverStreaming === true,
-      })),
-    ),
+  const services = files.flatMap(({ service = [] }) => service).filter(({ name }) => name !== unserved);
+  const methods = services.flatMap(({ name, method }) =>
+    method.map((one) => ({
+      path: `/${served}.${name}/${one.name}`,
+      request: one.inputType,
+      requestStream: one.clientStreaming === true,
+      responseStream: one.serverStreaming === true,
+    })),
   );
   return { methods, messages };
 }

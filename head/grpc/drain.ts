@@ -1,0 +1,44 @@
+import { RefusedError, refused } from '../../base/errors.ts';
+import type { DrainRequest, DrainResponse, UndrainRequest } from '../../proto/gen/labrun/v1/nodes.ts';
+import type { HeadEngine } from '../ports.ts';
+import type { Command } from '../scheduler/command.ts';
+import { actorOf } from '../wire.ts';
+import { findNode } from './find-node.ts';
+import { type CallFacts, orThrow } from './handle.ts';
+
+/** Longest reason of a drain, in characters. */
+const reasonMax = 200;
+
+type Engine = Pick<HeadEngine, 'query' | 'submit'>;
+
+/** Keeps new jobs from a node. Throws `RefusedError`. */
+export async function drain(
+  engine: Engine,
+  { node, reason }: DrainRequest,
+  { caller }: CallFacts,
+): Promise<DrainResponse> {
+  if (reason.length > reasonMax) {
+    const said = `its reason has ${reason.length} characters, at most ${reasonMax} are kept`;
+    throw new RefusedError(refused('invalid', `Cannot drain node "${node}": ${said}`));
+  }
+  const nodeId = await findNode(engine, node, 'drain');
+  return await change(engine, { kind: 'drain-node', nodeId, reason }, caller);
+}
+
+/** Lets a node have jobs again. Throws `RefusedError`. */
+export async function undrain(engine: Engine, { node }: UndrainRequest, { caller }: CallFacts): Promise<DrainResponse> {
+  const nodeId = await findNode(engine, node, 'undrain');
+  return await change(engine, { kind: 'undrain-node', nodeId }, caller);
+}
+
+async function change(
+  engine: Engine,
+  command: Extract<Command, { kind: 'drain-node' | 'undrain-node' }>,
+  caller: CallFacts['caller'],
+): Promise<DrainResponse> {
+  const { events } = orThrow(await engine.submit(actorOf(caller), command));
+  return await engine.query((state) => {
+    const node = state.nodes.get(command.nodeId);
+    return { node: node?.name ?? '', changed: events.length > 0, running: node?.attempts.size ?? 0 };
+  });
+}
