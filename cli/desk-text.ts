@@ -9,7 +9,10 @@ export function yieldText(state: DeskState): string {
   const { step, cause, by, reason, untilMs, takesJobs, condition } = state;
   const why = reason === '' ? '' : `: ${reason}`;
   const until = untilMs === undefined ? '' : ` until ${clockText(untilMs)}`;
-  if (step === 'pause' && cause === 'asked') return `paused by ${by}${until}${why}`;
+  const leaves = state.pauses.some((pause) => pause.by === by && pause.untilAway);
+  if (step === 'pause' && cause === 'asked') {
+    return `paused by ${by}${leaves ? ` until they leave, at most${until}` : until}${why}`;
+  }
   const wait = takesJobs ? '' : `; new jobs start ${condition}`;
   if (step === 'pause') return `paused${until}${why}${wait}`;
   if (step === 'throttle') return `slowed down${until}${why}${wait}`;

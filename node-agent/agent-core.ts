@@ -78,6 +78,8 @@ export interface OpenCore {
   yieldTo(yielding: NodeYield, wish: Wish): Promise<void>;
   /** Asks the head to let these jobs run elsewhere; without one nothing happens. */
   askRequeue(ids: readonly AttemptId[], reason: string): void;
+  /** Ids of all processes of jobs and builds. */
+  ownProcesses(): Promise<readonly number[]>;
   /** What is here and has not ended. */
   attempts(): readonly Attempt[];
   readonly headConnected: boolean;
@@ -166,6 +168,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     setInventory: (inventory) => agent.setInventory(inventory),
     yieldTo: (yielding, wish) => agent.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => agent.askRequeue(ids, reason),
+    ownProcesses: () => agent.ownProcesses(),
     attempts: () => agent.liveAttempts(),
     get headConnected() {
       return uplink.isConnected;

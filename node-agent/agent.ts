@@ -171,6 +171,12 @@ export class Agent {
     background(this.#yields.apply());
   }
 
+  /** Ids of all processes of jobs and builds. */
+  async ownProcesses(): Promise<readonly number[]> {
+    const trees = [...this.#trees(), ...this.#ports.builds.trees()];
+    return (await Promise.all(trees.map(({ home }) => this.#ports.executor.processes(home)))).flat();
+  }
+
   /** What is here and has not ended. */
   liveAttempts(): readonly Attempt[] {
     const isLive = (attempt: Attempt) => holdsCpus(attempt) || attempt.phase.kind === 'archiving';

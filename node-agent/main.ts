@@ -154,6 +154,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     settings: () => current.desk,
     cores: () => machine.inventory.cpus,
     freezing: executor.freezing,
+    gpus: machine.inventory.gpus,
   });
   let reading = Promise.resolve();
   const readAndTell = async () => {

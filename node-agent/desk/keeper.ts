@@ -9,6 +9,7 @@ import type { OpenAgent } from '../open-agent.ts';
 import { decideYield, free, type Seen, type Sight } from '../presence/decide-yield.ts';
 import { awayForMs } from '../presence/fuse.ts';
 import { addPause, endPauses, leavePauses, livePauses, type Pause } from '../presence/pauses.ts';
+import type { StrainName, StrainWatch } from '../presence/strain.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { AgentRecord } from '../store/agent-record.ts';
 import { blankMemory, type DeskMemory, readDeskMemory, writeDeskMemory } from './desk-memory.ts';
@@ -34,9 +35,10 @@ export interface KeeperPorts {
   cores(): number;
   /** Nothing on a machine where nobody sits. */
   readonly presence: PresenceWatch | undefined;
+  /** What other programs want; nothing on a machine where nobody sits. */
+  readonly strain: Pick<StrainWatch, 'seen' | 'look' | 'memoryShortSinceMs'> | undefined;
 }
 
-/** What may start a yield besides people, as of now. */
 const unseen: Seen = { lastMs: undefined, why: '' };
 
 /** Decides what this node does for whoever is at its desk, and remembers what they said. */
@@ -98,6 +100,7 @@ export class DeskKeeper {
 
   /** Attempts have begun or ended. */
   attemptsChanged(): void {
+    this.#ports.strain?.look();
     this.#given.at(this.#ports.clock.nowMs(), this.#coresInUse());
     this.#tell();
   }
@@ -195,12 +198,17 @@ export class DeskKeeper {
     await done;
   }
 
-  /** After so long a stop its jobs look for another machine; nothing more to wait for once they were told. */
+  /**
+   * After so long a stop, or while memory stays short although they are stopped, jobs look for another machine; nothing
+   * more to wait for once they were told.
+   */
   #requeueInMs(nowMs: number): number {
-    const { requeueAfterPauseMs } = this.#policy;
-    if (requeueAfterPauseMs === undefined || this.#pausedSinceMs === undefined) return Number.POSITIVE_INFINITY;
-    const leftMs = this.#pausedSinceMs + requeueAfterPauseMs - nowMs;
-    if (leftMs > 0) return leftMs;
+    const { requeueAfterPauseMs = Number.POSITIVE_INFINITY, requeueAfterMemoryMs } = this.#policy;
+    const pausedMs = this.#pausedSinceMs;
+    if (pausedMs === undefined) return Number.POSITIVE_INFINITY;
+    const shortMs = this.#ports.strain?.memoryShortSinceMs ?? Number.POSITIVE_INFINITY;
+    const dueMs = Math.min(pausedMs + requeueAfterPauseMs, Math.max(pausedMs, shortMs) + requeueAfterMemoryMs);
+    if (dueMs > nowMs) return dueMs - nowMs;
     const exempt = this.#exempt();
     const ids = this.#ports.agent
       .attempts()
@@ -208,14 +216,16 @@ export class DeskKeeper {
       .map(({ id }) => id);
     this.#ports.agent.askRequeue(
       ids,
-      `the machine was paused for long: ${this.#yielding.reason || this.#yielding.cause}`,
+      `the machine was paused for long: ${this.#yielding.reason || 'somebody needs it'}`,
     );
     return Number.POSITIVE_INFINITY;
   }
 
   #sight(nowMs: number): Sight {
-    const { presence, clock } = this.#ports;
-    const sight = { nowMs, minuteOfWeek: minuteOfWeek(nowMs), load: unseen, memory: unseen, gpu: unseen };
+    const { presence, clock, strain } = this.#ports;
+    const seen = (name: StrainName) => strain?.seen(name) ?? unseen;
+    const strained = { load: seen('load'), memory: seen('memory'), gpu: seen('gpu') };
+    const sight = { nowMs, minuteOfWeek: minuteOfWeek(nowMs), ...strained };
     if (!presence) return { ...sight, activity: unseen };
     const verdict = presence.current();
     const awayMs = awayForMs(verdict, clock.sinceBootMs());

@@ -4,8 +4,13 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { DeskSetting } from '../../config/agent.ts';
 import type { OpenAgent } from '../open-agent.ts';
+import { gpuUse } from '../presence/gpu-use.ts';
 import { machineSignals } from '../presence/machine-signals.ts';
+import { memoryPressure } from '../presence/memory-pressure.ts';
+import { otherLoad } from '../presence/other-load.ts';
+import { type StrainName, StrainWatch } from '../presence/strain.ts';
 import { openPresence, type PresenceWatch } from '../presence/watch.ts';
+import { standardPath } from '../scratch/environment.ts';
 import type { Account } from '../scratch/run-as.ts';
 import type { AgentRecord } from '../store/agent-record.ts';
 import type { DeskCaller } from './caller.ts';
@@ -32,6 +37,8 @@ export interface DeskParts {
   /** Physical cores for jobs. */
   cores(): number;
   readonly freezing: string;
+  /** How many GPUs this machine has. */
+  readonly gpus: number;
 }
 
 /** A desk that is watched and answers. */
@@ -49,7 +56,8 @@ export interface OpenDesk {
 export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
   const { clock, random, log, root, record, agent, settings, cores } = parts;
   const presence = parts.dedicated ? undefined : watchDesk(parts);
-  const keeper = new DeskKeeper({ clock, log, record, agent, settings, cores, presence });
+  const strain = parts.dedicated ? undefined : watchStrain(parts, () => keeper);
+  const keeper: DeskKeeper = new DeskKeeper({ clock, log, record, agent, settings, cores, presence, strain });
   keeper.look();
   let socket: { close(): Promise<void> } | undefined;
   try {
@@ -69,6 +77,7 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
     },
     async close() {
       await socket?.close();
+      await strain?.close();
       keeper.close();
       await presence?.close();
     },
@@ -79,6 +88,30 @@ function watchDesk({ clock, log, env, account, ownUid, settings }: DeskParts): P
   const jobUids = account ? [account.uid] : [];
   const signals = machineSignals({ clock, env, uid: ownUid, jobUids });
   return openPresence({ clock, log, signals, awayAfterMs: settings().policy.resumeIdleMs });
+}
+
+/** Only while jobs run, and only what the policy asks about. */
+function watchStrain({ clock, log, agent, gpus }: DeskParts, keeper: () => DeskKeeper): StrainWatch {
+  const ours = () => agent.ownProcesses();
+  const limitCores = () => keeper().policy.onLoad?.cores;
+  return new StrainWatch({
+    ...{ clock, log },
+    probes: {
+      memory: memoryPressure(),
+      load: otherLoad({ monotonicMs: () => clock.monotonicMs(), ours, limitCores }),
+      gpu: gpuUse({ path: standardPath, ours }),
+    },
+    wanted() {
+      const { onMemoryPressure, onGpuUse, onLoad } = keeper().policy;
+      if (!agent.attempts().some(({ phase }) => phase.kind === 'running')) return new Set();
+      const wanted: StrainName[] = [];
+      if (onMemoryPressure !== 'nothing') wanted.push('memory');
+      if (onGpuUse !== 'nothing' && gpus > 0) wanted.push('gpu');
+      if (onLoad && onLoad.do !== 'nothing') wanted.push('load');
+      return new Set(wanted);
+    },
+    changed: () => keeper().look(),
+  });
 }
 
 /** Where the admin named no owner, whoever may open the socket is one. */

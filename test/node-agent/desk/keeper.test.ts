@@ -7,7 +7,9 @@ import type { NodeYield } from '../../../node-agent/agent.ts';
 import type { Attempt } from '../../../node-agent/attempts/attempt.ts';
 import { DeskKeeper } from '../../../node-agent/desk/keeper.ts';
 import type { Wish } from '../../../node-agent/effects/tree-yields.ts';
+import type { Seen } from '../../../node-agent/presence/decide-yield.ts';
 import type { Signal, Tell } from '../../../node-agent/presence/signal.ts';
+import type { StrainName } from '../../../node-agent/presence/strain.ts';
 import { openPresence } from '../../../node-agent/presence/watch.ts';
 import { anAttempt } from '../../kit/attempts.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
@@ -24,6 +26,7 @@ let attempts: readonly Attempt[];
 let requeued: readonly AttemptId[];
 let yielded: { readonly yielding: NodeYield; readonly wish: Wish }[];
 let tell: Tell;
+let strain: { seen(name: StrainName): Seen; look(): void; memoryShortSinceMs: number | undefined };
 
 beforeEach(() => {
   clock = new ManualClock(1_000 * hour);
@@ -32,6 +35,7 @@ beforeEach(() => {
   attempts = [];
   requeued = [];
   yielded = [];
+  strain = { seen: () => ({ lastMs: undefined, why: '' }), look: () => undefined, memoryShortSinceMs: undefined };
 });
 
 /** A keeper over what the disk has; with a keyboard that the test uses unless the machine is dedicated. */
@@ -48,7 +52,7 @@ function aKeeper(options: { dedicated?: boolean } = {}): DeskKeeper {
     ? undefined
     : openPresence({ clock, log, signals: [keyboard], awayAfterMs: 5 * minute });
   const keeper = new DeskKeeper({
-    ...{ clock, log, presence },
+    ...{ clock, log, presence, strain },
     record: {
       desk: kept,
       noteDesk: (text) => {
@@ -160,6 +164,22 @@ describe('a policy', () => {
     clock.advance(1);
     expect(requeued).toEqual([attempts[0]?.id]);
   });
+});
+
+it('jobs look for another machine when memory stays short although they are stopped', () => {
+  const keeper = aKeeper();
+  attempts = [anAttempt(0, { kind: 'running', startedAtMs: 1 }, { user: 'bob' })];
+  strain.seen = (name) => ({
+    lastMs: name === 'memory' ? Number.POSITIVE_INFINITY : undefined,
+    why: 'memory is short',
+  });
+  strain.memoryShortSinceMs = clock.nowMs();
+  keeper.look();
+  expect(now()?.yielding).toMatchObject({ step: 'pause', cause: 'memory' });
+  clock.advance(2 * minute - 1);
+  expect(requeued).toEqual([]);
+  clock.advance(1);
+  expect(requeued).toEqual([attempts[0]?.id]);
 });
 
 it('what jobs were given is counted by the core, and begins anew on Monday', () => {

@@ -1,0 +1,111 @@
+import { background } from '../../base/background.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Seen } from './decide-yield.ts';
+
+/** What other programs want of this machine, besides the person's attention. */
+export type StrainName = 'memory' | 'load' | 'gpu';
+
+/** Looks once whether other programs want something of the machine; a sentence when they do. */
+export type Probe = () => Promise<string | undefined>;
+
+/** What a watch of strain needs. */
+export interface StrainParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly probes: Readonly<Record<StrainName, Probe>>;
+  /** Which of them matter now: none while no job runs, and those that the policy names. */
+  wanted(): ReadonlySet<StrainName>;
+  /** Something is wanted that was not, or no longer. */
+  changed(): void;
+}
+
+/** None of these tells of itself to an ordinary account; looking costs a file or a program. In milliseconds. */
+const lookEveryMs = 5_000;
+const never: Seen = { lastMs: undefined, why: '' };
+
+/** Watches what other programs want while jobs are in their way, and only then. */
+export class StrainWatch {
+  readonly #parts: StrainParts;
+  readonly #seen = new Map<StrainName, Seen>();
+  readonly #failed = new Set<StrainName>();
+  /** Since when memory has been short without a pause. */
+  #memoryShortSinceMs: number | undefined;
+  #timer: Timer | undefined;
+  #looking: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(parts: StrainParts) {
+    this.#parts = parts;
+  }
+
+  seen(name: StrainName): Seen {
+    return this.#seen.get(name) ?? never;
+  }
+
+  /** Wall clock; nothing while memory suffices. */
+  get memoryShortSinceMs(): number | undefined {
+    return this.#memoryShortSinceMs;
+  }
+
+  /** Something else may matter now. */
+  look(): void {
+    if (this.#closed || this.#looking || this.#timer || this.#parts.wanted().size === 0) return;
+    this.#looking = this.#lookOnce();
+    background(this.#looking);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { clock, probes, wanted, changed } = this.#parts;
+    let isNews = false;
+    for (const name of wanted()) {
+      const why = await this.#ask(name, probes[name]);
+      const before = this.seen(name);
+      const is = why !== undefined;
+      if (name === 'memory') this.#memoryShortSinceMs = is ? (this.#memoryShortSinceMs ?? clock.nowMs()) : undefined;
+      const was = before.lastMs === Number.POSITIVE_INFINITY;
+      if (is) this.#seen.set(name, { lastMs: Number.POSITIVE_INFINITY, why });
+      else if (was) this.#seen.set(name, { lastMs: clock.nowMs(), why: before.why });
+      isNews ||= is !== was;
+    }
+    this.#looking = undefined;
+    if (this.#closed) return;
+    if (isNews) changed();
+    if (wanted().size > 0) {
+      this.#timer = clock.setTimer(lookEveryMs, () => {
+        this.#timer = undefined;
+        this.look();
+      });
+    } else this.#rest();
+  }
+
+  /** Nothing is in anybody's way: what was so a moment ago is over now. */
+  #rest(): void {
+    const nowMs = this.#parts.clock.nowMs();
+    for (const [name, { lastMs, why }] of this.#seen)
+      if (lastMs === Number.POSITIVE_INFINITY) this.#seen.set(name, { lastMs: nowMs, why });
+    this.#memoryShortSinceMs = undefined;
+    this.#parts.changed();
+  }
+
+  async #ask(name: StrainName, probe: Probe): Promise<string | undefined> {
+    try {
+      const why = await probe();
+      this.#failed.delete(name);
+      return why;
+    } catch (error) {
+      // Once: it fails alike every few seconds. What cannot be seen starts nothing.
+      if (!this.#failed.has(name))
+        this.#parts.log.warn({ strain: name, error: messageOf(error) }, 'cannot see how busy this machine is');
+      this.#failed.add(name);
+      return undefined;
+    }
+  }
+}
