@@ -74,6 +74,6 @@ it('holds little of a long manifest, though the tree has few of its files, and s
     if (kind === 'file' && hash !== '') hashed += 1;
   }
   expect(hashed).toBe(Math.ceil(95_000 / 160) + 1); // and the log
-  // All of its hashes together take over 25 MB.
+  // All of its hashes together take 14 MB.
   expect(most).toBeLessThan(8 * 2 ** 20);
 });
