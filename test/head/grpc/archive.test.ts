@@ -118,6 +118,33 @@ describe('an attempt’s files', () => {
     expect((await world.pull({ batch: 'batch' })).get('job/a')).toBe('x');
   });
 
+  it('are kept once, however often their end is told, by whichever connection, before and after a restart', async () => {
+    const text = 'x'.repeat(5_000);
+    const end = await agent.stage(fence, { a: text }, 'log');
+    const last = piece('archive/a', 0, text, { truncate: true, finalHash: hashBytes(text) });
+    expect(await agent.send([last, last])).toMatchObject([
+      { offset: 5_000n, verified: true, refusedCode: '' },
+      { offset: 5_000n, verified: true, refusedCode: '' },
+    ]);
+    await Promise.all([1, 2, 3].map(() => agent.report(fence, AttemptPhase.ENDED, end)));
+    await agent.hear('settle');
+    await world.ended('batch');
+    const kept = await world.pull({ batch: 'batch' });
+    for (const restart of [async () => {}, () => world.restart()]) {
+      agent.close();
+      await restart();
+      agent = await new LinkAgent(world.head.address, 'n1', 2, agent.nodeId).connected();
+      // What has been accepted is refused as a transfer, and settled as an end.
+      expect((await agent.send([last]))[0]?.refusedCode).toBe('stale');
+      await agent.report(fence, AttemptPhase.ENDED, end);
+      await agent.hear('settle');
+    }
+    expect(await world.pull({ batch: 'batch' })).toEqual(kept);
+    const ends = (await world.story({ batch: 'batch' })).filter(({ kind }) => kind === 'job-finished');
+    expect(ends).toHaveLength(1);
+    expect((await readdir(join(world.archive, '.staging'))).filter((name) => name.includes(fence.batchId))).toEqual([]);
+  });
+
   it('wait to be answered while nobody reads the answers, without a warning', async () => {
     const warnings: string[] = [];
     const warned = (warning: Error) => void warnings.push(warning.message);
