@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts';
-import { type AttemptId, attemptId, type NodeId, parseAttemptId } from '../../base/ids.ts';
+import { type AttemptId, attemptId, type BatchId, type NodeId, parseAttemptId } from '../../base/ids.ts';
 import type { AttemptRef } from '../scheduler/attempt.ts';
 import { hasEnded } from '../scheduler/decide-attempt.ts';
 import { rowState } from '../scheduler/job-rows.ts';
@@ -46,6 +46,8 @@ export interface Difference {
   readonly changes: readonly Change[];
   /** Attempts that the head believed on the node and that are not there: the head must note that. */
   readonly missing: readonly AttemptRef[];
+  /** Batches of attempts that the node should not have and may keep for now: what happens to their jobs concerns it. */
+  readonly leftAlone: ReadonlySet<BatchId>;
 }
 
 /**
@@ -55,6 +57,7 @@ export interface Difference {
 export function reconcile(state: ClusterState, nodeId: NodeId, view: SessionView): Difference {
   const changes: Change[] = [];
   const missing: AttemptRef[] = [];
+  const leftAlone = new Set<BatchId>();
   const node = state.nodes.get(nodeId);
   const say = (change: Change) => {
     const id = attemptId(change.attempt, change.attempt.attempt);
@@ -76,8 +79,9 @@ export function reconcile(state: ClusterState, nodeId: NodeId, view: SessionView
     const kind = strayChange(state, id, phase);
     const ref = parseAttemptId(id);
     if (kind && ref) say({ kind, attempt: ref });
+    else if (ref) leftAlone.add(ref.batchId);
   }
-  return { changes, missing };
+  return { changes, missing, leftAlone };
 }
 
 /** Of builds that a node does not try again by itself, those that may be tried there again as far as the head knows. */

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { background } from '../../base/background.ts';
 import { messageOf } from '../../base/errors.ts';
-import { type AttemptId, attemptId, type ClusterId, type NodeId } from '../../base/ids.ts';
+import { type AttemptId, attemptId, type BatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import type { HeadChange } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { type BuildNews, type Report, writeBuildRetry, writeChange, writeResend } from '../agent-wire.ts';
@@ -38,6 +38,8 @@ export class Session {
   /** Builds that the agent does not try again by itself. */
   readonly #failedBuilds: Set<string>;
   readonly #unsubscribe: () => void;
+  /** Of attempts that were found after a loss, and wait for the end of their jobs. */
+  #leftAlone: ReadonlySet<BatchId> = new Set();
   #extra: HeadChange[] = [];
   #dirty = true;
   #comparing = false;
@@ -161,6 +163,8 @@ export class Session {
   /** Something happened; if it concerns this node, compare again. */
   #hear(records: readonly LogRecord[]): void {
     const concerns = records.some(({ event }) => {
+      const batchId = 'attempt' in event ? event.attempt.batchId : 'batchId' in event ? event.batchId : undefined;
+      if (batchId !== undefined && this.#leftAlone.has(batchId)) return true;
       if ('nodeId' in event) return event.nodeId === undefined || event.nodeId === this.#ports.nodeId;
       if (!('attempt' in event)) return false;
       const id = attemptId(event.attempt, event.attempt.attempt);
@@ -185,10 +189,11 @@ export class Session {
       this.#dirty = false;
       const { engine, nodeId, clusterId, cancelGraceMs } = this.#ports;
       const view = { held: this.#held, told: this.#told };
-      const { changes, missing, retried } = await engine.query((state) => ({
+      const { changes, missing, leftAlone, retried } = await engine.query((state) => ({
         ...reconcile(state, nodeId, view),
         retried: forgottenBuilds(state, nodeId, this.#failedBuilds),
       }));
+      this.#leftAlone = leftAlone;
       for (const change of changes) this.#note(change);
       for (const digest of retried) this.#failedBuilds.delete(digest);
       const lost = missing.map((attempt) =>

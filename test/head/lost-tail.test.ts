@@ -75,6 +75,19 @@ it('lets what ran go on after --accept-loss, and takes its result', async () => 
   expect((await world.story()).map(({ kind }) => kind)).toEqual(expect.arrayContaining(['log-shortened', 'job-found']));
 });
 
+it('tells a node to discard what it holds of a lost end when the job ends elsewhere', async () => {
+  const { folder, fence, nodeId } = await aLoss('with its mark');
+  const world = await HeadWorld.on(folder);
+  onTestFinished(() => world.close());
+  const other = await new LinkAgent(world.head.address, 'n2').connected();
+  onTestFinished(() => other.close());
+  const assigned = await other.hear('assign');
+  const agent = await comesBack(world, fence && { ...fence, attempt: 5 }, nodeId);
+  await until('the head has noted what the node holds', () => world.complaints.length > 0);
+  await other.endInline(assigned.fence, { 'result.txt': 'from the other' });
+  await agent.hear('discard', ({ attempt }) => attempt === 5);
+});
+
 it('publishes what follows on a lost end, though the archive had come further', async () => {
   const folder = scratchFolder();
   const world = await HeadWorld.open(folder);
