@@ -157,6 +157,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       bootId: parts.bootId,
       written: () => record.written(),
       durableSoon: () => record.durableSoon(),
+      durableOrStuck: () => orStuck(record.durableSoon(), parts.ownDisk),
       tell: (key, make, urgency) => uplink.note(key, make, urgency),
     },
     parts.inventory,
@@ -199,4 +200,12 @@ async function join(record: AgentRecord, welcome: Welcome): Promise<void> {
         `what it holds (${record.attempts.length} attempts when it started) is kept. Start the old head again, or this agent with another --data`,
     ),
   );
+}
+
+/** Resolves with the record, or when the disk has refused it. */
+function orStuck(recorded: Promise<void>, disk: OwnDisk): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stopListening = disk.onStuck(resolve);
+    recorded.then(resolve, reject).finally(stopListening);
+  });
 }

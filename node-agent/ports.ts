@@ -16,6 +16,8 @@ export interface OwnDisk {
   onWell(listener: () => void): void;
   /** Calls now and then while it is short of so many bytes: whoever has what can be had again gives it up. */
   onShort(listener: (bytes: number) => void): void;
+  /** Calls while the disk refuses the agent's record, at once or when it does. Answers how to stop. */
+  onStuck(listener: () => void): () => void;
 }
 
 /** One process tree to start: a job or a build. */

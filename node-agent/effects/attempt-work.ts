@@ -40,6 +40,8 @@ export interface WorkPorts extends StagePorts {
   written(): Promise<void>;
   /** Resolves when everything saved so far is on disk, which it will be in a moment. */
   durableSoon(): Promise<void>;
+  /** The same, but it does not wait for a disk that does not take the record: what is wiped may be what fills it. */
+  durableOrStuck(): Promise<void>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
   /** Aborted when the agent stops; jobs go on. */
@@ -205,13 +207,14 @@ export class AttemptWork {
   wipe(attempt: Attempt): void {
     this.#unwatch();
     this.#then(async () => {
-      // Else a restarted agent would take what is half wiped for what is to be sent. Nobody waits for the room.
-      await this.#ports.durableSoon();
+      // Else a restarted agent would take what is half wiped for what is to be sent; its head would tell it. Nobody waits
+      // for the room, unless it is the record itself.
+      await this.#ports.durableOrStuck();
       await this.#live?.close();
       this.#live = undefined;
       this.#ports.builds.release(attempt.id);
       try {
-        await this.#ports.workspace.wipe(attempt.id);
+        await keepTrying(this.#ports, this.#ports.closing, () => withRoom(this.#ports.workspace.wipe(attempt.id)));
       } catch (error) {
         // The next start of the agent sweeps what nobody knows; until then it costs room and nothing else.
         this.#ports.log.error({ error: String(error), attempt: attempt.id }, 'cannot remove the folder of an attempt');

@@ -37,6 +37,7 @@ export class OwnDiskWatch implements OwnDisk {
     well: [],
     short: [],
   };
+  readonly #stuck = new Set<() => void>();
   #kind: Kind = 'well';
   #trouble = '';
   /** Why the record was not written, the last time; empty: it was. */
@@ -66,10 +67,17 @@ export class OwnDiskWatch implements OwnDisk {
     this.#listeners.short.push(listener);
   }
 
+  onStuck(listener: () => void): () => void {
+    this.#stuck.add(listener);
+    if (this.#unwritten !== '') listener();
+    return () => this.#stuck.delete(listener);
+  }
+
   /** The record could not be written, and why; empty: it was. */
   recordWritten(why: string): void {
     const isNews = (why === '') !== (this.#unwritten === '');
     this.#unwritten = why;
+    if (why !== '') for (const listener of this.#stuck) listener();
     if (isNews) this.#lookNow();
   }
 

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
+import { withSpares } from '../../base/spare-descriptors.ts';
 import { readSmallFile } from './small-file.ts';
 
 /** The two kinds of control groups that can hold a whole process tree still. */
@@ -38,9 +39,9 @@ export function groupMembers(group: string): readonly number[] {
 export function setFrozen(group: string, frozen: boolean): boolean {
   try {
     if (readSmallFile(join(group, 'freezer.state')) !== undefined) {
-      writeFileSync(join(group, 'freezer.state'), frozen ? 'FROZEN' : 'THAWED');
+      withSpares(() => writeFileSync(join(group, 'freezer.state'), frozen ? 'FROZEN' : 'THAWED'));
     } else {
-      writeFileSync(join(group, 'cgroup.freeze'), frozen ? '1' : '0', { flag: 'r+' });
+      withSpares(() => writeFileSync(join(group, 'cgroup.freeze'), frozen ? '1' : '0', { flag: 'r+' }));
     }
     return true;
   } catch (error) {
@@ -82,7 +83,7 @@ function hasSubgroups(group: string): boolean {
 
 function subgroups(group: string): readonly string[] {
   try {
-    return readdirSync(group, { withFileTypes: true })
+    return withSpares(() => readdirSync(group, { withFileTypes: true }))
       .filter((entry) => entry.isDirectory())
       .map((entry) => join(group, entry.name));
   } catch (error) {

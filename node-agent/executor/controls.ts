@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
+import { withSpares } from '../../base/spare-descriptors.ts';
 import type { ProcessLimits } from '../ports.ts';
 import { type CgroupVersion, makeGroupsFolder } from './cgroup.ts';
 
@@ -116,7 +117,7 @@ export function setCores(version: CgroupVersion, group: string, cores: number): 
 /** Writes into a file of a control group. Answers false where the kernel refuses it, or has no such file. */
 export function writeControl(file: string, text: string): boolean {
   try {
-    writeFileSync(file, text, { flag: 'r+' });
+    withSpares(() => writeFileSync(file, text, { flag: 'r+' }));
     return true;
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'EACCES', 'EPERM', 'EROFS', 'EBUSY', 'EINVAL', 'EOPNOTSUPP', 'ENODEV'))

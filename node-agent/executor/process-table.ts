@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { isSystemError } from '../../base/errors.ts';
+import { withSpares } from '../../base/spare-descriptors.ts';
 import { readSmallFile } from './small-file.ts';
 
 /** A process as `/proc/<pid>/stat` shows it. */
@@ -51,7 +52,7 @@ export function isRunning(facts: ProcessFacts | undefined): boolean {
 
 /** All processes of the machine, read once. Those that end meanwhile are left out. */
 export function readProcesses(): readonly ProcessFacts[] {
-  return readdirSync('/proc')
+  return withSpares(() => readdirSync('/proc'))
     .filter((name) => /^\d+$/.test(name))
     .map((name) => readProcess(Number(name)))
     .filter((facts) => facts !== undefined);
@@ -60,7 +61,7 @@ export function readProcesses(): readonly ProcessFacts[] {
 /** Whether a process was started with this entry (`NAME=value`) in its environment; false where that may not be read. */
 export function hasInEnvironment(pid: number, entry: string): boolean {
   try {
-    return `\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`.includes(`\0${entry}\0`);
+    return `\0${withSpares(() => readFileSync(`/proc/${pid}/environ`, 'latin1'))}`.includes(`\0${entry}\0`);
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) return false;
     throw error;
@@ -98,7 +99,7 @@ function readChildren(pid: number, threads: readonly string[]): number[] {
 /** Ids of the threads of a process, that of its main thread first; none when it is gone. */
 export function threadsOf(pid: number): readonly string[] {
   try {
-    return readdirSync(`/proc/${pid}/task`);
+    return withSpares(() => readdirSync(`/proc/${pid}/task`));
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ESRCH')) return [];
     throw error;

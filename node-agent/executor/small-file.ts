@@ -1,10 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { isSystemError } from '../../base/errors.ts';
+import { withSpares } from '../../base/spare-descriptors.ts';
 
 /** The text of a small file of the kernel's (/proc, control groups); nothing when it is not there any more. */
 export function readSmallFile(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return withSpares(() => readFileSync(path, 'utf8'));
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ESRCH', 'ENODEV')) return undefined;
     throw error;
@@ -22,7 +23,7 @@ const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOC
 export function readWords(path: string): string | undefined {
   let fd: number | undefined;
   try {
-    fd = openSync(path, readOnly);
+    fd = withSpares(() => openSync(path, readOnly));
     const { size } = fstatSync(fd);
     if (size > wordsMaxBytes) return undefined;
     const words = Buffer.allocUnsafe(size);

@@ -4,6 +4,7 @@ import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type Deferred, deferred } from '../../base/deferred.ts';
 import { Fault } from '../../base/errors.ts';
+import { giving } from '../../base/spare-descriptors.ts';
 import type { ProcessEnd, ProcessRequest, RunningProcess } from '../ports.ts';
 import type { GroupControls } from './controls.ts';
 import { endOf, type Identity, readEnd, readIdentity, readLimit, type TrackingName } from './identity.ts';
@@ -56,12 +57,14 @@ export class Supervisor {
     const more = folders.filter((folder) => folder !== place.group);
     const words = [place.folder, place.tracking, place.group, killsFile, refusalsFile, ...more];
     // A session of its own: no terminal, and no signal that is meant for the agent's process group.
-    this.#child = spawn(program, [...options, '-s', ...words], {
-      cwd: '/',
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-      detached: true,
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
+    this.#child = giving(() =>
+      spawn(program, [...options, '-s', ...words], {
+        cwd: '/',
+        env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+        detached: true,
+        stdio: ['pipe', 'pipe', 'ignore'],
+      }),
+    );
     this.#child.on('error', (error) => this.#end(error.message));
     // Only when both the process and what it said have ended is the last word known.
     this.#child.on('close', (code, signal) => this.#end(`it ended with ${signal ?? code}`));
@@ -165,14 +168,15 @@ export class Supervisor {
     if (this.#isGone) return;
     this.#isGone = true;
     const why = `Cannot keep a supervisor in "${this.place.folder}": ${how} ${this.#complaint}`.trim();
-    this.#ready.reject(new Fault('supervisor-failed', why));
+    const code = startFaultCode(why);
+    this.#ready.reject(new Fault(code === 'start-failed' ? 'supervisor-failed' : code, why));
     const current = this.#current;
     this.#current = undefined;
     this.#gone.resolve();
     if (current === undefined) return;
     const identity = readIdentity(current.home);
     if (current.startedMs === undefined && identity === undefined) {
-      current.started.reject(new Fault('start-failed', why));
+      current.started.reject(new Fault(code, why));
     } else {
       // It died between its identity and its word about it, or while the tree ran: the files know.
       current.started.resolve();
@@ -184,7 +188,11 @@ export class Supervisor {
 /** What the shell complains of decides whether the job or the machine has failed. */
 function startFaultCode(complaint: string): 'disk-full' | 'exhausted' | 'start-failed' {
   if (/No space left|quota exceeded|Read-only file system/i.test(complaint)) return 'disk-full';
-  if (/Too many open files|Cannot fork|Resource temporarily unavailable|Cannot allocate memory/i.test(complaint))
+  if (
+    /EMFILE|ENFILE|EAGAIN|ENOMEM|Too many open files|Cannot fork|Resource temporarily unavailable|Cannot allocate memory/i.test(
+      complaint,
+    )
+  )
     return 'exhausted';
   return 'start-failed';
 }

@@ -1,7 +1,7 @@
 import { type BackoffLimits, makeBackoff } from '../../base/backoff.ts';
 import { strangerCode } from '../../base/channel/tls-trouble.ts';
 import { type Clock, delay } from '../../base/clock.ts';
-import { Fault, RefusedError } from '../../base/errors.ts';
+import { Fault, isSystemError, RefusedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 
 /** For a head that is away: it is noticed soon when it is back, and not stormed by a whole lab. */
@@ -28,9 +28,10 @@ export async function keepTrying<Result>(
   }
 }
 
-/** A cut connection, a head that is busy or full, and an attempt that has lapsed (it may be taken back) will pass. */
+/** A cut connection, a head that is busy or full, descriptors that others use, and an attempt that has lapsed will pass. */
 function willPass(error: unknown): boolean {
   if (error instanceof RefusedError) return ['busy', 'disk-full', 'stale'].includes(error.refusal.code);
+  if (isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM')) return true;
   const passing = [
     'link',
     'no-room',

@@ -41,6 +41,8 @@ export class Lab {
   readonly #user: User | undefined;
   readonly #disks: SmallDisk[] = [];
   #head: Running | undefined;
+  /** What services are started by. */
+  #prefix: readonly string[] = [];
 
   constructor(user?: User) {
     this.#user = user;
@@ -97,6 +99,11 @@ export class Lab {
       'head',
     );
     await this.#head.line(/listening on/);
+  }
+
+  /** Services that are started from now on may have so many files open, and no more. */
+  limitDescriptors(max: number): void {
+    this.#prefix = ['prlimit', `--nofile=${max}`];
   }
 
   /** Gives an agent's data, or the head's, a small disk of its own. Call it before that is started. */
@@ -235,7 +242,7 @@ export class Lab {
 
   #start(args: readonly string[], name: string): Running {
     const options = { env: this.env, cwd: this.folder, user: this.#user, logFile: this.path(`${name}.log`) };
-    return new Running(this.on(name, process.execPath, program, ...args), options);
+    return new Running(this.on(name, ...this.#prefix, process.execPath, program, ...args), options);
   }
 
   /** The command line that runs a program where this service runs. */

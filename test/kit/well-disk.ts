@@ -1,4 +1,9 @@
 import type { OwnDisk } from '../../node-agent/ports.ts';
 
 /** A disk that always has room. */
-export const wellDisk: OwnDisk = { trouble: '', onWell: () => undefined, onShort: () => undefined };
+export const wellDisk: OwnDisk = {
+  trouble: '',
+  onWell: () => undefined,
+  onShort: () => undefined,
+  onStuck: () => () => undefined,
+};
