@@ -19,9 +19,10 @@ export function applyAssigned(draft: ClusterDraft, event: EventOf<'attempt-assig
   const batch = batchOf(draft, batchId);
   const node = draft.nodes.get(event.nodeId);
   assert(node, 'a job is placed on a node that exists');
-  if (rowState(batch.rows, index) === 'live')
-    removeAttempt(draft, { batchId, index, attempt: batch.rows.attempts[index] ?? 0 });
-  else queueOf(batch, index).queued -= 1;
+  if (rowState(batch.rows, index) === 'live') {
+    const old = removeAttempt(draft, { batchId, index, attempt: batch.rows.attempts[index] ?? 0 });
+    if (old.lapsedSinceMs !== undefined && old.phase.kind !== 'assigned') countLoss(batch, index);
+  } else queueOf(batch, index).queued -= 1;
   setRowState(batch.rows, index, 'live');
   batch.rows.attempts[index] = attempt;
   setRowNode(batch.rows, index, event.nodeId);
@@ -89,7 +90,7 @@ export function applyLost(draft: ClusterDraft, event: EventOf<'attempt-lost'>, a
   const batch = batchOf(draft, batchId);
   // One that was to stop anyway has lost nothing.
   const requeueing = draft.attempts.get(attemptId(event.attempt, event.attempt.attempt))?.requeueing === true;
-  if (!requeueing) batch.rows.losses[index] = Math.min(255, (batch.rows.losses[index] ?? 0) + 1);
+  if (!requeueing) countLoss(batch, index);
   if (event.requeued) return applyBack(draft, event.attempt, atMs);
   const { cancelling } = removeAttempt(draft, event.attempt);
   setRowState(batch.rows, index, cancelling ? 'cancelled' : 'failed');
@@ -97,6 +98,10 @@ export function applyLost(draft: ClusterDraft, event: EventOf<'attempt-lost'>, a
   batch.secondTries.delete(index);
   batch.rows.endedS[index] = Math.floor(atMs / 1000);
   noteIfFinished(draft, batch);
+}
+
+function countLoss(batch: BatchDraft, index: number): void {
+  batch.rows.losses[index] = Math.min(255, (batch.rows.losses[index] ?? 0) + 1);
 }
 
 /** An attempt's archive is accepted: it has ended. */

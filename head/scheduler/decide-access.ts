@@ -7,7 +7,8 @@ import type { AccessEvent } from './access-event.ts';
 import type { Token } from './access-state.ts';
 import type { Verdict } from './command.ts';
 import type { Event } from './event.ts';
-import { lossesMax, tokenLifeMaxMs, tokensMax, tokenUsesMax, usersMax } from './limits.ts';
+import { tokenLifeMaxMs, tokensMax, tokenUsesMax, usersMax } from './limits.ts';
+import { mayLoseAnother } from './losses.ts';
 import type { ClusterState } from './state.ts';
 
 type CommandOf<Kind extends AccessCommand['kind']> = Extract<AccessCommand, { readonly kind: Kind }>;
@@ -161,8 +162,8 @@ function removeNode(state: ClusterState, text: string): Verdict {
   for (const id of state.nodes.get(nodeId)?.attempts ?? []) {
     const attempt = state.attempts.get(id);
     if (!attempt) continue;
-    const losses = state.batches.get(attempt.ref.batchId)?.rows.losses[attempt.ref.index] ?? 0;
-    const requeued = attempt.requeueing || (!attempt.cancelling && losses + 1 < lossesMax);
+    const batch = state.batches.get(attempt.ref.batchId);
+    const requeued = attempt.requeueing || (!attempt.cancelling && mayLoseAnother(batch, attempt.ref.index));
     lost.push({ kind: 'attempt-lost', attempt: attempt.ref, message: 'its node was removed', requeued });
   }
   return { kind: 'accepted', events: [...lost, { kind: 'node-removed', nodeId }] };

@@ -6,7 +6,7 @@ import { buildIsExhausted } from './decide-node.ts';
 import type { Event, ProgressPhase, Requeued } from './event.ts';
 import { holdAfter } from './holding.ts';
 import { rowState } from './job-rows.ts';
-import { lossesMax } from './limits.ts';
+import { mayLoseAnother } from './losses.ts';
 import { judge } from './quarantine.ts';
 import { findQueue } from './queue.ts';
 import type { Batch, ClusterState } from './state.ts';
@@ -53,8 +53,8 @@ export function decideReturn(state: ClusterState, command: CommandOf<'return-att
 export function decideLost(state: ClusterState, command: CommandOf<'lose-attempt'>): Verdict {
   const attempt = current(state, command.nodeId, command.attempt);
   if (attempt.kind === 'refused') return attempt;
-  const losses = state.batches.get(command.attempt.batchId)?.rows.losses[command.attempt.index] ?? 0;
-  const requeued = attempt.requeueing || (!attempt.cancelling && losses + 1 < lossesMax);
+  const batch = state.batches.get(command.attempt.batchId);
+  const requeued = attempt.requeueing || (!attempt.cancelling && mayLoseAnother(batch, command.attempt.index));
   return {
     kind: 'accepted',
     events: [{ kind: 'attempt-lost', attempt: command.attempt, message: command.message, requeued }],

@@ -3,6 +3,8 @@ import type { Needs } from '../../config/spec.ts';
 import type { Submission } from './event.ts';
 import { coresTaken, type Fit, fits, suits } from './fit.ts';
 import { rowNode, rowReason, rowState } from './job-rows.ts';
+import { lossesMax } from './limits.ts';
+import { mayLoseAnother } from './losses.ts';
 import { settlesUntilMs } from './numbers.ts';
 import { findQueue } from './queue.ts';
 import { coresByPerson, fullness, openBatches, roomIn } from './rank.ts';
@@ -99,8 +101,12 @@ function whereItLives(state: ClusterState, batch: Batch, index: number): string 
   const nodeId = rowNode(batch.rows, index);
   const name = (nodeId && state.nodes.get(nodeId)?.name) ?? 'a node';
   if (!attempt) return `On ${name}`;
-  if (attempt.lapsedSinceMs !== undefined)
-    return `On ${name}, which has been silent for too long; it starts elsewhere when there is room`;
+  if (attempt.lapsedSinceMs !== undefined) {
+    const silent = `On ${name}, which has been silent for too long`;
+    if (attempt.phase.kind === 'assigned' || mayLoseAnother(batch, index))
+      return `${silent}; it starts elsewhere when there is room`;
+    return `${silent}; attempts of it were lost ${lossesMax - 1} times before, so it waits for that node; "labrun requeue" lets it start elsewhere`;
+  }
   if (attempt.requeueing) return `Being stopped on ${name}; it waits again then`;
   if (attempt.cancelling) return `Being cancelled on ${name}`;
   const yielding = state.nodes.get(attempt.nodeId)?.yielding;

@@ -4,6 +4,7 @@ import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, keptFree, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
 import { placementsMax } from './limits.ts';
+import { mayLoseAnother } from './losses.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
 import { findQueue, type Queue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
@@ -81,6 +82,8 @@ class Placement {
       // A node that is back tells by itself what it still has.
       if (this.#state.nodes.get(attempt.nodeId)?.connected) continue;
       const batch = this.#state.batches.get(attempt.ref.batchId);
+      // One whose nodes keep falling silent waits for the last of them: nothing is given up, and no further node goes.
+      if (attempt.phase.kind !== 'assigned' && !mayLoseAnother(batch, attempt.ref.index)) continue;
       const queue = batch && findQueue(batch.queues, batch.rows, attempt.ref.index);
       const node = batch && queue && this.#bestNode(batch, queue, 'free', attempt.ref.index);
       if (node) this.#assign(batch, queue, attempt.ref.index, node);
