@@ -27,7 +27,7 @@ export type BlobStore = Pick<Head, 'blobs' | 'metadata'>;
 
 /** Hashes asked about in one call. */
 const askMax = 5_000;
-/** How often a broken connection is taken up again, and the pause before, in milliseconds. */
+/** How often in a row a broken connection is taken up again in vain, and the pause before, in milliseconds. */
 const triesMax = 8;
 const pauseMs = 1_000;
 
@@ -41,18 +41,21 @@ export async function upload(
   contents: ReadonlyMap<ContentHash, Content>,
   progress: Progress,
 ): Promise<{ sentBytes: number; sentFiles: number }> {
-  const asked = { sentBytes: 0, sentFiles: 0 };
+  let asked: { sentBytes: number; sentFiles: number } | undefined;
+  let leftBytes = Number.POSITIVE_INFINITY;
   for (let tries = 0; ; tries++) {
-    const missing = await findMissing(head, namespace, [...contents.keys()]);
-    if (tries === 0) {
-      asked.sentFiles = missing.size;
-      for (const [hash, offset] of missing) asked.sentBytes += sizeOf(contents.get(hash)) - offset;
-    }
-    if (missing.size === 0) return asked;
     try {
+      const missing = await findMissing(head, namespace, [...contents.keys()]);
+      const left = [...missing].reduce((sum, [hash, offset]) => sum + sizeOf(contents.get(hash)) - offset, 0);
+      asked ??= { sentBytes: left, sentFiles: missing.size };
+      if (missing.size === 0) return asked;
+      // A line that breaks again and again still brings it across, as long as something comes through in between.
+      if (left < leftBytes) tries = 0;
+      leftBytes = left;
       await put(head, namespace, contents, missing, progress);
     } catch (error) {
-      if (exitCodeOf(error) !== exitCodes.unreachable || tries >= triesMax) throw error;
+      // A head that has never answered is not waited for.
+      if (exitCodeOf(error) !== exitCodes.unreachable || tries >= triesMax || !asked) throw error;
       await delay(systemClock, pauseMs * (tries + 1));
     }
     if (tries > triesMax)

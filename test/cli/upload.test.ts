@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { expect, it, onTestFinished } from 'vitest';
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { openClient } from '../../base/channel/client.ts';
@@ -16,8 +17,7 @@ const silent = { update: () => undefined, stop: () => undefined };
 /** A store that lacks everything, and what has arrived there. */
 async function aStore(folder: string): Promise<{ store: BlobStore; arrived: Map<string, Buffer> }> {
   const arrived = new Map<string, Buffer>();
-  const server = makeServer();
-  const blobs: Partial<BlobsServer> = {
+  const store = await aDoor(folder, {
     missing: ({ request }, answer) => {
       const lacking = request.hashes.filter((hash) => !arrived.has(hash));
       answer(null, { missing: lacking.map((hash) => ({ hash, offset: 0n })) });
@@ -30,17 +30,25 @@ async function aStore(folder: string): Promise<{ store: BlobStore; arrived: Map<
         answer(null, { stored: [...parts.keys()] });
       });
     },
-  };
+  });
+  return { store, arrived };
+}
+
+/** Whatever answers uploads as it is told. */
+async function aDoor(folder: string, blobs: Partial<BlobsServer>): Promise<BlobStore> {
+  const server = makeServer();
   server.addService(BlobsService, { get: () => undefined, ...blobs });
-  const path = join(folder, 's');
+  const path = join(folder, `s${doors++}`);
   await listen(server, { kind: 'unix', path });
   const client = openClient<BlobsClient>(BlobsClient, { kind: 'unix', path }, 'bulk');
   onTestFinished(async () => {
     client.close();
     await closeServer(server, 100);
   });
-  return { store: { blobs: client, metadata: callerMetadata({ kind: 'user', name: 'kim' }) }, arrived };
+  return { blobs: client, metadata: callerMetadata({ kind: 'user', name: 'kim' }) };
 }
+
+let doors = 0;
 
 async function aFile(folder: string): Promise<{ path: string; contents: Map<ContentHash, Content> }> {
   const path = join(folder, 'mesh.dat');
@@ -91,6 +99,39 @@ it.each(Object.entries(inItsPlace))(
   },
   5_000,
 );
+
+it('goes on after the head was away, and does not wait for one that never answered', async () => {
+  const folder = scratchFolder();
+  const { path, contents } = await aFile(folder);
+  const { length } = readFileSync(path);
+  const here: Buffer[] = [];
+  const begun = () => here.reduce((sum, { length: bytes }) => sum + bytes, 0);
+  const away = { code: status.UNAVAILABLE, details: 'the head is away' };
+  // It breaks after what it took, is away for the next question, and is back for the one after.
+  let questions = 0;
+  const store = await aDoor(folder, {
+    missing: ({ request }, answer) => {
+      questions += 1;
+      if (questions === 2) answer(away, null);
+      else
+        answer(null, {
+          missing: begun() === length ? [] : [{ hash: request.hashes[0] ?? '', offset: BigInt(begun()) }],
+        });
+    },
+    put: (stream, answer) => {
+      stream.on('data', ({ data, offset }) => {
+        expect(Number(offset)).toBe(begun());
+        here.push(here.length === 0 ? data.subarray(0, 100) : data);
+        if (here.length === 1) answer(away, null);
+      });
+      stream.on('end', () => answer(null, { stored: [] }));
+    },
+  });
+  expect(await upload(store, 'lab', contents, silent)).toEqual({ sentBytes: length, sentFiles: 1 });
+  expect([Buffer.concat(here).equals(readFileSync(path)), questions]).toEqual([true, 4]);
+  const gone = await aDoor(folder, { missing: (_, answer) => answer(away, null) });
+  await expect(upload(gone, 'lab', contents, silent)).rejects.toThrow('the head is away');
+});
 
 it('refuses a file that changes while it is sent', async () => {
   const folder = scratchFolder();
