@@ -219,6 +219,7 @@ function installing(command: Command, kind: 'head' | 'agent', account: string, f
       .option('--dry-run', 'print what would be done, and change nothing');
   const install = common(command.command('install').description('make its account, its folder and its systemd unit'));
   if (kind === 'agent') {
+    install.option('--desk-group <group>', 'let its members pause the machine, and their sessions tell of them');
     install.option('--allow-setuid', 'let jobs use set-user-id programs, as some installations of Apptainer need');
   }
   install.action(act(finish, async () => (await import('./install.ts')).install(kind)));

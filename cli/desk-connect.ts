@@ -40,8 +40,8 @@ export async function withDesk<Result>(
       client,
       prove() {
         const proof = randomBytes(proofBytes).toString('hex');
-        made.push(join(proofs, proof));
         prove(proofs, proof, folder);
+        made.push(join(proofs, proof));
         const metadata = new Metadata();
         metadata.set('labrun-proof', proof);
         return metadata;

@@ -15,6 +15,7 @@ interface Options {
   readonly user: string;
   readonly head?: string;
   readonly allowSetuid?: boolean;
+  readonly deskGroup?: string;
   readonly dryRun?: boolean;
   readonly purge?: boolean;
 }
@@ -80,6 +81,7 @@ async function describe(kind: Service['kind'], options: Options): Promise<Servic
     // Not `video`: it opens cameras, too.
     deviceGroups: kind === 'agent' ? existingGroups(['render']) : [],
     allowSetuid: options.allowSetuid ?? false,
+    deskGroup: kind === 'agent' ? options.deskGroup : undefined,
   };
 }
 

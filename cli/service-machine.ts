@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Fault, isSystemError } from '../base/errors.ts';
-import { accountComment, type Found, type Step } from './service-plan.ts';
-import { type Service, unitName } from './service-unit.ts';
+import { accountComment, deskUnitPath, type Found, type Step } from './service-plan.ts';
+import { deskUnitName, type Service, unitName } from './service-unit.ts';
 
 /** Longest that one of the system's own programs may take, in milliseconds: stopping a head waits for its disk. */
 const commandMs = 120_000;
@@ -18,6 +18,11 @@ export function lookAtMachine(service: Service): Found {
     folder: lookAtFolder(service.dataFolder),
     unit: textOf(`/etc/systemd/system/${unitName(service)}`),
     enabled: spawnSync('systemctl', ['is-enabled', '--quiet', unitName(service)], { timeout: commandMs }).status === 0,
+    deskGroupExists: service.deskGroup !== undefined && entry('group', service.deskGroup) !== undefined,
+    deskUnit: textOf(deskUnitPath),
+    deskEnabled:
+      spawnSync('systemctl', ['--global', 'is-enabled', '--quiet', deskUnitName], { timeout: commandMs }).status === 0,
+    hasSettings: textOf(join(service.dataFolder, 'agent.yaml')) !== undefined,
     unreachable: findUnreachable([...service.command, service.dataFolder]),
     processes: uid === undefined ? 0 : processesOf(Number(uid)),
   };

@@ -1,17 +1,24 @@
 import { type Refusal, refused } from '../base/errors.ts';
-import { pathProblem, type Service, unitName, unitText } from './service-unit.ts';
+import { deskUnitName, deskUnitText, pathProblem, type Service, unitName, unitText } from './service-unit.ts';
 
 /** What a machine has already of what a service needs. */
 export interface Found {
   /** Numbers and home of the account, and whether it was made by us. */
   readonly account: { readonly uid: number; readonly gid: number; readonly ours: boolean } | undefined;
   readonly groupExists: boolean;
+  /** Whether there is the group of the desk. */
+  readonly deskGroupExists: boolean;
   readonly folder:
     | { readonly uid: number; readonly gid: number; readonly mode: number; readonly isEmpty: boolean }
     | undefined;
   /** The unit's text as it is now. */
   readonly unit: string | undefined;
   readonly enabled: boolean;
+  /** The text of the unit of desktop sessions as it is now, and whether sessions start it. */
+  readonly deskUnit: string | undefined;
+  readonly deskEnabled: boolean;
+  /** Whether the agent has settings of its own. */
+  readonly hasSettings: boolean;
   /** Of the program's files and the data folder: one that others cannot reach, and the folder that is closed. */
   readonly unreachable: { readonly path: string; readonly closed: string } | undefined;
   /** Processes of the account, as many as there are. */
@@ -37,6 +44,7 @@ export function installSteps(service: Service, found: Found): readonly Step[] | 
   if (problem !== undefined) return refused('invalid', `Cannot install the ${service.kind}: ${problem}`);
   const { account, dataFolder } = service;
   const { folder } = found;
+  const folderMode = service.deskGroup === undefined ? closedMode : passableMode;
   const isRight = folder?.mode === folderMode && folder.uid === found.account?.uid && folder.gid === found.account?.gid;
   const path = unitPath(service);
   const text = unitText(service);
@@ -45,13 +53,34 @@ export function installSteps(service: Service, found: Found): readonly Step[] | 
     ...(isRight ? [] : [{ kind: 'folder', path: dataFolder, mode: folderMode, account } as const]),
     ...(found.unit === text ? [] : [{ kind: 'write', path, text } as const, run('systemctl', 'daemon-reload')]),
     ...(found.enabled ? [] : [run('systemctl', 'enable', unitName(service))]),
+    ...deskSteps(service, found),
   ];
 }
+
+/** What lets people at this machine speak with its agent, and their sessions tell it of them. */
+function deskSteps(service: Service, found: Found): readonly Step[] {
+  const { deskGroup, dataFolder } = service;
+  if (deskGroup === undefined) return [];
+  const text = deskUnitText(service);
+  const settings = `desk:\n  group: ${deskGroup} # whose members may pause what runs here; docs/desk.md\n`;
+  return [
+    ...(found.hasSettings ? [] : [{ kind: 'write', path: `${dataFolder}/agent.yaml`, text: settings } as const]),
+    ...(found.deskUnit === text ? [] : [{ kind: 'write', path: deskUnitPath, text } as const]),
+    ...(found.deskEnabled ? [] : [run('systemctl', '--global', 'enable', deskUnitName)]),
+  ];
+}
+
+/** Where systemd looks for units of people's sessions. */
+export const deskUnitPath = `/etc/systemd/user/${deskUnitName}`;
 
 /** Stops the service and takes its unit away; its jobs go on. */
 export function unitRemoval(service: Service, found: Found): readonly Step[] {
   if (found.unit === undefined) return [];
+  const ofDesk = service.kind === 'agent' && found.deskUnit !== undefined;
   return [
+    ...(ofDesk
+      ? [run('systemctl', '--global', 'disable', deskUnitName), { kind: 'remove', path: deskUnitPath } as const]
+      : []),
     run('systemctl', 'disable', '--now', unitName(service)),
     { kind: 'remove', path: unitPath(service) },
     run('systemctl', 'daemon-reload'),
@@ -106,7 +135,9 @@ export function stepText(step: Step): string {
 }
 
 /** Nobody else looks into a data folder: keys, other people's inputs and jobs lie there. */
-const folderMode = 0o700;
+const closedMode = 0o700;
+/** People come through it to the desk's socket; the agent closes everything else in it. */
+const passableMode = 0o711;
 
 function installProblem(service: Service, found: Found): string | undefined {
   const { account, dataFolder, command, writable } = service;
@@ -115,6 +146,9 @@ function installProblem(service: Service, found: Found): string | undefined {
   }
   if (account === 'root' || found.account?.uid === 0) {
     return 'it never runs as root; leave --user out, and an account of its own is made';
+  }
+  if (service.deskGroup !== undefined && !found.deskGroupExists) {
+    return `there is no group "${service.deskGroup}"; make it with: groupadd ${shellWord(service.deskGroup)}`;
   }
   for (const path of [dataFolder, ...command, ...writable]) {
     const problem = pathProblem(path);

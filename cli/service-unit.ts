@@ -16,6 +16,8 @@ export interface Service {
   readonly deviceGroups: readonly string[];
   /** Jobs may use set-user-id programs, which some installations of Apptainer need. */
   readonly allowSetuid: boolean;
+  /** Whose members may pause the agent; nothing for nobody. */
+  readonly deskGroup: string | undefined;
 }
 
 /** The name of a service's unit. */
@@ -49,6 +51,31 @@ export function unitText(service: Service): string {
   ].join('\n');
 }
 
+/** The name of the unit that every desktop session starts. */
+export const deskUnitName = 'labrun-desk.service';
+
+/** The text of that unit: it tells the agent when somebody acts in the session. */
+export function deskUnitText(service: Service): string {
+  return [
+    '# Written by "labrun agent install", which writes it again.',
+    '[Unit]',
+    'Description=labrun: tells the agent of this machine when somebody uses this session',
+    'PartOf=graphical-session.target',
+    'After=graphical-session.target',
+    '',
+    '[Service]',
+    `ExecStart=${line([...service.command, 'desk', 'helper', '--data', service.dataFolder])}`,
+    'Restart=on-failure',
+    'RestartSec=30',
+    '# Somebody whom the agent does not let in is told once.',
+    'RestartPreventExitStatus=4',
+    '',
+    '[Install]',
+    'WantedBy=graphical-session.target',
+    '',
+  ].join('\n');
+}
+
 /** Why a path cannot stand in a unit; nothing when it can. */
 export function pathProblem(path: string): string | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
@@ -57,7 +84,7 @@ export function pathProblem(path: string): string | undefined {
 
 /** The agent's jobs live in its unit: everything here holds for them, too, and has to leave them what they need. */
 function agentLines(service: Service): readonly string[] {
-  const groups = service.deviceGroups.join(' ');
+  const groups = [...service.deviceGroups, ...(service.deskGroup === undefined ? [] : [service.deskGroup])].join(' ');
   return [
     '# Jobs outlive the agent: its end, its restart and the end of one of them concern nobody else in the unit.',
     'KillMode=process',
@@ -122,9 +149,12 @@ function homeProtection(service: Service): 'yes' | 'read-only' {
 
 function startLine({ kind, command, dataFolder, head }: Service): string {
   const address = head === undefined ? [] : ['--head', head];
-  // A dollar sign stands for a variable in this line only.
-  const argument = (text: string) => quoted(text).replaceAll('$', '$$$$');
-  return [...command, kind, 'start', '--data', dataFolder, ...address].map(argument).join(' ');
+  return line([...command, kind, 'start', '--data', dataFolder, ...address]);
+}
+
+/** A command as a unit holds it. A dollar sign stands for a variable in such a line only. */
+function line(argv: readonly string[]): string {
+  return argv.map((text) => quoted(text).replaceAll('$', '$$$$')).join(' ');
 }
 
 /** As systemd reads words: backslashes and quotes escaped, a percent sign doubled, quotes where they are needed. */

@@ -27,6 +27,19 @@ describe('what an installation changes', () => {
     expect(stepsFor(anAgent(), old).map(({ kind }) => kind)).toEqual(['write', 'run']);
   });
 
+  it('lets a group come to the desk, whose sessions tell the agent of them', () => {
+    const found = { ...nothing, deskGroupExists: true };
+    const steps = stepsFor(anAgent({ deskGroup: 'lab' }), found).map(stepText);
+    expect(steps[1]).toContain('-m 0711');
+    expect(steps.join('\n')).toContain('SupplementaryGroups=lab');
+    expect(steps.slice(-3).map((text) => text.split('\n')[0])).toEqual([
+      "cat > /var/lib/labrun-agent/agent.yaml <<'END'",
+      "cat > /etc/systemd/user/labrun-desk.service <<'END'",
+      'systemctl --global enable labrun-desk.service',
+    ]);
+    expect(installSteps(anAgent({ deskGroup: 'lab' }), nothing)).toMatchObject({ code: 'invalid' });
+  });
+
   it('makes the account in a group of its name that is there already', () => {
     const [first] = stepsFor(anAgent(), { ...nothing, groupExists: true });
     expect(first && stepText(first)).toContain('--gid labrun-agent');
@@ -106,6 +119,10 @@ describe('what an uninstallation changes', () => {
 const nothing: Found = {
   account: undefined,
   groupExists: false,
+  deskGroupExists: false,
+  deskUnit: undefined,
+  deskEnabled: false,
+  hasSettings: false,
   folder: undefined,
   unit: undefined,
   enabled: false,
@@ -135,6 +152,7 @@ function anAgent(change: Partial<Service> = {}): Service {
     head: undefined,
     deviceGroups: [],
     allowSetuid: false,
+    deskGroup: undefined,
     ...change,
   };
 }

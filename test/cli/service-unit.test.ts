@@ -75,6 +75,7 @@ function service(change: Partial<Service>): Service {
     head: undefined,
     deviceGroups: [],
     allowSetuid: false,
+    deskGroup: undefined,
     ...change,
   };
 }

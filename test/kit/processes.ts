@@ -23,6 +23,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A file that gets a copy of everything the process prints. */
   readonly logFile?: string;
+  /** Whether something is to be typed into it; else it reads nothing. */
+  readonly typed?: boolean;
 }
 
 /** A process of ours that goes on, its lines as they come, and how it is ended. */
@@ -42,7 +44,7 @@ export class Running {
       cwd: options.cwd,
       env: options.env ?? process.env,
       ...options.user,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.typed ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream === null) continue;
@@ -62,6 +64,11 @@ export class Running {
     void this.exited.then(() => {
       for (const listener of this.#listeners) listener();
     });
+  }
+
+  /** Types something into it. */
+  write(text: string): void {
+    this.#child.stdin?.write(text);
   }
 
   get pid(): number {

@@ -91,8 +91,8 @@ export class SystemdMachine {
   }
 
   /** Starts a command in it as root; it ends with the machine, if not before. */
-  start(argv: readonly string[]): Running {
-    return new Running(this.inside(argv), { env: machineEnv });
+  start(argv: readonly string[], options: { readonly typed?: boolean } = {}): Running {
+    return new Running(this.inside(argv), { env: machineEnv, ...options });
   }
 
   /** The command that runs another in it as root. */
