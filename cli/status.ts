@@ -104,11 +104,16 @@ function batchesTable(batches: readonly BatchSummary[], print: Printer): string 
       String(running + succeeded + failed + cancelled + queued + held),
       String(succeeded),
       failed > 0 ? print.colour.red(String(failed)) : '0',
-      String(running),
+      runningText(running, batch.counts['paused'] ?? 0),
       momentText(batch.submittedAtMs),
     ];
   });
   return tableText(print, columns, rows);
+}
+
+/** How many jobs live, and how many of those stand still for somebody at a desk. */
+function runningText(running: number, paused: number): string {
+  return paused === 0 ? String(running) : `${running} (${paused} paused)`;
 }
 
 /** Jobs shown one a line in a terminal; above it the counts and the groups say more. */

@@ -57,7 +57,7 @@ export function viewBatch(state: ClusterState, batch: Batch, live: readonly Atte
   const counts = emptyCounts();
   const { live: _live, ...waitingAndEnded } = batch.rows.counts;
   Object.assign(counts, waitingAndEnded);
-  for (const attempt of live) counts[attemptState(attempt)] += 1;
+  for (const attempt of live) counts[attemptState(state, attempt)] += 1;
   return {
     batchId: batch.id,
     namespace: batch.namespace,

@@ -53,12 +53,14 @@ export function jobState(state: ClusterState, batch: Batch, index: number): JobS
   if (row !== 'live') return row;
   const number = batch.rows.attempts[index] ?? 0;
   const attempt = state.attempts.get(attemptId({ batchId: batch.id, index }, number));
-  return attempt ? attemptState(attempt) : 'assigned';
+  return attempt ? attemptState(state, attempt) : 'assigned';
 }
 
-/** What an attempt makes its job look like. */
-export function attemptState(attempt: Attempt): JobState {
+/** What an attempt makes its job look like. On a machine that sleeps nothing runs, whoever stopped it. */
+export function attemptState(state: ClusterState, attempt: Attempt): JobState {
   if (attempt.lapsedSinceMs !== undefined) return 'lapsed';
+  const isRunning = attempt.phase.kind === 'running' && !attempt.cancelling;
+  if (isRunning && state.nodes.get(attempt.nodeId)?.yielding?.cause === 'asleep') return 'paused';
   return attempt.cancelling ? 'cancelling' : attempt.phase.kind;
 }
 

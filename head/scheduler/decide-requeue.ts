@@ -46,7 +46,8 @@ export function decideRequeue(state: ClusterState, { batchId, jobs, notOn }: Req
 export function decideWish(state: ClusterState, command: Extract<Command, { readonly kind: 'wish-requeue' }>): Verdict {
   const attempt = current(state, command.nodeId, command.attempt);
   if (attempt.kind === 'refused') return attempt;
-  if (attempt.cancelling) return { kind: 'accepted', events: [] };
+  // One whose processes have ended takes nothing of the machine that its result would not.
+  if (attempt.cancelling || attempt.phase.kind === 'archiving') return { kind: 'accepted', events: [] };
   const readopted: Event[] =
     attempt.lapsedSinceMs === undefined ? [] : [{ kind: 'attempt-readopted', attempt: attempt.ref }];
   return {

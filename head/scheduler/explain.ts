@@ -111,7 +111,8 @@ function whereItLives(state: ClusterState, batch: Batch, index: number): string 
   if (attempt.cancelling) return `Being cancelled on ${name}`;
   const yielding = state.nodes.get(attempt.nodeId)?.yielding;
   const doing = yielding && doingText(yielding);
-  if (attempt.phase.kind === 'paused')
+  const sleeps = attempt.phase.kind === 'running' && yielding?.cause === 'asleep';
+  if (attempt.phase.kind === 'paused' || sleeps)
     return `Paused${doing === undefined ? ` on ${name}` : `: ${name} ${doing}`}; it goes on by itself`;
   if (attempt.phase.kind === 'running' && doing !== undefined) return `On ${name}: running; ${name} ${doing}`;
   if (attempt.phase.kind === 'assigned') return `Assigned to ${name}, which starts it as soon as its cores are free`;

@@ -3,7 +3,7 @@ import { formatNeed, offers } from './capability.ts';
 import type { Submission } from './event.ts';
 import { isAsleep } from './lease.ts';
 import type { ClusterState, Node } from './state.ts';
-import { yieldText } from './yielding.ts';
+import { doingText, yieldText } from './yielding.ts';
 
 /** Whether a node can take a job: `never` while it is what it is, `later` when something frees up or comes back. */
 export type Fit =
@@ -59,8 +59,11 @@ export function fits(part: Submission, needs: Needs, node: Node, taken: number, 
 /** Why no new job goes to a node that is here: its disk is full, somebody has drained it, or it yields to the person at its desk. */
 export function keptFree({ trouble, drained, yielding }: Node): string | undefined {
   if (trouble !== '') return `takes no jobs: ${trouble}`;
-  if (drained)
-    return `is drained by ${drained.by.name}${drained.reason === '' ? '' : `: "${drained.reason}"`}; what runs there goes on`;
+  if (drained) {
+    const reason = drained.reason === '' ? '' : `: "${drained.reason}"`;
+    const doing = yielding && doingText(yielding);
+    return `is drained by ${drained.by.name}${reason}; ${doing === undefined ? 'what runs there goes on' : `it ${doing}`}`;
+  }
   return yielding && !yielding.takesJobs ? (yieldText(yielding) ?? 'takes no new jobs') : undefined;
 }
 
