@@ -83,7 +83,10 @@ itWith('faketime')(
     await lab.ok('agent', 'join', address, '--token', secret.trim(), '--name', 'n1', ...data);
     const start = () => {
       const { LABRUN_HEAD: _, ...env } = lab.env;
-      return lab.run([process.execPath, program, 'agent', 'start', ...data], { ...env, ...clocks.agent.env });
+      return lab.run([process.execPath, program, 'agent', 'start', ...data, '--dedicated'], {
+        ...env,
+        ...clocks.agent.env,
+      });
     };
 
     clocks.agent.jump(-jumpS);
@@ -122,7 +125,7 @@ async function startHead(lab: Lab, clock: Readonly<Record<string, string>>, grpc
 }
 
 async function startAgent(lab: Lab, clock: Readonly<Record<string, string>>): Promise<Running> {
-  const options = ['--data', lab.agentFolder('n1'), '--head', lab.address, '--name', 'n1'];
+  const options = ['--data', lab.agentFolder('n1'), '--head', lab.address, '--name', 'n1', '--dedicated'];
   const agent = lab.run([process.execPath, program, 'agent', 'start', ...options], { ...lab.env, ...clock });
   await agent.line(/: connected to/);
   return agent;

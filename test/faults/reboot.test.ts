@@ -70,7 +70,7 @@ async function startServices(machine: SystemdMachine): Promise<void> {
   await service('head', 'head', 'start', '--data', `${kept}/head`, '--grpc', socket);
   await until('the head answers', () => machine.labrun(['status', '--head', socket]), 30_000);
   await machine.ok(['sh', '-c', `echo 'cpus: 2' > ${kept}/agent.yaml`]);
-  const config = ['--config', `${kept}/agent.yaml`];
+  const config = ['--config', `${kept}/agent.yaml`, '--dedicated'];
   await service('agent', 'agent', 'start', '--data', `${kept}/agent`, '--head', socket, '--name', 'n1', ...config);
 }
 

@@ -75,7 +75,7 @@ function install(folder: string, as: string): void {
 }
 
 async function startAgent(lab: Lab, installed: string): Promise<Running> {
-  const options = ['--data', lab.agentFolder('n1'), '--head', lab.address, '--name', 'n1'];
+  const options = ['--data', lab.agentFolder('n1'), '--head', lab.address, '--name', 'n1', '--dedicated'];
   writeFileSync(lab.path('agent.yaml'), JSON.stringify({ cpus: 2 }));
   const argv = [join(installed, 'dist/labrun.js'), 'agent', 'start', ...options, '--config', lab.path('agent.yaml')];
   const agent = lab.run([process.execPath, ...argv]);
