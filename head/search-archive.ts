@@ -27,7 +27,7 @@ export interface SearchPorts {
 }
 
 /** Jobs' folders looked at at once. */
-const looksAtOnce = 16;
+const looksAtOnce = 64;
 /** What an ended batch had published this long after its end is not taken for news, in milliseconds. */
 const lateMs = 10 * 60_000;
 /** Longest line of a `batch.json`, in bytes: one has a whole spec. */

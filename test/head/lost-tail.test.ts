@@ -88,6 +88,26 @@ it('tells a node to discard what it holds of a lost end when the job ends elsewh
   await agent.hear('discard', ({ attempt }) => attempt === 5);
 });
 
+it('takes what had ended in the lost end from the archive, and runs none of it again', async () => {
+  const folder = scratchFolder();
+  const world = await HeadWorld.open(folder);
+  await world.submit(aSpec());
+  await world.close();
+  const seq = await lastSeq(folder);
+  const before = await HeadWorld.on(folder);
+  const agent = await new LinkAgent(before.head.address, 'n1').connected();
+  await agent.endInline((await agent.hear('assign')).fence, { 'result.txt': 'ran once' });
+  await before.ended('batch');
+  agent.close();
+  await before.close();
+  await loseTail(folder, seq, 'but not its mark');
+  const again = await HeadWorld.on(folder, true);
+  onTestFinished(() => again.close());
+  expect(await again.get('batch')).toMatchObject({ state: 'succeeded' });
+  const kinds = (await again.story()).map(({ kind }) => kind);
+  expect(kinds).toEqual(expect.arrayContaining(['job-recovered', 'archive-searched', 'batch-ended']));
+});
+
 it('publishes what follows on a lost end, though the archive had come further', async () => {
   const folder = scratchFolder();
   const world = await HeadWorld.open(folder);
