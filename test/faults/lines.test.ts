@@ -9,7 +9,7 @@ import { untilNothingIsLeft, WitnessedBatch } from '../kit/witness.ts';
 const isLong = process.env['LABRUN_FAULTS'] === 'long';
 /** Each way of breaking a line, how long it lasts in milliseconds (long: past the half minute in which silence is noticed). */
 const faultMs = isLong ? 45_000 : 1_500;
-const jobs = isLong ? 1_600 : 60;
+const jobs = isLong ? 900 : 60;
 /** Bytes in each archive: enough that it does not travel inside a message. */
 const archiveBytes = 300_000;
 

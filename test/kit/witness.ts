@@ -40,7 +40,9 @@ export class WitnessedBatch {
   /** Waits for its end: every job has succeeded, each archive is of one attempt, and no job began after its end was told. */
   async expectSucceeded(why = ''): Promise<void> {
     const batch = `t/${this.#name}`;
-    await this.#lab.ok('wait', batch);
+    // As long as it takes: the test itself has an end.
+    const { code } = await this.#lab.follow('wait', batch).exited;
+    expect(code, why).toBe(0);
     const status = await this.#lab.json('status', batch);
     expect(status.counts, why).toMatchObject({ succeeded: this.#jobs, failed: 0, cancelled: 0 });
     for (const { name, attempt } of status.jobs) {
