@@ -20,11 +20,12 @@ export async function deskHelper(_: readonly string[], options: DeskCommandOptio
   const leave = new AbortController();
   const stop = () => leave.abort(new Error('the session has ended'));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
-  const latest = new Map<string, SessionReport>();
+  const latest = new Map<string, () => SessionReport>();
   let send: ((report: SessionReport) => void) | undefined;
-  const watching = watchSession((report) => {
+  const watching = watchSession((make) => {
+    const report = make();
     if (report.kind === 'gone') latest.delete(report.source);
-    else latest.set(report.source, report);
+    else latest.set(report.source, make);
     send?.(report);
   }, leave.signal);
   background(watching);
@@ -34,7 +35,7 @@ export async function deskHelper(_: readonly string[], options: DeskCommandOptio
       await withDesk(options, (desk) =>
         report(desk, leave.signal, (write) => {
           send = write;
-          for (const known of latest.values()) write(known);
+          for (const make of latest.values()) write(make());
         }),
       );
     } catch (error) {

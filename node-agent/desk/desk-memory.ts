@@ -5,6 +5,8 @@ export interface DeskMemory {
   readonly pauses: readonly Pause[];
   /** The owner's policy as written; empty where they have said nothing. */
   readonly policy: string;
+  /** When somebody was there, as `presence/history.ts` writes it; empty in the beginning. */
+  readonly history: string;
   /** Time that jobs were given in a week: cores times milliseconds, since that week's Monday. */
   readonly given: { readonly weekMs: number; readonly coreMs: number };
 }
@@ -12,7 +14,7 @@ export interface DeskMemory {
 /** The layout of the text. */
 const version = 1;
 
-export const blankMemory: DeskMemory = { pauses: [], policy: '', given: { weekMs: 0, coreMs: 0 } };
+export const blankMemory: DeskMemory = { pauses: [], policy: '', history: '', given: { weekMs: 0, coreMs: 0 } };
 
 /** As the record keeps it. */
 export function writeDeskMemory(memory: DeskMemory): string {

@@ -8,12 +8,14 @@ import type { NodeYield } from '../agent.ts';
 import type { OpenAgent } from '../open-agent.ts';
 import { decideYield, free, type Seen, type Sight } from '../presence/decide-yield.ts';
 import { awayForMs } from '../presence/fuse.ts';
+import { localTime } from '../presence/history.ts';
 import { addPause, endPauses, leavePauses, livePauses, type Pause } from '../presence/pauses.ts';
 import type { StrainName, StrainWatch } from '../presence/strain.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { AgentRecord } from '../store/agent-record.ts';
 import { blankMemory, type DeskMemory, readDeskMemory, writeDeskMemory } from './desk-memory.ts';
 import { Given, minuteOfWeek, nextMorning } from './given.ts';
+import { DeskHabits, type Habits } from './habits.ts';
 
 /** How long somebody wants a pause. */
 export interface PauseWish {
@@ -39,6 +41,7 @@ export interface KeeperPorts {
   readonly strain: Pick<StrainWatch, 'seen' | 'look' | 'memoryShortSinceMs'> | undefined;
 }
 
+const habitsEveryMs = 3_600_000;
 const unseen: Seen = { lastMs: undefined, why: '' };
 
 /** Decides what this node does for whoever is at its desk, and remembers what they said. */
@@ -46,9 +49,11 @@ export class DeskKeeper {
   readonly #ports: KeeperPorts;
   readonly #listeners = new Set<() => void>();
   readonly #given: Given;
+  readonly #habits: DeskHabits;
   #memory: DeskMemory;
   #policy: DeskPolicy;
   #yielding: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
+  #habitsKeptMs = 0;
   #pausedSinceMs: number | undefined;
   #timer: Timer | undefined;
   #closed = false;
@@ -61,6 +66,7 @@ export class DeskKeeper {
     this.#memory = memory ?? blankMemory;
     this.#policy = this.#readPolicy();
     this.#given = new Given(this.#memory.given, clock.nowMs());
+    this.#habits = new DeskHabits(this.#memory.history, localTime);
     presence?.onChange(() => this.look());
   }
 
@@ -181,13 +187,14 @@ export class DeskKeeper {
     const isNew =
       step !== yielding.step || takesJobs !== yielding.takesJobs || cause !== yielding.cause || by !== yielding.by;
     const sinceMs = isNew ? nowMs : this.#yielding.sinceMs;
-    this.#yielding = { ...yielding, sinceMs, usuallyFreeFromMinute: undefined, interruption: undefined };
+    this.#yielding = { ...yielding, sinceMs, ...this.#habitsAt(nowMs) };
     if (yielding.step !== 'pause') this.#pausedSinceMs = undefined;
     else this.#pausedSinceMs ??= nowMs;
     const requeueInMs = this.#requeueInMs(nowMs);
     this.#timer?.cancel();
     const leavesInMs = goneAtMs > nowMs ? goneAtMs - nowMs : Number.POSITIVE_INFINITY;
-    const nextMs = Math.min(lookAgainMs ?? Number.POSITIVE_INFINITY, requeueInMs, leavesInMs);
+    const hourInMs = this.#ports.presence ? this.#habits.nextHourMs(nowMs) - nowMs : Number.POSITIVE_INFINITY;
+    const nextMs = Math.min(lookAgainMs ?? Number.POSITIVE_INFINITY, requeueInMs, leavesInMs, hourInMs);
     if (Number.isFinite(nextMs) && !this.#closed) this.#timer = clock.setTimer(nextMs, () => this.look());
     const done = agent.yieldTo(this.#yielding, {
       step: yielding.step,
@@ -196,6 +203,18 @@ export class DeskKeeper {
     });
     this.#tell();
     await done;
+  }
+
+  /** Kept once an hour: to lose the last is no loss. */
+  #habitsAt(nowMs: number): Habits {
+    const { presence } = this.#ports;
+    if (!presence) return { usuallyFreeFromMinute: undefined, interruption: undefined };
+    this.#habits.note(nowMs, presence.current().present);
+    if (nowMs - this.#habitsKeptMs >= habitsEveryMs) {
+      this.#habitsKeptMs = nowMs;
+      this.#remember({ history: this.#habits.text });
+    }
+    return this.#habits.at(nowMs);
   }
 
   /**

@@ -5,13 +5,15 @@ import { sessionSignals } from './session-signals.ts';
 
 /**
  * Watches the desktop session it is started in until the signal is aborted, and tells what each of its sources says, in
- * place of what it said before.
+ * place of what it said before. A report says how long ago things were, and so is made when it is sent.
  */
-export async function watchSession(tell: (report: SessionReport) => void, until: AbortSignal): Promise<void> {
+export async function watchSession(tell: (make: () => SessionReport) => void, until: AbortSignal): Promise<void> {
   const clock = systemClock;
   const signals = await sessionSignals({ env: process.env, clock, uid: process.getuid?.() ?? -1 });
   if (!until.aborted) {
-    for (const signal of signals) signal.start((source, said) => tell(writeReport(source, said, clock.sinceBootMs())));
+    for (const signal of signals) {
+      signal.start((source, said) => tell(() => writeReport(source, said, clock.sinceBootMs())));
+    }
     await new Promise<void>((resolve) => until.addEventListener('abort', () => resolve(), { once: true }));
   }
   await Promise.all(signals.map((signal) => signal.close()));

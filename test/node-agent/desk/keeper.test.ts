@@ -182,6 +182,27 @@ it('jobs look for another machine when memory stays short although they are stop
   expect(requeued).toEqual([attempts[0]?.id]);
 });
 
+it('is told to the head when somebody usually comes, once that is known, also after a restart', () => {
+  let keeper = aKeeper();
+  for (let day = 0; day < 21; day++) {
+    clock.advance(9 * hour);
+    // Eight hours of work.
+    for (let at = 0; at < 8 * 15; at++) {
+      type();
+      clock.advance(4 * minute);
+    }
+    clock.advance(7 * hour);
+    if (day === 2) expect(now()?.yielding.interruption).toBeUndefined();
+    if (day === 15) keeper = aKeeper();
+  }
+  keeper.look();
+  expect(now()?.yielding.interruption).toBeLessThan(0.2);
+  clock.advance(9 * hour - 20 * minute);
+  keeper.look();
+  expect(now()?.yielding.interruption).toBeGreaterThan(0.5);
+  expect(now()?.yielding.usuallyFreeFromMinute).toBeTypeOf('number');
+});
+
 it('what jobs were given is counted by the core, and begins anew on Monday', () => {
   const keeper = aKeeper({ dedicated: true });
   attempts = [anAttempt(0, { kind: 'running', startedAtMs: 1 }, { cpus: 3 })];
