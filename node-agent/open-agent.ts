@@ -91,7 +91,12 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
   const blobs = await openBlobCache(cachePorts);
   parts.ownDisk.onShort((bytes) => blobs.shed(bytes));
   const { workspace, buildFolders: folders } = await parts.makeWorkspace(blobs);
-  const disk = new DiskWatch({ clock, freeBytes: parts.freeBytes, reserveBytes: parts.diskReserveBytes });
+  const disk = new DiskWatch({
+    clock,
+    freeBytes: parts.freeBytes,
+    reserveBytes: parts.diskReserveBytes,
+    troubledLately: () => parts.ownDisk.troubledLately,
+  });
   const builds = new Builds({
     treeStarted: () => context.treeStarted(),
     ...{ executor, folders, clock, log, closing, killGraceMs, disk },

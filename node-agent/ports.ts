@@ -12,6 +12,8 @@ import type { BatchSpec, Params } from '../config/spec.ts';
 export interface OwnDisk {
   /** Why not, in words for people that stay the same while it lasts; empty: it does. */
   readonly trouble: string;
+  /** Whether it does not, or did not a moment ago. */
+  readonly troubledLately: boolean;
   /** Calls whenever it does again. */
   onWell(listener: () => void): void;
   /** Calls now and then while it is short of so many bytes: whoever has what can be had again gives it up. */

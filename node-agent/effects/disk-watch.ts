@@ -10,6 +10,8 @@ export interface DiskWatchPorts {
   freeBytes(): Promise<number>;
   /** What must stay free, as the settings have it now. */
   reserveBytes(): number;
+  /** Whether it was found nearly full, without inodes or read-only a moment ago. */
+  troubledLately(): boolean;
 }
 
 /** One attempt whose use of the disk is watched. */
@@ -67,8 +69,8 @@ export class DiskWatch {
     const reserveBytes = this.#ports.reserveBytes();
     const freeBytes = await this.#ports.freeBytes();
     const isFull = freeBytes < fullBytes;
-    // What others have given up since is soon taken again: it was full a moment ago.
-    const isShort = isFull || freeBytes < reserveBytes;
+    // What others have given up since changes nothing for this one.
+    const isShort = isFull || freeBytes < reserveBytes || this.#ports.troubledLately();
     if (!isShort && limitBytes === 0) return end;
     const mayTake = limitBytes > 0 ? limitBytes : reserveBytes;
     const wasLarge = (await diskUse(home, { entriesMax, enoughBytes: mayTake })) >= mayTake;

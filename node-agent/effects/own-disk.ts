@@ -17,9 +17,10 @@ export interface OwnDiskPorts {
   reserveBytes(): number;
 }
 
-/** How often the disk is looked at, in milliseconds: no event tells of it. More often while jobs wait for it. */
-const everyMs = 5_000;
-const everyMsInTrouble = 1_000;
+/** How often the disk is looked at, in milliseconds: no event tells of it, and one call is all it takes. */
+const everyMs = 2_000;
+/** For how long after the trouble a job that has failed may be its victim, in milliseconds. */
+const latelyMs = 15_000;
 /** How many times the reserve must be free before jobs are taken again, so that a node does not come and go. */
 const enough = 1.25;
 /** Inodes below which no job is begun: its folders alone take dozens. */
@@ -40,6 +41,8 @@ export class OwnDiskWatch implements OwnDisk {
   readonly #stuck = new Set<() => void>();
   #kind: Kind = 'well';
   #trouble = '';
+  /** When it was last found in trouble. */
+  #troubledMs = Number.NEGATIVE_INFINITY;
   /** Why the record was not written, the last time; empty: it was. */
   #unwritten = '';
   #timer: Timer | undefined;
@@ -52,6 +55,10 @@ export class OwnDiskWatch implements OwnDisk {
 
   get trouble(): string {
     return this.#trouble;
+  }
+
+  get troubledLately(): boolean {
+    return this.#ports.clock.monotonicMs() - this.#troubledMs < latelyMs;
   }
 
   /** Whether the disk has taken everything that was to be recorded. */
@@ -98,13 +105,14 @@ export class OwnDiskWatch implements OwnDisk {
     this.#timer?.cancel();
     this.#looking = this.#looking.then(() => this.#look());
     background(this.#looking);
-    this.#timer = this.#ports.clock.setTimer(this.#kind === 'well' ? everyMs : everyMsInTrouble, () => this.#lookNow());
+    this.#timer = this.#ports.clock.setTimer(everyMs, () => this.#lookNow());
   }
 
   async #look(): Promise<void> {
     const { folder, log } = this.#ports;
     try {
       const [kind, what] = await this.#examine();
+      if (kind !== 'well') this.#troubledMs = this.#ports.clock.monotonicMs();
       if (kind === this.#kind) return;
       this.#kind = kind;
       // The same words while it lasts: each change of them is an event of the head.

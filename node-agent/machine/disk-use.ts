@@ -40,10 +40,10 @@ export async function diskUse(folder: string, { entriesMax, enoughBytes }: Measu
   return bytes;
 }
 
-/** Bytes that may still be written to the disk of this folder. */
+/** Bytes that may still be written to the disk of this folder; none where there are no inodes for another file. */
 export async function freeBytes(folder: string): Promise<number> {
   const disk = await statfs(folder);
-  return disk.bavail * disk.bsize;
+  return disk.files > 0 && disk.ffree === 0 ? 0 : disk.bavail * disk.bsize;
 }
 
 /** Names in a folder, at most so many: one may hold millions. */

@@ -28,6 +28,7 @@ for (const [where, folder] of [
       expect(readFileSync(join(lab.archive, 't/next/j/answer'), 'utf8')).toBe('fine\n');
       expect(agent.ended).toBe(false);
     },
+    60_000,
   );
 }
 

@@ -45,14 +45,14 @@ itWith('small disk')(
   1_200_000,
 );
 
-/** Fills one disk after the other, quite or nearly, or takes its inodes, for a while. */
+/** Fills one disk after the other, quite or nearly, or takes its inodes, for longer than anybody looks away. */
 async function spoil(disks: readonly SmallDisk[], random: SimRandom): Promise<void> {
   for (let times = 0; times < faults; times++) {
     await delay(systemClock, random.between(200, 2_000));
     const disk = disks[times % disks.length] ?? random.pick([...disks]);
     if (random.chance(0.2)) disk.useUpInodes();
     else disk.fill(random.chance(0.6) ? 0 : random.between(0, 20) * mb);
-    await delay(systemClock, random.between(500, 6_000));
+    await delay(systemClock, random.between(2_500, 7_000));
     disk.free();
   }
 }

@@ -18,7 +18,12 @@ function aWatch(freeBytes: number, reserveBytes = 0) {
     },
   };
   const disk = { freeBytes };
-  const watch = new DiskWatch({ clock, freeBytes: async () => disk.freeBytes, reserveBytes: () => reserveBytes });
+  const watch = new DiskWatch({
+    clock,
+    freeBytes: async () => disk.freeBytes,
+    reserveBytes: () => reserveBytes,
+    troubledLately: () => false,
+  });
   /** Resolves when a look is over: the next one has been set. */
   const look = async () => {
     for (const task of timers.splice(0)) task();
