@@ -81,13 +81,13 @@ export interface Frozen {
 
 /** Less than a tree would take: always at the lowest weight and the idle I/O class, and at most so many cores. */
 export interface Throttle {
-  /** Above 0; fractions only where the kernel counts time (`ThrottleFacts.cores` is "cgroup"), else rounded up. */
+  /** Above 0. Where the kernel counts no time (`ThrottleFacts.cores` is "affinity") the sum of all trees is rounded up. */
   readonly cores: number;
 }
 
 /** Which parts of a throttle took hold, and by what. */
 export interface ThrottleFacts {
-  /** "cgroup": a quota of time; "affinity": so many cores to run on, which are the same for all trees. */
+  /** "cgroup": a quota of time; "affinity": all throttled trees share as many cores as they may have together. */
   readonly cores: 'cgroup' | 'affinity' | 'none';
   /** "nice": of all processes, and of their sessions where the kernel groups by these. */
   readonly weight: 'cgroup' | 'nice' | 'none';

@@ -2,7 +2,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { hashBytes } from '../../base/transfer/hash.ts';
 import { dismiss } from './alive-watch.ts';
-import { makeGroupsFolder, removeGroup } from './cgroup.ts';
+import { makeGroupsFolder, removeGroup, setFrozen } from './cgroup.ts';
 import { readIdentity, type TrackingName } from './identity.ts';
 import { readWords } from './small-file.ts';
 import { findProcesses, isSupervisorAlive } from './tracking.ts';
@@ -36,16 +36,18 @@ export function tidyAll(folder: string, parents: readonly string[]): void {
  */
 export function tidy(folder: string, parents: readonly string[]): void {
   const identity = readIdentity(folder);
+  const groups = new Set([identity?.group ?? '', ...parents.map((parent) => join(parent, basename(folder)))]);
   if (identity) {
     const home = readWords(join(folder, 'home'))?.slice(0, -1);
     const id = (home === undefined ? undefined : readIdentity(home)?.id) ?? `${basename(folder)} had no tree`;
     if (findProcesses({ ...identity, id }).length > 0) return;
     if (isSupervisorAlive(identity)) {
+      // Frozen alone, it could not say how its tree ended.
+      for (const group of groups) setFrozen(group, false);
       dismiss(folder);
       return;
     }
   }
-  const groups = new Set([identity?.group ?? '', ...parents.map((parent) => join(parent, basename(folder)))]);
   const left = [...groups].filter((group) => !removeGroup(group));
   if (left.length === 0) rmSync(folder, { recursive: true, force: true });
 }

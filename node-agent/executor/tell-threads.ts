@@ -8,6 +8,12 @@ export interface ThreadOrder {
   readonly cpus: string | undefined;
 }
 
+/** What threads can be told on a machine. */
+export interface CanTell {
+  readonly io: boolean;
+  readonly affinity: boolean;
+}
+
 /** Numbers of I/O classes. */
 const ioClasses = { idle: 3, none: 0 };
 
@@ -31,7 +37,7 @@ export async function tellThreads(orders: readonly ThreadOrder[]): Promise<void>
 }
 
 /** Which of the two can be told here, as found by telling a shell itself. */
-export async function canTell(): Promise<{ readonly io: boolean; readonly affinity: boolean }> {
+export async function canTell(): Promise<CanTell> {
   const io = await runShell('ionice -c 3 -p $$');
   const affinity = await runShell('taskset -c -p "$(taskset -c -p $$ | sed "s/.*: //")" $$');
   return { io: io === 0, affinity: affinity === 0 };

@@ -5,7 +5,7 @@ import type { ThrottleFacts } from '../ports.ts';
 import { niceSessions } from './autogroup.ts';
 import { formatCpus, parseCpus } from './cpu-list.ts';
 import type { Identity } from './identity.ts';
-import { canTell, tellThreads } from './tell-threads.ts';
+import { type CanTell, tellThreads } from './tell-threads.ts';
 import { findThreads, keyOfThread, type ThreadFacts, threadsOfProcess } from './thread-table.ts';
 import type { ThreadBefore, ThrottledBefore, TreeBefore } from './throttled-before.ts';
 
@@ -14,65 +14,82 @@ const niceMax = 19;
 /** Looks for threads that are not throttled yet; each finds only what began while the one before it was at work. */
 const roundsMax = 5;
 
+/** What telling threads needs. */
+export interface TellPorts {
+  readonly clock: Clock;
+  /** What can be told here. */
+  readonly can: CanTell;
+}
+
 /**
- * Tells each thread of a tree to be idle on disks, and where `cores` is given, to be nice and to use only so many
- * processors, the last ones that its supervisor may use.
+ * Tells each thread of a tree to be idle on disks, and where `heldTo` is given, to be nice and to use only these
+ * processors.
  */
 export async function throttleProcesses(
   identity: Identity,
-  cores: number | undefined,
+  heldTo: string | undefined,
   before: ThrottledBefore,
-  clock: Clock,
+  { can, clock }: TellPorts,
 ): Promise<ThrottleFacts> {
   const own = supervisorOf(identity);
-  const can = await canTell();
-  const cpus = cores === undefined ? undefined : lastCpus(own?.cpus ?? '', cores);
+  const ours = new Set([heldTo, before.read()?.heldTo]);
   const missed = new Set<number>();
   const told = new Set<string>();
+  if (heldTo !== undefined) before.begin({ heldTo });
   for (let round = 0; round < roundsMax; round++) {
     const fresh = findThreads(identity).filter((thread) => !told.has(keyOfThread(thread)));
     for (const thread of fresh) {
       told.add(keyOfThread(thread));
       if (!mayTouch(thread.pid)) missed.add(thread.pid);
     }
-    const ours = fresh.filter(({ pid }) => !missed.has(pid));
-    if (ours.length === 0) break;
-    if (cpus !== undefined) {
-      before.add(different(ours, own, cpus));
-      for (const { tid } of ours) renice(tid, niceMax);
-      await niceSessions(ours, niceMax, clock);
+    const threads = fresh.filter(({ pid }) => !missed.has(pid));
+    if (threads.length === 0) break;
+    if (heldTo !== undefined) {
+      before.add(different(threads, own, ours));
+      for (const { tid } of threads) renice(tid, niceMax);
+      await niceSessions(threads, niceMax, clock);
     }
-    const list = can.affinity ? cpus : undefined;
-    await tellThreads(ours.map(({ tid }) => ({ tid, io: can.io ? 'idle' : undefined, cpus: list })));
+    const cpus = can.affinity ? heldTo : undefined;
+    await tellThreads(threads.map(({ tid }) => ({ tid, io: can.io ? 'idle' : undefined, cpus })));
   }
-  const weight = cpus === undefined ? 'none' : 'nice';
-  const hasCores = cpus !== undefined && can.affinity;
-  return { cores: hasCores ? 'affinity' : 'none', weight, io: can.io ? 'class' : 'none', missed: [...missed] };
+  const weight = heldTo === undefined ? 'none' : 'nice';
+  const cores = heldTo !== undefined && can.affinity ? 'affinity' : 'none';
+  return { cores, weight, io: can.io ? 'class' : 'none', missed: [...missed] };
+}
+
+/** So many of the processors that the supervisor may use, the last ones. */
+export function processorsFor(identity: Identity, cores: number): string {
+  const allowed = parseCpus(supervisorOf(identity)?.cpus ?? '');
+  return formatCpus(allowed.slice(-Math.max(1, Math.ceil(cores))));
 }
 
 /**
  * Undoes it, as far as the kernel lets us: an ordinary user may not make a process less nice, which then stays in
  * `weight`. What a thread has chosen for itself meanwhile stays.
  */
-export async function releaseProcesses(identity: Identity, last: TreeBefore, clock: Clock): Promise<ThrottleFacts> {
+export async function releaseProcesses(
+  identity: Identity,
+  last: TreeBefore,
+  { can, clock }: TellPorts,
+): Promise<ThrottleFacts> {
   const own = supervisorOf(identity);
-  const can = await canTell();
-  const cpus = last.weight === undefined ? lastCpus(own?.cpus ?? '', last.cores) : undefined;
+  const { heldTo } = last;
   const told = new Set<string>();
   let isNice = false;
   for (let round = 0; round < roundsMax; round++) {
     const fresh = findThreads(identity).filter((thread) => !told.has(keyOfThread(thread)) && mayTouch(thread.pid));
     if (fresh.length === 0) break;
     for (const thread of fresh) told.add(keyOfThread(thread));
-    for (const thread of cpus === undefined ? [] : fresh) {
+    for (const thread of heldTo === undefined ? [] : fresh) {
       const nice = last.threads.get(keyOfThread(thread))?.nice ?? own?.nice ?? 0;
       if (thread.nice === niceMax && nice < niceMax && !renice(thread.tid, nice)) isNice = true;
     }
-    if (cpus !== undefined) await niceSessions(fresh, 0, clock);
+    if (heldTo !== undefined) await niceSessions(fresh, 0, clock);
     await tellThreads(
       fresh.map((thread) => {
         const list = last.threads.get(keyOfThread(thread))?.cpus ?? own?.cpus;
-        const isOurs = can.affinity && thread.cpus === cpus;
+        // Whom an agent has told that died over it is nice, and held to other processors than these.
+        const isOurs = can.affinity && heldTo !== undefined && (thread.cpus === heldTo || thread.nice === niceMax);
         return { tid: thread.tid, io: can.io ? 'none' : undefined, cpus: isOurs ? list : undefined };
       }),
     );
@@ -88,19 +105,15 @@ function supervisorOf({ pid }: Identity): ThreadFacts | undefined {
 function different(
   threads: readonly ThreadFacts[],
   own: ThreadFacts | undefined,
-  throttledCpus: string,
+  ours: ReadonlySet<string | undefined>,
 ): ReadonlyMap<string, ThreadBefore> {
   return new Map(
     threads
-      // Started by one that was throttled already: it is nobody's own choice.
-      .filter(({ nice, cpus }) => !(nice === niceMax && cpus === throttledCpus))
+      // Throttled before, or started by one that was: it is nobody's own choice.
+      .filter(({ nice, cpus }) => !(nice === niceMax && ours.has(cpus)))
       .filter(({ nice, cpus }) => nice !== own?.nice || cpus !== own.cpus)
       .map((thread) => [keyOfThread(thread), { nice: thread.nice, cpus: thread.cpus }]),
   );
-}
-
-function lastCpus(allowed: string, cores: number): string {
-  return formatCpus(parseCpus(allowed).slice(-Math.max(1, Math.ceil(cores))));
 }
 
 function mayTouch(pid: number): boolean {

@@ -3,8 +3,9 @@ import type { Clock } from '../../base/clock.ts';
 import type { Throttle, ThrottleFacts } from '../ports.ts';
 import type { Controls } from './controls.ts';
 import type { Identity } from './identity.ts';
+import { type CanTell, canTell } from './tell-threads.ts';
 import { releaseGroup, throttleGroup, weighTogether } from './throttle-group.ts';
-import { releaseProcesses, throttleProcesses } from './throttle-processes.ts';
+import { processorsFor, releaseProcesses, type TellPorts, throttleProcesses } from './throttle-processes.ts';
 import { ThrottledBefore } from './throttled-before.ts';
 
 /** What throttling needs. */
@@ -26,6 +27,10 @@ export class Throttles {
   readonly #ports: ThrottlePorts;
   /** Folders of supervisors whose trees were ever throttled: none of them gets another tree. */
   readonly #ever = new Set<string>();
+  /** The cores of those trees that are to be throttled, by the folders of their supervisors. */
+  readonly #wanted = new Map<string, { readonly identity: Identity; readonly cores: number }>();
+  /** Found out once, when it is first needed. */
+  #can: Promise<CanTell> | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(ports: ThrottlePorts) {
@@ -35,6 +40,8 @@ export class Throttles {
 
   /** What is asked happens one after the other. */
   set(identity: Identity, throttle: Throttle | undefined): Promise<ThrottleFacts> {
+    if (throttle) this.#wanted.set(identity.folder, { identity, cores: throttle.cores });
+    else this.#wanted.delete(identity.folder);
     const result = this.#last.then(() => (throttle ? this.#throttle(identity, throttle) : this.#release(identity)));
     // Whoever asked hears of a failure; the next one is not its heir.
     this.#last = result.catch(() => undefined);
@@ -52,7 +59,13 @@ export class Throttles {
   }
 
   forget(supervisorFolder: string): void {
+    this.#wanted.delete(supervisorFolder);
     if (this.#ever.delete(supervisorFolder)) this.#weigh();
+  }
+
+  async #tellPorts(): Promise<TellPorts> {
+    this.#can ??= canTell();
+    return { clock: this.#ports.clock, can: await this.#can };
   }
 
   /** All jobs together weigh as much as this machine has cores, unless all of them are throttled. */
@@ -64,17 +77,32 @@ export class Throttles {
   async #throttle(identity: Identity, { cores }: Throttle): Promise<ThrottleFacts> {
     const { cpu } = this.#ports.controls;
     const before = new ThrottledBefore(identity.folder);
-    const last = before.read();
-    if (last && last.cores !== cores) await this.#release(identity);
     this.#ever.add(identity.folder);
     const weight = cpu && throttleGroup(cpu, basename(identity.folder), cores);
-    const hasGroup = cpu !== undefined && weight !== undefined;
-    if (hasGroup) {
-      before.begin(cores, weight);
-      this.#weigh();
-    } else before.begin(cores);
-    const told = await throttleProcesses(identity, hasGroup ? undefined : cores, before, this.#ports.clock);
-    return hasGroup ? { ...told, cores: 'cgroup', weight: 'cgroup' } : told;
+    if (weight === undefined) return this.#hold(identity);
+    before.begin({ weight });
+    this.#weigh();
+    const told = await throttleProcesses(identity, undefined, before, await this.#tellPorts());
+    return { ...told, cores: 'cgroup', weight: 'cgroup' };
+  }
+
+  /**
+   * Without a control group, all throttled trees share as many processors as they may have cores together: a part of a
+   * core cannot be had otherwise, and trees that had one each would crowd it.
+   */
+  async #hold(identity: Identity): Promise<ThrottleFacts> {
+    const cores = [...this.#wanted.values()].reduce((sum, wanted) => sum + wanted.cores, 0);
+    const tell = async (one: Identity) => {
+      const before = new ThrottledBefore(one.folder);
+      return throttleProcesses(one, processorsFor(one, cores), before, await this.#tellPorts());
+    };
+    const facts = await tell(identity);
+    for (const [folder, { identity: other }] of this.#wanted) {
+      const held = new ThrottledBefore(folder).read()?.heldTo;
+      // Those that were not told yet have their turn; a later one of theirs knows them all.
+      if (folder !== identity.folder && held !== undefined && held !== processorsFor(other, cores)) await tell(other);
+    }
+    return facts;
   }
 
   async #release(identity: Identity): Promise<ThrottleFacts> {
@@ -86,7 +114,7 @@ export class Throttles {
       releaseGroup(cpu, basename(identity.folder), last.weight);
       this.#weigh();
     }
-    const left = await releaseProcesses(identity, last, this.#ports.clock);
+    const left = await releaseProcesses(identity, last, await this.#tellPorts());
     before.remove();
     return left;
   }

@@ -11,16 +11,16 @@ export interface ThreadBefore {
 
 /** How a tree was before it was throttled. */
 export interface TreeBefore {
-  /** To how many it is throttled. */
-  readonly cores: number;
   /** Of its control group, in the kernel's own units; nothing where no group limits it. */
   readonly weight: string | undefined;
+  /** The processors that it is held to now; nothing where its control group limits it. */
+  readonly heldTo: string | undefined;
   /** Threads that were not as their supervisor is. */
   readonly threads: ReadonlyMap<string, ThreadBefore>;
 }
 
-/** Most threads that are remembered; those past it become as their supervisor is. */
-const threadsMax = 300;
+/** Most characters about threads that are kept; threads past it become as their supervisor is. */
+const linesMax = 12_000;
 
 /** The file in a supervisor's folder that says how its tree was, for a later agent, too. It need not outlive the machine. */
 export class ThrottledBefore {
@@ -34,19 +34,19 @@ export class ThrottledBefore {
   read(): TreeBefore | undefined {
     const words = readWords(this.#path);
     const [first = '', ...lines] = words?.split('\n') ?? [];
-    const [cores, weight] = first.split(' ');
-    if (words === undefined || !(Number(cores) > 0)) return undefined;
+    const [mark, weight, heldTo] = first.split(' ');
+    if (mark !== 'throttled') return undefined;
     const threads = lines.filter(Boolean).map((line) => {
       const [key = '', nice, cpus = ''] = line.split(' ');
       return [key, { nice: Number(nice), cpus }] as const;
     });
-    return { cores: Number(cores), weight: weight || undefined, threads: new Map(threads) };
+    return { weight: weight || undefined, heldTo: heldTo || undefined, threads: new Map(threads) };
   }
 
   /** Says that it is throttled. What is known of how it was stays known. */
-  begin(cores: number, weight?: string): void {
+  begin({ weight, heldTo }: { readonly weight?: string; readonly heldTo?: string }): void {
     const last = this.read();
-    this.#write({ cores, weight: last?.weight ?? weight, threads: last?.threads ?? new Map() });
+    this.#write({ weight: last?.weight ?? weight, heldTo, threads: last?.threads ?? new Map() });
   }
 
   /** Remembers threads, if they are not remembered already. */
@@ -59,10 +59,14 @@ export class ThrottledBefore {
     rmSync(this.#path, { force: true });
   }
 
-  #write({ cores, weight = '', threads }: TreeBefore): void {
-    const lines = [...threads].slice(0, threadsMax).map(([key, { nice, cpus }]) => `${key} ${nice} ${cpus}\n`);
+  #write({ weight = '', heldTo = '', threads }: TreeBefore): void {
+    let lines = '';
+    for (const [key, { nice, cpus }] of threads) {
+      const line = `${key} ${nice} ${cpus}\n`;
+      if (lines.length + line.length <= linesMax) lines += line;
+    }
     // Whoever reads finds all of it or nothing.
-    writeFileSync(`${this.#path}.new`, `${cores} ${weight}\n${lines.join('')}`);
+    writeFileSync(`${this.#path}.new`, `throttled ${weight} ${heldTo}\n${lines}`);
     renameSync(`${this.#path}.new`, this.#path);
   }
 }

@@ -8,9 +8,10 @@ import { openExecutor } from '../../node-agent/executor/executor.ts';
 import { readIdentity, type TrackingName } from '../../node-agent/executor/identity.ts';
 import { killTree } from '../../node-agent/executor/kill-tree.ts';
 import { groupsFolder } from '../../node-agent/executor/leftovers.ts';
-import { shellCommand } from '../../node-agent/executor/tracking.ts';
+import { isSupervisorAlive, shellCommand } from '../../node-agent/executor/tracking.ts';
 import type { Executor, FreezingName, ProcessLimits, ProcessRequest } from '../../node-agent/ports.ts';
 import { scratchFolder } from './scratch-folder.ts';
+import { until } from './until.ts';
 
 /** An executor with one kind of tracking (or the best one here) below `root`, closed when the test has finished. */
 export async function anExecutor(
@@ -40,7 +41,7 @@ export function canTrackBy(tracking: TrackingName): boolean {
 
 /** A shell script to run in a new home below `root`. */
 export function aRequest(root: string, script: string, facts: Partial<ProcessRequest> = {}): ProcessRequest {
-  const id = facts.id ?? `job-${requests++}`;
+  const id = facts.id ?? `job-${process.pid}-${requests++}`;
   const home = join(root, id);
   mkdirSync(home, { recursive: true });
   const env = { PATH: '/usr/local/bin:/usr/bin:/bin' };
@@ -66,6 +67,8 @@ async function killAllOf(home: string): Promise<void> {
   if (identity === undefined) return;
   if (identity.group !== '') setFrozen(identity.group, false);
   await killTree(identity, 0, systemClock, () => undefined);
+  const isOver = () => existsSync(join(home, 'exit')) || !isSupervisorAlive(identity);
+  await until('its supervisor has written how it ended', isOver);
 }
 
 /** The number that a job has written into a file, once it has. */
@@ -79,6 +82,7 @@ export function aLimit(facts: Partial<ProcessLimits> = {}): ProcessLimits {
   return { memoryBytes: 0, processes: 4096, diskBytes: 0, cpus: 1, ...facts };
 }
 
+/** With the number of this process no other has these ids: trees may be found by them. */
 let requests = 1;
 
 /** What the processes of a home have written to their log. */

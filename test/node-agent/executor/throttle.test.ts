@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseCpus } from '../../../node-agent/executor/cpu-list.ts';
 import { threadsOfProcess } from '../../../node-agent/executor/thread-table.ts';
-import { anExecutor, aRequest, canTrackBy } from '../../kit/an-executor.ts';
+import { anExecutor, aRequest, aStarted, canTrackBy } from '../../kit/an-executor.ts';
 import { countingScript, countsOn } from '../../kit/counting-job.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
@@ -98,6 +98,30 @@ describe('a throttle without control groups', () => {
       for (const thread of threadsOfProcess(pid)) expect(thread).toMatchObject({ nice: 0, cpus: allCpus() });
     }
     await executor.kill(request.home, 0);
+  });
+
+  it.skipIf(cpus().length < 2)('lets all throttled trees share as many cores as they may have together', async () => {
+    const root = scratchFolder();
+    const executor = await anExecutor(root, 'session', false);
+    const trees = [await aStarted(executor, 'exec sleep 100', root), await aStarted(executor, 'exec sleep 100', root)];
+    const held = async () =>
+      Promise.all(
+        trees.map(async ({ home }) => {
+          const [pid = 0] = await executor.processes(home);
+          return parseCpus(threadsOfProcess(pid)[0]?.cpus ?? '').length;
+        }),
+      );
+    const [one = '', other = ''] = trees.map(({ home }) => home);
+    await executor.throttle(one, { cores: 0.5 });
+    await executor.throttle(other, { cores: 0.5 });
+    expect(await held()).toEqual([1, 1]);
+    await executor.throttle(other, { cores: 1 });
+    expect(await held()).toEqual([2, 2]);
+    await executor.throttle(one, { cores: 0.2 });
+    await executor.throttle(other, { cores: 0.2 });
+    expect(await held()).toEqual([1, 1]);
+    for (const home of [one, other]) await executor.throttle(home, undefined);
+    expect(await held()).toEqual([cpus().length, cpus().length]);
   });
 });
 
