@@ -86,7 +86,8 @@ export class SignalGrip implements Grip {
       for (const facts of open) if (!signal(facts, 'SIGSTOP')) untouchable.add(keyOf(facts));
       open = open.filter((facts) => !untouchable.has(keyOf(facts)));
       for (let waitMs = firstLookMs; ; waitMs = Math.min(waitMs * 2, lastLookMs)) {
-        open = open.filter((facts) => !standsStill(again(facts)));
+        // One that still runs is reason enough to wait: each that stands still is read once.
+        while (open.length > 0 && standsStill(again(open.at(-1)))) open.pop();
         if (open.length === 0 || this.#clock.monotonicMs() > untilMs) break;
         await delay(this.#clock, waitMs);
       }
@@ -95,9 +96,9 @@ export class SignalGrip implements Grip {
 }
 
 /** As it is now; nothing when it is gone. */
-function again({ pid, startTicks }: ProcessFacts): ProcessFacts | undefined {
-  const facts = readProcess(pid);
-  return facts?.startTicks === startTicks ? facts : undefined;
+function again(facts: ProcessFacts | undefined): ProcessFacts | undefined {
+  const now = facts && readProcess(facts.pid);
+  return now?.startTicks === facts?.startTicks ? now : undefined;
 }
 
 const stoppedOrDead = new Set(['T', 't', 'Z', 'X']);

@@ -45,6 +45,7 @@ export function releaseGroup({ version, parent }: Control, name: string, weight:
  * which that is known, `cores` is their weight else.
  */
 export function weighTogether({ version, parent }: Control, cores: number, busy: ReadonlySet<string>): void {
+  if (!existsSync(parent)) return; // the executor was closed and took its groups along
   const groups = readdirSync(parent, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     // A supervisor alone is nobody, unless it is about to start something.
