@@ -5,8 +5,9 @@ import type { AttemptId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { specFeatures } from '../config/spec.ts';
-import { Agent, type AgentPorts, type NodeYield } from './agent.ts';
+import { Agent, type AgentPorts } from './agent.ts';
 import type { Attempt } from './attempts/attempt.ts';
+import type { NodeYield } from './effects/node-yields.ts';
 import type { Wish } from './effects/tree-yields.ts';
 import type { Executor, OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
@@ -117,7 +118,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       inventory: writeInventory(agent.inventory),
       attempts: agent.reports().map(writeAttemptReport),
       builds: effects.buildReports().map(writeBuildReport),
-      yield: writeYield(agent.yieldReport()),
+      yield: writeYield(agent.yields.report()),
     }),
     welcomed: (welcome) => {
       lease.setTerm(welcome.leaseMs);
@@ -136,7 +137,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
   const effects = await parts.makeEffects({
     connected,
     reportBuild: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
-    treeStarted: () => agent.treeStarted(),
+    treeStarted: () => agent.yields.treeStarted(),
     capabilities: () => agent.inventory.capabilities,
     closing: closing.signal,
   });
@@ -169,7 +170,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     setInventory: (inventory) => agent.setInventory(inventory),
     yieldTo: (yielding, wish) => agent.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => agent.askRequeue(ids, reason),
-    ownProcesses: () => agent.ownProcesses(),
+    ownProcesses: () => agent.yields.processes(),
     attempts: () => agent.liveAttempts(),
     get headConnected() {
       return uplink.isConnected;

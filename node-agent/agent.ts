@@ -8,13 +8,13 @@ import { step } from './attempts/step.ts';
 import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
 import type { Builds } from './effects/builds.ts';
 
-import { TreeYields, type Wish, type YieldingTree } from './effects/tree-yields.ts';
+import { type NodeYield, NodeYields } from './effects/node-yields.ts';
+import type { Wish, YieldingTree } from './effects/tree-yields.ts';
 import type { OwnDisk } from './ports.ts';
-import { free, type Yielding } from './presence/decide-yield.ts';
 
 import type { AgentRecord } from './store/agent-record.ts';
 import type { Urgency } from './uplink/outbox.ts';
-import type { AgentNews, HeadWord, NodeInventory, YieldReport } from './wire.ts';
+import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 
 /** What the agent decides with and acts through. */
 export interface AgentPorts extends WorkPorts {
@@ -28,8 +28,6 @@ export interface AgentPorts extends WorkPorts {
   /** There is news under this key; `make` says what when it is sent. */
   tell(key: string, make: () => AgentNews | undefined, urgency: Urgency): void;
 }
-
-const unasked: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
 
 /** Most phases are left at once by a short job, and what was wiped holds nothing that anyone waits for. */
 const urgencies: Readonly<Record<Phase['kind'], Urgency>> = {
@@ -47,15 +45,6 @@ const urgencies: Readonly<Record<Phase['kind'], Urgency>> = {
   forgotten: 'soon',
 };
 
-/** What the node does for the person at its desk, and what is known of when they come. Times are wall clock. */
-export interface NodeYield extends Yielding {
-  readonly sinceMs: number;
-  /** From which minute of the local day they are usually away; nothing while too little is known. */
-  readonly usuallyFreeFromMinute: number | undefined;
-  /** The chance that they come within the next hour, 0 to 1; nothing while too little is known. */
-  readonly interruption: number | undefined;
-}
-
 interface Held {
   attempt: Attempt;
   readonly work: AttemptWork;
@@ -66,15 +55,18 @@ export class Agent {
   readonly #ports: AgentPorts;
   /** In the order assigned. */
   readonly #held = new Map<AttemptId, Held>();
-  readonly #yields: TreeYields;
-  #yielding: NodeYield = unasked;
+  readonly #yields: NodeYields;
   #inventory: NodeInventory;
   #restored = false;
 
   constructor(ports: AgentPorts, inventory: NodeInventory) {
     this.#ports = ports;
     this.#inventory = inventory;
-    this.#yields = new TreeYields({ ...ports, trees: () => [...this.#trees(), ...ports.builds.trees()] });
+    this.#yields = new NodeYields({
+      ...ports,
+      trees: () => [...this.#trees(), ...ports.builds.trees()],
+      tellHead: () => ports.tell('yield', () => ({ kind: 'yield', report: this.#yields.report() }), 'now'),
+    });
   }
 
   get inventory(): NodeInventory {
@@ -137,21 +129,14 @@ export class Agent {
 
   /** Does this for the person at the desk, and tells the head. Resolves when everything that runs does it. */
   async yieldTo(yielding: NodeYield, wish: Wish): Promise<void> {
-    const before = this.#yielding;
-    this.#yielding = yielding;
-    if (JSON.stringify(before) !== JSON.stringify(yielding))
-      this.#ports.tell('yield', () => ({ kind: 'yield', report: this.yieldReport() }), 'now');
-    const done = this.#yields.want(wish);
+    const done = this.#yields.want(yielding, wish);
     if (yielding.takesJobs) this.#fillSlots();
     else for (const held of [...this.#held.values()]) this.#take(held, { kind: 'give-back' });
     await done;
   }
 
-  /** For the head. */
-  yieldReport(): YieldReport {
-    const { untilMs, sinceMs, ...plain } = this.#yielding;
-    const nowMs = this.#ports.clock.nowMs();
-    return { ...plain, sinceMsAgo: nowMs - sinceMs, endsInMs: untilMs === undefined ? undefined : untilMs - nowMs };
+  get yields(): Pick<NodeYields, 'report' | 'processes' | 'treeStarted'> {
+    return this.#yields;
   }
 
   /** Asks the head to let these jobs run elsewhere. */
@@ -164,17 +149,6 @@ export class Agent {
       };
       this.#ports.tell(`requeue ${id}`, news, 'now');
     }
-  }
-
-  /** Processes run now that may have to yield. */
-  treeStarted(): void {
-    background(this.#yields.apply());
-  }
-
-  /** Ids of all processes of jobs and builds. */
-  async ownProcesses(): Promise<readonly number[]> {
-    const trees = [...this.#trees(), ...this.#ports.builds.trees()];
-    return (await Promise.all(trees.map(({ home }) => this.#ports.executor.processes(home)))).flat();
   }
 
   /** What is here and has not ended. */
@@ -215,7 +189,7 @@ export class Agent {
     const { attempt, effects } = step(before, event, this.#ports.clock.nowMs());
     held.attempt = attempt;
     for (const effect of effects) this.#perform(held, effect);
-    if (event.kind === 'started') this.treeStarted();
+    if (event.kind === 'started') this.#yields.treeStarted();
     if (before.phase.kind !== attempt.phase.kind) this.#ports.attemptsChanged();
     if (holdsCpus(before) && !holdsCpus(attempt)) this.#fillSlots();
   }
@@ -249,7 +223,7 @@ export class Agent {
 
   #fillSlots(): void {
     const { lease, ownDisk } = this.#ports;
-    if (!this.#restored || !lease.isValid || ownDisk.trouble !== '' || !this.#yielding.takesJobs) return;
+    if (!this.#restored || !lease.isValid || ownDisk.trouble !== '' || !this.#yields.takesJobs) return;
     const attempts = [...this.#held.values()].map(({ attempt }) => attempt);
     for (const id of startable(attempts, this.#inventory.cpus)) {
       const held = this.#held.get(id);

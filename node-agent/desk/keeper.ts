@@ -1,10 +1,10 @@
 import { background } from '../../base/background.ts';
-import type { Clock, Timer } from '../../base/clock.ts';
+import { type Clock, delay, type Timer } from '../../base/clock.ts';
 import { messageOf, type Refusal, refused } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DeskSetting } from '../../config/agent.ts';
 import { type DeskPolicy, policyMaxLength, readDeskPolicy } from '../../config/desk-policy.ts';
-import type { NodeYield } from '../agent.ts';
+import type { NodeYield } from '../effects/node-yields.ts';
 import type { OpenAgent } from '../open-agent.ts';
 import { decideYield, free, type Seen, type Sight } from '../presence/decide-yield.ts';
 import { awayForMs } from '../presence/fuse.ts';
@@ -42,6 +42,8 @@ export interface KeeperPorts {
 }
 
 const habitsEveryMs = 3_600_000;
+/** A disk takes milliseconds; one that is full or gone takes for ever. In milliseconds. */
+const keptWithinMs = 3_000;
 const unseen: Seen = { lastMs: undefined, why: '' };
 
 /** Decides what this node does for whoever is at its desk, and remembers what they said. */
@@ -135,14 +137,14 @@ export class DeskKeeper {
     const untilMs = until === 'tomorrow' ? nextMorning(nowMs) : nowMs + (forMs ?? pauseMaxMs);
     const pause = { by, reason, sinceMs: nowMs, untilMs, untilAway: until === 'away' };
     this.#remember({ pauses: addPause(this.#memory.pauses, pause, pauseMaxMs) });
-    await Promise.all([this.#decide(), this.#ports.record.durable()]);
+    await Promise.all([this.#decide(), this.#kept()]);
     return undefined;
   }
 
   /** Ends the pause of one person, or of everybody. */
   async resume(by: string | undefined): Promise<void> {
     this.#remember({ pauses: endPauses(this.#memory.pauses, by) });
-    await Promise.all([this.#decide(), this.#ports.record.durable()]);
+    await Promise.all([this.#decide(), this.#kept()]);
   }
 
   /** Keeps a policy; a refusal says what is wrong with it. Empty text: the default again. */
@@ -158,7 +160,7 @@ export class DeskKeeper {
     }
     this.#remember({ policy: text.trim() });
     this.#policy = this.#readPolicy();
-    await Promise.all([this.#decide(), this.#ports.record.durable()]);
+    await Promise.all([this.#decide(), this.#kept()]);
     return undefined;
   }
 
@@ -203,6 +205,20 @@ export class DeskKeeper {
     });
     this.#tell();
     await done;
+  }
+
+  /** The disk knows; or has no room for it now, and will know when it has. People do not wait for that. */
+  async #kept(): Promise<void> {
+    const { clock, log, record } = this.#ports;
+    const enough = new AbortController();
+    const late = delay(clock, keptWithinMs, enough.signal).then(
+      () => log.error({}, 'the disk has not taken what the desk was told; a restart of the agent could forget it'),
+      () => undefined, // it was taken in time
+    );
+    const durable = record.durable();
+    background(durable);
+    await Promise.race([durable, late]);
+    enough.abort(new Error('the disk has it'));
   }
 
   /** Kept once an hour: to lose the last is no loss. */

@@ -3,9 +3,9 @@ import type { AttemptId } from '../../../base/ids.ts';
 import { openLog } from '../../../base/log.ts';
 import type { DeskSetting } from '../../../config/agent.ts';
 import { defaultPolicy, readDeskPolicy } from '../../../config/desk-policy.ts';
-import type { NodeYield } from '../../../node-agent/agent.ts';
 import type { Attempt } from '../../../node-agent/attempts/attempt.ts';
 import { DeskKeeper } from '../../../node-agent/desk/keeper.ts';
+import type { NodeYield } from '../../../node-agent/effects/node-yields.ts';
 import type { Wish } from '../../../node-agent/effects/tree-yields.ts';
 import type { Seen } from '../../../node-agent/presence/decide-yield.ts';
 import type { Signal, Tell } from '../../../node-agent/presence/signal.ts';
@@ -21,6 +21,7 @@ const log = openLog('test', 'fatal');
 let clock: ManualClock;
 /** What the disk has. */
 let kept: string | undefined;
+let durable: Promise<void>;
 let settings: DeskSetting;
 let attempts: readonly Attempt[];
 let requeued: readonly AttemptId[];
@@ -31,6 +32,7 @@ let strain: { seen(name: StrainName): Seen; look(): void; memoryShortSinceMs: nu
 beforeEach(() => {
   clock = new ManualClock(1_000 * hour);
   kept = undefined;
+  durable = Promise.resolve();
   settings = { group: undefined, owner: 'ada', pauseMaxMs: 4 * hour, policy: defaultPolicy, policyIsFixed: false };
   attempts = [];
   requeued = [];
@@ -58,7 +60,7 @@ function aKeeper(options: { dedicated?: boolean } = {}): DeskKeeper {
       noteDesk: (text) => {
         kept = text;
       },
-      durable: async () => undefined,
+      durable: () => durable,
     },
     agent: {
       yieldTo: async (yielding, wish) => void yielded.push({ yielding, wish }),
@@ -100,6 +102,15 @@ describe('a pause at the desk', () => {
     expect(await keeper.pause('bob', { ...pause, forMs: 0 })).toMatchObject({ code: 'invalid' });
     expect(await keeper.pause('bob', pause)).toBeUndefined();
     expect(now()).toMatchObject({ yielding: { untilMs: clock.nowMs() + 4 * hour }, wish: { exempt: new Set() } });
+  });
+
+  it('is answered although the disk does not take it, and holds', async () => {
+    durable = new Promise(() => undefined);
+    const pausing = aKeeper().pause('ada', pause);
+    expect(now()?.wish.step).toBe('pause');
+    await Promise.resolve();
+    clock.advance(3_000);
+    expect(await pausing).toBeUndefined();
   });
 
   it('until somebody leaves ends when nobody was there for as long as the policy says', async () => {
