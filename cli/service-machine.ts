@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Fault, isSystemError } from '../base/errors.ts';
-import { accountComment, deskUnitPath, type Found, type Step } from './service-plan.ts';
+import { accountComment, deskUnitPath, type Found, type Step, slicePath } from './service-plan.ts';
 import { deskUnitName, type Service, unitName } from './service-unit.ts';
 
 /** Longest that one of the system's own programs may take, in milliseconds: stopping a head waits for its disk. */
@@ -19,6 +19,7 @@ export function lookAtMachine(service: Service): Found {
     unit: textOf(`/etc/systemd/system/${unitName(service)}`),
     enabled: spawnSync('systemctl', ['is-enabled', '--quiet', unitName(service)], { timeout: commandMs }).status === 0,
     deskGroupExists: service.deskGroup !== undefined && entry('group', service.deskGroup) !== undefined,
+    slice: textOf(slicePath),
     deskUnit: textOf(deskUnitPath),
     deskEnabled:
       spawnSync('systemctl', ['--global', 'is-enabled', '--quiet', deskUnitName], { timeout: commandMs }).status === 0,

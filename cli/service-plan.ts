@@ -1,5 +1,14 @@
 import { type Refusal, refused } from '../base/errors.ts';
-import { deskUnitName, deskUnitText, pathProblem, type Service, unitName, unitText } from './service-unit.ts';
+import {
+  deskUnitName,
+  deskUnitText,
+  pathProblem,
+  type Service,
+  sliceName,
+  sliceText,
+  unitName,
+  unitText,
+} from './service-unit.ts';
 
 /** What a machine has already of what a service needs. */
 export interface Found {
@@ -14,6 +23,8 @@ export interface Found {
   /** The unit's text as it is now. */
   readonly unit: string | undefined;
   readonly enabled: boolean;
+  /** The text of the slice that jobs are in. */
+  readonly slice: string | undefined;
   /** The text of the unit of desktop sessions as it is now, and whether sessions start it. */
   readonly deskUnit: string | undefined;
   readonly deskEnabled: boolean;
@@ -51,6 +62,9 @@ export function installSteps(service: Service, found: Found): readonly Step[] | 
   return [
     ...(found.account ? [] : [run(...useradd(service, found.groupExists))]),
     ...(isRight ? [] : [{ kind: 'folder', path: dataFolder, mode: folderMode, account } as const]),
+    ...(service.kind === 'head' || found.slice === sliceText
+      ? []
+      : [{ kind: 'write', path: slicePath, text: sliceText } as const]),
     ...(found.unit === text ? [] : [{ kind: 'write', path, text } as const, run('systemctl', 'daemon-reload')]),
     ...(found.enabled ? [] : [run('systemctl', 'enable', unitName(service))]),
     ...deskSteps(service, found),
@@ -70,6 +84,8 @@ function deskSteps(service: Service, found: Found): readonly Step[] {
   ];
 }
 
+/** Where the slice is. */
+export const slicePath = `/etc/systemd/system/${sliceName}`;
 /** Where systemd looks for units of people's sessions. */
 export const deskUnitPath = `/etc/systemd/user/${deskUnitName}`;
 
@@ -83,6 +99,7 @@ export function unitRemoval(service: Service, found: Found): readonly Step[] {
       : []),
     run('systemctl', 'disable', '--now', unitName(service)),
     { kind: 'remove', path: unitPath(service) },
+    ...(service.kind === 'agent' && found.slice !== undefined ? [{ kind: 'remove', path: slicePath } as const] : []),
     run('systemctl', 'daemon-reload'),
   ];
 }

@@ -76,6 +76,20 @@ export function deskUnitText(service: Service): string {
   ].join('\n');
 }
 
+/** The slice that jobs are in, beside those of people and of the system. */
+export const sliceName = 'labrun.slice';
+
+/** The text of that slice: weights count among siblings, and people's programs are in a slice at the top. */
+export const sliceText = `# Written by "labrun agent install", which writes it again.
+[Unit]
+Description=Jobs of labrun, which have what nobody else wants
+Before=slices.target
+
+[Slice]
+CPUWeight=1
+IOWeight=1
+`;
+
 /** Why a path cannot stand in a unit; nothing when it can. */
 export function pathProblem(path: string): string | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
@@ -91,6 +105,7 @@ function agentLines(service: Service): readonly string[] {
     'Delegate=yes',
     'OOMPolicy=continue',
     'TasksMax=infinity',
+    `Slice=${sliceName}`,
     ...(groups === '' ? [] : [`SupplementaryGroups=${groups}`]),
     '',
     'ProtectSystem=strict',

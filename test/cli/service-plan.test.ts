@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { dataRemoval, type Found, installSteps, type Step, stepText, unitRemoval } from '../../cli/service-plan.ts';
-import { type Service, unitText } from '../../cli/service-unit.ts';
+import { type Service, sliceText, unitText } from '../../cli/service-unit.ts';
 
 describe('what an installation changes', () => {
   it('is everything on a new machine: account, folder, unit, and its start at boot', () => {
     expect(stepsFor(anAgent(), nothing).map((step) => stepText(step).split('\n')[0])).toEqual([
       "useradd --system --user-group --home-dir /var/lib/labrun-agent --no-create-home --shell /usr/sbin/nologin --comment 'labrun agent service' labrun-agent",
       'install -d -m 0700 -o labrun-agent -g labrun-agent /var/lib/labrun-agent',
+      "cat > /etc/systemd/system/labrun.slice <<'END'",
       "cat > /etc/systemd/system/labrun-agent.service <<'END'",
       'systemctl daemon-reload',
       'systemctl enable labrun-agent.service',
@@ -84,6 +85,7 @@ describe('what an uninstallation changes', () => {
     expect(unitRemoval(anAgent(), installed()).map(stepText)).toEqual([
       'systemctl disable --now labrun-agent.service',
       'rm -rf /etc/systemd/system/labrun-agent.service',
+      'rm -rf /etc/systemd/system/labrun.slice',
       'systemctl daemon-reload',
     ]);
     expect(unitRemoval(anAgent(), nothing)).toEqual([]);
@@ -120,6 +122,7 @@ const nothing: Found = {
   account: undefined,
   groupExists: false,
   deskGroupExists: false,
+  slice: undefined,
   deskUnit: undefined,
   deskEnabled: false,
   hasSettings: false,
@@ -136,6 +139,7 @@ function installed(change: Partial<Found> = {}): Found {
     account: { uid: 990, gid: 980, ours: true },
     groupExists: true,
     folder: { uid: 990, gid: 980, mode: 0o700, isEmpty: false },
+    slice: sliceText,
     unit: unitText(anAgent()),
     enabled: true,
     ...change,
