@@ -224,9 +224,9 @@ function* atTheDesk(): Generator<Told> {
   yield [ws1, { kind: 'node-yielded', nodeId: nodeNumber(2), yielding: unyielding }];
   for (const at of [1, 2]) yield [ada, { kind: 'node-drained', nodeId: nodeNumber(at), reason: 'a new disk' }];
   yield [ada, { kind: 'node-undrained', nodeId: nodeNumber(2) }];
-  yield assign(job(1, 13, 1));
+  yield assign(job(1, 12, 1));
   for (const phase of ['running', 'paused'] as const)
-    yield [ws1, { kind: 'attempt-progressed', attempt: job(1, 13, 1), phase, startedAtMs: 1_800_000_000_500 }];
-  yield [ws1, { kind: 'attempt-resumed', attempt: job(1, 13, 1) }];
-  yield [ws1, { kind: 'attempt-requeued', attempt: job(1, 13, 1), reason: 'its owner needs the memory' }];
+    yield [ws1, { kind: 'attempt-progressed', attempt: job(1, 12, 1), phase, startedAtMs: 1_800_000_000_500 }];
+  yield [ws1, { kind: 'attempt-resumed', attempt: job(1, 12, 1) }];
+  yield [ws1, { kind: 'attempt-requeued', attempt: job(1, 12, 1), reason: 'its owner needs the memory' }];
 }

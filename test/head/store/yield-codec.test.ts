@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { apply } from '../../../head/scheduler/apply.ts';
 import { emptyCluster } from '../../../head/scheduler/draft.ts';
+import { violations } from '../../../head/scheduler/invariants.ts';
 import { decodeEvent } from '../../../head/store/event-decode.ts';
 import { encodeEvent } from '../../../head/store/event-encode.ts';
 import { decodeState, encodeState } from '../../../head/store/state-codec.ts';
@@ -18,6 +19,7 @@ it('reads every event as it was written', () => {
 it('keeps through a snapshot what nodes yield, and who drains them', () => {
   const state = emptyCluster();
   for (const record of releaseStory()) apply(state, record);
+  expect(violations(state)).toEqual([]);
   const stored = snapshot.Snapshot.encode(encodeState(state, Buffer.alloc(16))).finish();
   const told = (nodes: typeof state.nodes) =>
     [...nodes.values()].map(({ yielding, drained }) => ({ yielding, drained }));
