@@ -22,6 +22,8 @@ export type Role =
   /** May read the namespace. */
   | 'reader'
   | 'namespace-owner'
+  /** Has submitted the job. */
+  | 'submitter'
   /** Sits at the node. */
   | 'node-owner'
   /** The attempt is leased to this node, or the blob is an input of one that is. */
@@ -31,6 +33,8 @@ export type Role =
 export interface About {
   readonly namespace?: string;
   readonly node?: NodeId;
+  /** Who has submitted the job. */
+  readonly submitter?: string;
   /** Whether what a node asks for belongs to an attempt leased to it. */
   readonly leased?: boolean;
 }
@@ -77,10 +81,19 @@ export const rules = {
   },
   'cluster.read': { roles: ['user', 'admin'], deed: 'look at the cluster', needs: people },
 
+  'job.shell': {
+    roles: ['submitter', 'node-owner'],
+    deed: 'open a terminal in that job',
+    needs: 'only who submitted it and the owner of its node may',
+  },
+
   'agent.link': { roles: ['node'], deed: 'link as an agent', needs: agents },
   'blob.get': { roles: ['leaseholder', 'reader', 'admin'], deed: 'read an input', needs: leases },
   /** Of which attempts, the fence says with every chunk: an old one is refused as stale. */
   'archive.put': { roles: ['node'], deed: 'send files of an attempt', needs: agents },
+
+  'node.shell': { roles: ['admin'], deed: 'open a terminal on a node', needs: admins },
+  'agent.shell': { roles: ['node'], deed: 'bring the other end of a terminal', needs: agents },
 
   'token.manage': { roles: ['admin'], deed: 'manage join tokens', needs: admins },
   'user.list': { roles: ['admin'], deed: 'list the users', needs: admins },
@@ -102,7 +115,7 @@ export const rules = {
 export type Right = keyof typeof rules;
 
 /** Roles that depend on what a call is about. */
-const relative: readonly Role[] = ['member', 'reader', 'namespace-owner', 'node-owner', 'leaseholder'];
+const relative: readonly Role[] = ['submitter', 'member', 'reader', 'namespace-owner', 'node-owner', 'leaseholder'];
 
 /** Whether a right can only be judged knowing what the call is about. */
 export function needsAbout(right: Right): boolean {
@@ -154,6 +167,7 @@ function rolesOf(access: AccessState, who: Who, about: About): ReadonlySet<Role>
   if (who.admin) roles.add('admin');
   const key = nameKey(who.name);
   if (about.node !== undefined && nameKey(access.members.get(about.node)?.owner ?? '') === key) roles.add('node-owner');
+  if (about.submitter !== undefined && nameKey(about.submitter) === key) roles.add('submitter');
   if (about.namespace === undefined) return roles;
   const namespace = access.namespaces.get(nameKey(about.namespace));
   const owns = namespace !== undefined && nameKey(namespace.owner) === key;

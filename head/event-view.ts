@@ -121,6 +121,9 @@ function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
       const text = event.trouble === '' ? 'can take jobs again' : `takes no jobs: ${event.trouble}`;
       return { ...say(event.kind, text, {}), nodeId: event.nodeId };
     }
+    case 'shell-opened':
+    case 'shell-closed':
+      return viewShell(event);
     case 'build-ready':
       return { ...say(event.kind, 'a build is ready', { build: event.digest }), nodeId: event.nodeId };
     case 'build-failed':
@@ -133,6 +136,15 @@ function viewNodeOrAttempt(event: NodeOrAttempt): EventFacts {
       if ('attempt' in event) return { ...viewAttempt(event), batchId: event.attempt.batchId, attempt: event.attempt };
       return { ...viewAccess(event), isPrivate: true };
   }
+}
+
+/** Everyone who may see the job, or the node, sees who was there. */
+function viewShell(event: Extract<Event, { kind: `shell-${string}` }>): EventFacts {
+  const { inPlaceOf: attempt, nodeId, shellId: shell } = event;
+  const where = attempt ? 'in its place' : 'on it';
+  const message = event.kind === 'shell-opened' ? `a terminal ${where}` : `the terminal ${where}: ${event.message}`;
+  const view = { ...say(event.kind, message, { shell }), nodeId };
+  return attempt ? { ...view, attempt, batchId: attempt.batchId } : view;
 }
 
 function viewYield(yielding: Yielding): EventFacts {

@@ -13,6 +13,7 @@ import type {
   Heartbeat,
   Hello,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
+import type { OpenShell } from '../../proto/gen/labrun/v1/shell.ts';
 import { protocol, readHello } from '../agent-wire.ts';
 import { readChanges } from '../delta-wire.ts';
 import { Session, type SessionPorts } from '../dispatch/session.ts';
@@ -59,6 +60,11 @@ export class AgentLinks {
   silentMs(nodeId: NodeId): number | undefined {
     const link = this.#links.get(nodeId);
     return link && this.#ports.clock.monotonicMs() - link.heardMs;
+  }
+
+  /** Tells a connected node to bring its end of a terminal; false: it is not connected. */
+  openShell(nodeId: NodeId, order: OpenShell): boolean {
+    return this.#links.get(nodeId)?.openShell(order) ?? false;
   }
 
   async #serve(stream: Stream, door: Door): Promise<void> {
@@ -118,6 +124,13 @@ class Link {
     this.#cut = why;
     this.#stream.emit('error', statusFromRefusal(why));
     this.#stream.destroy();
+  }
+
+  /** Said once and not kept: whoever asked waits for the answer. */
+  openShell(order: OpenShell): boolean {
+    if (this.#session === undefined || this.#stream.destroyed) return false;
+    this.#stream.write({ message: { $case: 'openShell', value: order } });
+    return true;
   }
 
   /** Talks until the stream ends. `welcomed` is called when the node is connected. */

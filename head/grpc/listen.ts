@@ -11,6 +11,7 @@ import type { OpenAuthority } from '../authority.ts';
 import { type AgentLinkPorts, AgentLinks } from './agent-link-service.ts';
 import { isValid, localDoor, tlsDoor } from './door.ts';
 import { addServices, type ServicePorts } from './services.ts';
+import { ShellRooms } from './shell-rooms.ts';
 
 /** Where a head listens. */
 export interface ListenOptions {
@@ -44,15 +45,15 @@ export async function openDoors(given: DoorPorts, options: ListenOptions): Promi
   // Services are made before the port is known, and called after.
   let opened = options.address;
   const ports: ServicePorts = { ...given, advertised: () => advertised(opened, hostname()) };
-  const links = new AgentLinks(ports);
+  const meeting = { links: new AgentLinks(ports), rooms: new ShellRooms() };
   const local = makeServer();
-  addServices(local, ports, links, localDoor(ports));
+  addServices(local, ports, meeting, localDoor(ports));
   try {
     const socket = ownSocket(options);
     if (socket) await listen(local, socket);
     const doors =
       options.address.kind === 'tcp' && !options.plain
-        ? await openNetwork(ports, options, options.address, links, local)
+        ? await openNetwork(ports, options, options.address, meeting, local)
         : { address: await listen(local, options.address), close: () => closeServer(local, closeGraceMs) };
     opened = doors.address;
     return doors;
@@ -66,7 +67,7 @@ async function openNetwork(
   ports: ServicePorts,
   { authority, clusterId, log }: ListenOptions,
   address: Extract<Address, { kind: 'tcp' }>,
-  links: AgentLinks,
+  meeting: Parameters<typeof addServices>[2],
   local: Server,
 ): Promise<Doors> {
   const server = makeServer();
@@ -74,7 +75,7 @@ async function openNetwork(
   addServices(
     server,
     ports,
-    links,
+    meeting,
     tlsDoor(ports, clusterId, (peer) => listener?.peerOf(peer)),
   );
   const identity = await authority.serve((renewed) => listener?.renew(renewed));

@@ -66,7 +66,9 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
     case 'node-changed':
       return applyNodeFacts(draft, event.nodeId, event.facts);
     case 'attempt-discarded':
-      return; // for people to read: the attempt was over before
+    case 'shell-opened':
+    case 'shell-closed':
+      return; // for people to read: nothing of ours has changed
     case 'attempt-found': {
       const { batchId, index, attempt } = event.attempt;
       return noteNumber(batchOf(draft, batchId).found, index, attempt);

@@ -74,6 +74,14 @@ export type Command =
   | { readonly kind: 'note-searched'; readonly found: number; readonly message: string }
   /** A node that came back is told that an attempt it holds is over. */
   | { readonly kind: 'note-discarded'; readonly nodeId: NodeId; readonly attempt: AttemptRef }
+  /** A terminal on a node is about to be opened, or has ended: `message` says how. */
+  | {
+      readonly kind: 'note-shell';
+      readonly shellId: string;
+      readonly nodeId: NodeId;
+      readonly inPlaceOf: AttemptRef | undefined;
+      readonly ended: { readonly message: string } | undefined;
+    }
   /** The head goes on without the end of its log. */
   | { readonly kind: 'note-shortened'; readonly how: 'restored' | 'accepted'; readonly message: string }
   | { readonly kind: 'disconnect-node'; readonly nodeId: NodeId }

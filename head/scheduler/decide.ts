@@ -9,6 +9,7 @@ import { decideDrain, decideUndrain } from './decide-drain.ts';
 import { decideBuild, decideConnect, decideTick, decideTrouble, freeIfChanged } from './decide-node.ts';
 import { decideRequeue, decideWish } from './decide-requeue.ts';
 import { decideArchiveFound } from './decide-searched.ts';
+import { decideShell } from './decide-shell.ts';
 import { decideYield } from './decide-yield.ts';
 import type { Event } from './event.ts';
 import { decideRetire } from './retired.ts';
@@ -37,6 +38,8 @@ export function decide(state: ClusterState, command: Command, nowMs: number): Ve
       return state.batches.has(command.attempt.batchId) && state.nodes.has(command.nodeId)
         ? accepted({ kind: 'attempt-discarded', attempt: command.attempt, nodeId: command.nodeId })
         : accepted();
+    case 'note-shell':
+      return decideShell(state, command);
     case 'note-shortened':
       return accepted({ kind: 'log-shortened', how: command.how, message: command.message });
     case 'submit':

@@ -71,6 +71,20 @@ export type Event =
   | { readonly kind: 'node-undrained'; readonly nodeId: NodeId }
   /** It cannot take jobs now, and says why; empty: it can again. */
   | { readonly kind: 'node-troubled'; readonly nodeId: NodeId; readonly trouble: string }
+  /** Somebody has a terminal on a node; nothing in `inPlaceOf`: the node's own. */
+  | {
+      readonly kind: 'shell-opened';
+      readonly shellId: string;
+      readonly nodeId: NodeId;
+      readonly inPlaceOf: AttemptRef | undefined;
+    }
+  | {
+      readonly kind: 'shell-closed';
+      readonly shellId: string;
+      readonly nodeId: NodeId;
+      readonly inPlaceOf: AttemptRef | undefined;
+      readonly message: string;
+    }
   | { readonly kind: 'attempt-assigned'; readonly attempt: AttemptRef; readonly nodeId: NodeId; readonly cpus: number }
   | { readonly kind: 'attempt-recalled'; readonly attempt: AttemptRef }
   | {

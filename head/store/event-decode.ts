@@ -3,6 +3,7 @@ import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { Event } from '../scheduler/event.ts';
 import { leaseMs } from '../scheduler/limits.ts';
 import { decodeAccessEvent } from './access-codec.ts';
+import { decodeShell } from './shell-codec.ts';
 import {
   batchId,
   clusterId,
@@ -106,6 +107,9 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
       return { kind: 'node-undrained', nodeId: nodeId(found.value.nodeId) };
     case 'nodeTroubled':
       return { kind: 'node-troubled', nodeId: nodeId(found.value.nodeId), trouble: found.value.trouble };
+    case 'shellOpened':
+    case 'shellClosed':
+      return decodeShell(found);
     case 'attemptAssigned':
       return {
         kind: 'attempt-assigned',

@@ -1,6 +1,7 @@
 import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import type { Event } from '../scheduler/event.ts';
 import { encodeAccessEvent } from './access-codec.ts';
+import { encodeShell } from './shell-codec.ts';
 import {
   big,
   encodeFacts,
@@ -100,6 +101,9 @@ export function encodeEvent(event: Event): disk.Event {
       return made({ $case: 'nodeUndrained', value: { nodeId: event.nodeId } });
     case 'node-troubled':
       return made({ $case: 'nodeTroubled', value: { nodeId: event.nodeId, trouble: event.trouble } });
+    case 'shell-opened':
+    case 'shell-closed':
+      return encodeShell(event);
     case 'attempt-assigned':
       return made({
         $case: 'attemptAssigned',

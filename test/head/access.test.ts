@@ -19,6 +19,7 @@ import { BatchesClient, SubmitMode } from '../../proto/gen/labrun/v1/batches.ts'
 import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
 import { NodesClient } from '../../proto/gen/labrun/v1/nodes.ts';
+import { AgentShellsClient, ShellsClient } from '../../proto/gen/labrun/v1/shell.ts';
 import { UpkeepClient } from '../../proto/gen/labrun/v1/upkeep.ts';
 import { aSelector, newBatchId } from '../kit/head-world.ts';
 import { LinkAgent } from '../kit/link-agent.ts';
@@ -146,6 +147,29 @@ const cells: Readonly<Record<Right, { may: readonly Name[]; ask: (name: Name) =>
   'cluster.read': {
     may: users,
     ask: (name) => as(name, NodesClient, (client) => call(client, client.list, {})),
+  },
+  'job.shell': {
+    // The submitter, who is the owner of the node that has it as well; an admin is neither.
+    may: ['ada'],
+    ask: (name) =>
+      as(name, ShellsClient, (client) => {
+        const stream = client.inJob();
+        stream.write({ input: { $case: 'start', value: { where: { $case: 'job', value: selector }, term: '' } } });
+        return drain(readStream(stream));
+      }),
+  },
+  'node.shell': {
+    may: ['root'],
+    ask: (name) =>
+      as(name, ShellsClient, (client) => {
+        const stream = client.onNode();
+        stream.write({ input: { $case: 'start', value: { where: { $case: 'node', value: 'n1' }, term: '' } } });
+        return drain(readStream(stream));
+      }),
+  },
+  'agent.shell': {
+    may: ['holder', 'other'],
+    ask: (name) => as(name, AgentShellsClient, (client) => drain(readStream(hangUp(client.attach())))),
   },
   'agent.link': {
     may: ['holder', 'other'],
