@@ -266,7 +266,8 @@ export class DeskKeeper {
     const awayMs = awayForMs(verdict, clock.sinceBootMs());
     const never = verdict.lastActivityMs === undefined && !verdict.now;
     const lastMs = verdict.now ? Number.POSITIVE_INFINITY : never ? undefined : nowMs - awayMs;
-    return { ...sight, activity: { lastMs, why: verdict.why } };
+    // Which signal saw them is nobody's business but theirs: this goes to the head.
+    return { ...sight, activity: { lastMs, why: 'somebody is at the desk' } };
   }
 
   #throttleCores(): number {

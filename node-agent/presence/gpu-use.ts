@@ -3,7 +3,7 @@ import type { Probe } from './strain.ts';
 
 /** A driver that hangs must not hold up the agent, in milliseconds. */
 const timeoutMs = 5_000;
-const query = ['--query-compute-apps=pid,process_name', '--format=csv,noheader'];
+const query = ['--query-compute-apps=pid', '--format=csv,noheader'];
 
 /** Sees whether programs that are not ours use a GPU, by asking `nvidia-smi`. */
 export function gpuUse(parts: { readonly path: string; ours(): Promise<readonly number[]> }): Probe {
@@ -12,15 +12,15 @@ export function gpuUse(parts: { readonly path: string; ours(): Promise<readonly 
     const { exitCode, stdout } = await runCommand(['nvidia-smi', ...query], { env, timeoutMs });
     if (exitCode !== 0) return undefined;
     const ours = new Set(await parts.ours());
-    const other = readUsers(stdout).find(({ pid }) => !ours.has(pid));
-    return other && `${other.name || `process ${other.pid}`} uses the GPU`;
+    return readPids(stdout).some((pid) => !ours.has(pid)) ? 'somebody else uses a GPU' : undefined;
   };
 }
 
 /** Reads the lines of that query: one a process. */
-export function readUsers(text: string): readonly { readonly pid: number; readonly name: string }[] {
-  return text.split('\n').flatMap((line) => {
-    const [, pid, name = ''] = /^\s*(\d+)\s*,\s*(.*?)\s*$/.exec(line) ?? [];
-    return pid === undefined ? [] : [{ pid: Number(pid), name: name.split('/').pop() ?? '' }];
-  });
+export function readPids(text: string): readonly number[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => /^\d+$/.test(line))
+    .map(Number);
 }

@@ -13,7 +13,7 @@ export function memoryPressure(file = '/proc/pressure/memory'): Probe {
   return async () => {
     const percent = readPressure(await readOrNothing(file));
     if (percent === undefined || percent < shortFromPercent) return undefined;
-    return `programs wait for memory ${Math.round(percent)} % of the time`;
+    return 'programs wait for memory';
   };
 }
 

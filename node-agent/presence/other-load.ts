@@ -35,7 +35,7 @@ export function otherLoad({ monotonicMs, ours, limitCores, folder = '/proc' }: O
     const cores = before === undefined ? 0 : otherCores(before, now);
     before = now;
     if (limit === undefined || cores < limit) return undefined;
-    return `other programs keep ${cores.toFixed(1)} cores busy`;
+    return `other programs keep ${limit} cores or more busy`;
   };
 }
 

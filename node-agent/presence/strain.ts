@@ -7,7 +7,10 @@ import type { Seen } from './decide-yield.ts';
 /** What other programs want of this machine, besides the person's attention. */
 export type StrainName = 'memory' | 'load' | 'gpu';
 
-/** Looks once whether other programs want something of the machine; a sentence when they do. */
+/**
+ * Looks once whether other programs want something of the machine; a sentence when they do, always the same: each other one is
+ * an event at the head.
+ */
 export type Probe = () => Promise<string | undefined>;
 
 /** What a watch of strain needs. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readAgentSettings } from '../../config/agent.ts';
 import { readCliSettings } from '../../config/cli.ts';
+import { defaultPolicy } from '../../config/desk-policy.ts';
 import { headSettingsFile, newHeadSettings, readHeadSettings } from '../../config/head.ts';
 import { noQuotas, quotaOf } from '../../config/quotas.ts';
 import { scratchFolder } from '../kit/scratch-folder.ts';
@@ -24,6 +25,13 @@ describe("the agent's settings", () => {
       diskReserveBytes: undefined,
       holesMaxBytes: 16 * 2 ** 30,
       killGraceMs: 10_000,
+      desk: {
+        group: undefined,
+        owner: undefined,
+        pauseMaxMs: 14_400_000,
+        policy: defaultPolicy,
+        policyIsFixed: false,
+      },
     });
     await expect(readAgentSettings(path, { required: true })).rejects.toThrow('Cannot read the settings: ENOENT');
   });
