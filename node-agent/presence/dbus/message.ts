@@ -1,4 +1,4 @@
-import { DBusReader, type DBusValue, writeValues } from './values.ts';
+import { DBusReader, type DBusValue, type SentValue, writeValues } from './values.ts';
 
 /** What a message of the bus says of itself. */
 export interface DBusMessage {
@@ -19,9 +19,9 @@ export interface DBusCall {
   readonly path: string;
   readonly interface: string;
   readonly member: string;
-  /** Types of the arguments: any of "s", "o", "u", "t". */
+  /** Types of the arguments: any of "s", "o", "u", "i", "t", and arrays. */
   readonly signature?: string;
-  readonly args?: readonly (string | number | bigint)[];
+  readonly args?: readonly SentValue[];
 }
 
 const kinds = ['other', 'call', 'return', 'error', 'signal'] as const;

@@ -109,25 +109,39 @@ export class DBusReader {
   }
 }
 
+/** What we send: an array only when it is empty. */
+export type SentValue = string | number | bigint | readonly [];
+
 /** Writes arguments; only the types that we send. */
-export function writeValues(signature: string, values: readonly (string | number | bigint)[]): Buffer {
-  assert(signature.length === values.length, 'there is one value for each type');
+export function writeValues(signature: string, values: readonly SentValue[]): Buffer {
+  const kinds = [...types(signature)];
+  assert(kinds.length === values.length, 'there is one value for each type');
   const parts: Buffer[] = [];
   let length = 0;
   const push = (bytes: Buffer) => {
     parts.push(bytes);
     length += bytes.length;
   };
+  const align = (to: number) => push(Buffer.alloc((to - (length % to)) % to));
   values.forEach((value, at) => {
-    const type = signature.charAt(at);
-    push(Buffer.alloc((alignmentOf(type) - (length % alignmentOf(type))) % alignmentOf(type)));
-    push(encoded(type, value));
+    const type = kinds[at] ?? '';
+    align(alignmentOf(type.charAt(0)));
+    push(encoded(type.charAt(0), value));
+    // The first element, were there one, would begin here.
+    if (type.startsWith('a')) align(alignmentOf(type.charAt(1)));
   });
   return Buffer.concat(parts);
 }
 
-function encoded(type: string, value: string | number | bigint): Buffer {
+function encoded(type: string, value: SentValue): Buffer {
   switch (type) {
+    case 'a':
+      return Buffer.alloc(4);
+    case 'i': {
+      const bytes = Buffer.alloc(4);
+      bytes.writeInt32LE(Number(value));
+      return bytes;
+    }
     case 'u': {
       const bytes = Buffer.alloc(4);
       bytes.writeUInt32LE(Number(value));
@@ -135,7 +149,7 @@ function encoded(type: string, value: string | number | bigint): Buffer {
     }
     case 't': {
       const bytes = Buffer.alloc(8);
-      bytes.writeBigUInt64LE(BigInt(value));
+      bytes.writeBigUInt64LE(BigInt(String(value)));
       return bytes;
     }
     case 's':

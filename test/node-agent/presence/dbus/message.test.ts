@@ -35,6 +35,13 @@ describe('a message of the bus', () => {
     );
   });
 
+  it('carries empty arrays in their place, whatever comes after them', () => {
+    const bytes = writeValues('asa{sv}i', [[], [], -1]);
+    expect(new DBusReader(bytes).values('asa{sv}i')).toEqual([[], new Map(), -1]);
+    const after = writeValues('sa{sv}s', ['abc', [], 'd']);
+    expect(new DBusReader(after).values('sa{sv}s')).toEqual(['abc', new Map(), 'd']);
+  });
+
   it('holds lists, structures, dictionaries and variants', () => {
     // a{sv} with one entry, "n" => <uint32 5>, then (so)
     const entry = Buffer.concat([
