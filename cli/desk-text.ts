@@ -13,6 +13,7 @@ export function yieldText(state: DeskState): string {
   if (step === 'pause' && cause === 'asked') {
     return `paused by ${by}${leaves ? ` until they leave, at most${until}` : until}${why}`;
   }
+  if (cause === 'asleep') return 'asleep, or about to be';
   const wait = takesJobs ? '' : `; new jobs start ${condition}`;
   if (step === 'pause') return `paused${until}${why}${wait}`;
   if (step === 'throttle') return `slowed down${until}${why}${wait}`;
@@ -29,6 +30,7 @@ export function deskText(state: DeskState, print: Printer): readonly string[] {
     ...(presence ? [`desk: ${presenceText(presence)}`] : []),
     ...(dedicated ? ['dedicated: nobody is watched for, only a pause stops it'] : []),
     ...(headConnected ? [] : ['the head is away: what runs goes on, and results wait here']),
+    ...(state.sleep === '' ? [] : [`sleep: ${state.sleep}`]),
     ...state.pauses.map(
       ({ by, untilMs, reason }) => `pause of ${by} until ${clockText(untilMs)}${reason && `: ${reason}`}`,
     ),
@@ -68,6 +70,7 @@ export function deskJson(state: DeskState) {
     freezing: state.freezing,
     dedicated: state.dedicated,
     mayChange: state.mayChange,
+    sleep: state.sleep,
   };
 }
 

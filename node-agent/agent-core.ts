@@ -79,6 +79,8 @@ export interface OpenCore {
   yieldTo(yielding: NodeYield, wish: Wish): Promise<void>;
   /** Asks the head to let these jobs run elsewhere; without one nothing happens. */
   askRequeue(ids: readonly AttemptId[], reason: string): void;
+  /** Resolves when the head has acknowledged all it was told, at once without a head; rejects with the signal's reason. */
+  told(signal: AbortSignal): Promise<void>;
   /** Ids of all processes of jobs and builds. */
   ownProcesses(): Promise<readonly number[]>;
   /** What is here and has not ended. */
@@ -170,6 +172,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     setInventory: (inventory) => agent.setInventory(inventory),
     yieldTo: (yielding, wish) => agent.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => agent.askRequeue(ids, reason),
+    told: (signal) => uplink.told(signal),
     ownProcesses: () => agent.yields.processes(),
     attempts: () => agent.liveAttempts(),
     get headConnected() {

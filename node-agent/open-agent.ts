@@ -71,6 +71,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     setInventory: (inventory) => core.setInventory(inventory),
     yieldTo: (yielding, wish) => core.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => core.askRequeue(ids, reason),
+    told: (signal) => core.told(signal),
     ownProcesses: () => core.ownProcesses(),
     attempts: () => core.attempts(),
     get headConnected() {

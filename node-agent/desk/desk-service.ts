@@ -11,6 +11,7 @@ import type { DeskCaller, DeskCallers } from './caller.ts';
 import { deskReports, deskStream, deskUnary } from './calls.ts';
 import { writeDeskState } from './desk-state.ts';
 import type { DeskKeeper } from './keeper.ts';
+import type { Notice } from './notices.ts';
 import { takeReports } from './session-reports.ts';
 
 /** What the desk's service needs. */
@@ -24,6 +25,10 @@ export interface DeskServicePorts {
   readonly node: string;
   cores(): number;
   readonly freezing: string;
+  /** What is done about sleep, in words. */
+  sleep(): string;
+  /** What sessions of people are to show. */
+  notice(): Notice;
   /** Whether this account may change the policy: the machine's owner, the agent's own account, root. */
   mayChange(caller: DeskCaller): boolean;
 }
@@ -48,6 +53,8 @@ export function deskService(ports: DeskServicePorts, log: Log): DeskServer {
       cores: ports.cores(),
       freezing: ports.freezing,
       mayChange: ports.mayChange(caller),
+      sleep: ports.sleep(),
+      notice: ports.notice(),
     });
   return {
     pause: deskUnary(door, async ({ forMs, reason, until }, caller) => {

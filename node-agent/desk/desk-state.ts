@@ -5,6 +5,7 @@ import { words } from '../presence/fuse.ts';
 import type { SignalReading } from '../presence/signal.ts';
 import type { PresenceVerdict } from '../presence/watch.ts';
 import type { DeskKeeper } from './keeper.ts';
+import type { Notice } from './notices.ts';
 
 /** What the desk shows besides what its keeper decides. */
 export interface DeskFacts {
@@ -17,6 +18,9 @@ export interface DeskFacts {
   readonly cores: number;
   readonly freezing: string;
   readonly mayChange: boolean;
+  /** What is done about sleep. */
+  readonly sleep: string;
+  readonly notice: Notice;
 }
 
 const hourMs = 3_600_000;
@@ -44,6 +48,9 @@ export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState 
     freezing: facts.freezing,
     dedicated: verdict === undefined,
     mayChange: facts.mayChange,
+    sleep: facts.sleep,
+    notice: facts.notice.text,
+    noticeNumber: BigInt(facts.notice.number),
   };
 }
 

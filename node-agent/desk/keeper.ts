@@ -6,7 +6,7 @@ import type { DeskSetting } from '../../config/agent.ts';
 import { type DeskPolicy, policyMaxLength, readDeskPolicy } from '../../config/desk-policy.ts';
 import type { NodeYield } from '../effects/node-yields.ts';
 import type { OpenAgent } from '../open-agent.ts';
-import { decideYield, free, type Seen, type Sight } from '../presence/decide-yield.ts';
+import { asleep, decideYield, free, type Seen, type Sight } from '../presence/decide-yield.ts';
 import { awayForMs } from '../presence/fuse.ts';
 import { localTime } from '../presence/history.ts';
 import { addPause, endPauses, leavePauses, livePauses, type Pause } from '../presence/pauses.ts';
@@ -57,6 +57,7 @@ export class DeskKeeper {
   #yielding: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
   #habitsKeptMs = 0;
   #pausedSinceMs: number | undefined;
+  #isAsleep = false;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -110,7 +111,14 @@ export class DeskKeeper {
   attemptsChanged(): void {
     this.#ports.strain?.look();
     this.#given.at(this.#ports.clock.nowMs(), this.#coresInUse());
-    this.#tell();
+    this.tell();
+  }
+
+  /** The machine is about to sleep, or is awake again. What runs is left alone, and gets no time meanwhile. */
+  async setAsleep(isAsleep: boolean): Promise<void> {
+    if (isAsleep === this.#isAsleep) return;
+    this.#isAsleep = isAsleep;
+    await this.#decide();
   }
 
   /**
@@ -170,6 +178,11 @@ export class DeskKeeper {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Something that the desk shows may be different. */
+  tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -184,13 +197,16 @@ export class DeskKeeper {
     const live = livePauses(this.#memory.pauses, nowMs, settings().pauseMaxMs);
     const pauses = goneAtMs <= nowMs ? leavePauses(live) : live;
     if (pauses !== this.#memory.pauses) this.#remember({ pauses });
-    const { yielding, lookAgainMs } = decideYield(this.#policy, pauses, sight);
+    const decided = decideYield(this.#policy, pauses, sight);
+    const { lookAgainMs } = decided;
+    const yielding = this.#isAsleep ? asleep : decided.yielding;
     const { step, takesJobs, cause, by } = this.#yielding;
     const isNew =
       step !== yielding.step || takesJobs !== yielding.takesJobs || cause !== yielding.cause || by !== yielding.by;
     const sinceMs = isNew ? nowMs : this.#yielding.sinceMs;
     this.#yielding = { ...yielding, sinceMs, ...this.#habitsAt(nowMs) };
-    if (yielding.step !== 'pause') this.#pausedSinceMs = undefined;
+    // To sleep is no pause, and the end of none.
+    if (decided.yielding.step !== 'pause') this.#pausedSinceMs = undefined;
     else this.#pausedSinceMs ??= nowMs;
     const requeueInMs = this.#requeueInMs(nowMs);
     this.#timer?.cancel();
@@ -199,12 +215,14 @@ export class DeskKeeper {
     const nextMs = Math.min(lookAgainMs ?? Number.POSITIVE_INFINITY, requeueInMs, leavesInMs, hourInMs);
     if (Number.isFinite(nextMs) && !this.#closed) this.#timer = clock.setTimer(nextMs, () => this.look());
     const done = agent.yieldTo(this.#yielding, {
-      step: yielding.step,
+      step: this.#isAsleep ? 'asleep' : yielding.step,
       cores: this.#throttleCores(),
       exempt: this.#exempt(),
     });
-    this.#tell();
+    this.tell();
     await done;
+    // By now jobs have stopped or go on.
+    this.tell();
   }
 
   /** The disk knows; or has no room for it now, and will know when it has. People do not wait for that. */
@@ -240,7 +258,7 @@ export class DeskKeeper {
   #requeueInMs(nowMs: number): number {
     const { requeueAfterPauseMs = Number.POSITIVE_INFINITY, requeueAfterMemoryMs } = this.#policy;
     const pausedMs = this.#pausedSinceMs;
-    if (pausedMs === undefined) return Number.POSITIVE_INFINITY;
+    if (pausedMs === undefined || this.#isAsleep) return Number.POSITIVE_INFINITY;
     const shortMs = this.#ports.strain?.memoryShortSinceMs ?? Number.POSITIVE_INFINITY;
     const dueMs = Math.min(pausedMs + requeueAfterPauseMs, Math.max(pausedMs, shortMs) + requeueAfterMemoryMs);
     if (dueMs > nowMs) return dueMs - nowMs;
@@ -275,10 +293,11 @@ export class DeskKeeper {
     return throttleTo === 'half' ? this.#ports.cores() / 2 : throttleTo;
   }
 
-  /** What somebody asked for holds for all; what the policy does spares the owner's own jobs. */
+  /** What somebody asked for holds for all, and so does sleep; what the policy does spares the owner's own jobs. */
   #exempt(): ReadonlySet<string> {
     const { owner } = this.#ports.settings();
-    const spared = this.#policy.ownJobsGoOn && this.#yielding.cause !== 'asked';
+    const { cause } = this.#yielding;
+    const spared = this.#policy.ownJobsGoOn && cause !== 'asked' && cause !== 'asleep';
     return new Set(spared && owner !== undefined ? [owner] : []);
   }
 
@@ -305,9 +324,5 @@ export class DeskKeeper {
     const { clock, record } = this.#ports;
     this.#memory = { ...this.#memory, ...change, given: this.#given.at(clock.nowMs(), this.#coresInUse()) };
     record.noteDesk(writeDeskMemory(this.#memory));
-  }
-
-  #tell(): void {
-    for (const listener of this.#listeners) listener();
   }
 }

@@ -1,9 +1,11 @@
+import { background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { DeskSetting } from '../../config/agent.ts';
 import type { OpenAgent } from '../open-agent.ts';
+import { systemBusAddress } from '../presence/dbus/connection.ts';
 import { gpuUse } from '../presence/gpu-use.ts';
 import { machineSignals } from '../presence/machine-signals.ts';
 import { memoryPressure } from '../presence/memory-pressure.ts';
@@ -15,7 +17,11 @@ import type { Account } from '../scratch/run-as.ts';
 import type { AgentRecord } from '../store/agent-record.ts';
 import type { DeskCaller } from './caller.ts';
 import { DeskKeeper } from './keeper.ts';
+import { type Notice, Notices } from './notices.ts';
 import { openDesk } from './open-desk.ts';
+import { SleepGuard } from './sleep-guard.ts';
+import { wall } from './wall.ts';
+import { keepsAwake, sceneOf } from './work-scene.ts';
 
 /** What a desk is made of. */
 export interface DeskParts {
@@ -58,6 +64,12 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
   const presence = parts.dedicated ? undefined : watchDesk(parts);
   const strain = parts.dedicated ? undefined : watchStrain(parts, () => keeper);
   const keeper: DeskKeeper = new DeskKeeper({ clock, log, record, agent, settings, cores, presence, strain });
+  const sleep = guardSleep(parts, keeper);
+  const notices = makeNotices(parts, keeper);
+  keeper.onChange(() => {
+    sleep.look();
+    notices.board.look();
+  });
   keeper.look();
   let socket: { close(): Promise<void> } | undefined;
   try {
@@ -65,6 +77,8 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
       ...{ clock, random, log, root, keeper, agent, presence, cores },
       ...{ node: parts.node, freezing: parts.freezing, group: settings().group },
       mayChange: (caller) => mayChange(caller, parts),
+      sleep: () => sleep.words,
+      notice: notices.current,
     });
   } catch (error) {
     log.error({ error: messageOf(error) }, 'nobody at the desk can pause this agent');
@@ -78,10 +92,41 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
     async close() {
       await socket?.close();
       await strain?.close();
+      notices.board.close();
+      await sleep.close();
       keeper.close();
       await presence?.close();
     },
   };
+}
+
+function guardSleep({ clock, log, ownUid, agent }: DeskParts, keeper: DeskKeeper): SleepGuard {
+  return new SleepGuard({
+    ...{ clock, log, uid: ownUid, busAddress: systemBusAddress, path: standardPath },
+    policy: () => keeper.policy.sleep,
+    works: () => keepsAwake(agent.attempts(), keeper.yielding),
+    setAsleep: (isAsleep) => keeper.setAsleep(isAsleep),
+    told: (signal) => agent.told(signal),
+    changed: () => keeper.tell(),
+  });
+}
+
+/** What `notices` of the policy asks for; `current` is what desktop sessions are to show. */
+function makeNotices({ clock, log, agent }: DeskParts, keeper: DeskKeeper) {
+  let shown: Notice = { text: '', number: 0 };
+  const failed = (error: unknown) => log.warn({ error: messageOf(error) }, 'nobody at a terminal was told');
+  const board = new Notices({
+    clock,
+    wanted: () => keeper.policy.notices !== 'none',
+    scene: () => sceneOf(agent.attempts(), keeper.yielding),
+    show(text) {
+      if (keeper.policy.notices === 'wall') return background(wall(text, standardPath).catch(failed));
+      shown = { text, number: shown.number + 1 };
+      keeper.tell();
+    },
+  });
+  const current = () => (keeper.policy.notices === 'notify' ? shown : { ...shown, text: '' });
+  return { board, current };
 }
 
 function watchDesk({ clock, log, env, account, ownUid, settings }: DeskParts): PresenceWatch {

@@ -17,7 +17,8 @@ export interface YieldingTree {
 
 /** What trees are to do. */
 export interface Wish {
-  readonly step: 'none' | 'throttle' | 'pause';
+  /** "asleep": nothing is done to them, the machine is about to sleep; until another wish they get no time. */
+  readonly step: 'none' | 'throttle' | 'pause' | 'asleep';
   /** For all trees together, while they are throttled. */
   readonly cores: number;
   /** Whose trees go on whatever the step is. */
@@ -38,7 +39,7 @@ export const noWish: Wish = { step: 'none', cores: 0, exempt: new Set() };
 /** After a mechanism failed, until it is tried again, in milliseconds. */
 const retryMs = 5_000;
 
-type Act = { readonly kind: 'none' | 'pause' } | { readonly kind: 'throttle'; readonly cores: number };
+type Act = { readonly kind: 'none' | 'pause' | 'asleep' } | { readonly kind: 'throttle'; readonly cores: number };
 
 interface Handled {
   /** What was last begun; nothing where an earlier agent may have done anything. */
@@ -97,6 +98,7 @@ export class TreeYields {
     if (this.#closed || handled.act !== act) return; // something newer is wanted already
     const { executor, log, clock } = this.#ports;
     try {
+      if (act.kind === 'asleep') return tree.paced(0);
       if (act.kind === 'pause') {
         const { missed } = await executor.freeze(tree.home);
         if (missed.length > 0) log.warn({ home: tree.home, missed }, 'some processes of a job could not be stopped');
@@ -122,7 +124,7 @@ function shareOf({ cores, exempt }: Wish, trees: readonly YieldingTree[]): numbe
   return cpus === 0 ? 1 : Math.min(1, cores / cpus);
 }
 
-const verbs = { none: 'let go on', pause: 'stop', throttle: 'slow down' };
+const verbs = { none: 'let go on', pause: 'stop', throttle: 'slow down', asleep: 'put to sleep' };
 
 function same(one: Act, other: Act): boolean {
   if (one.kind !== other.kind) return false;

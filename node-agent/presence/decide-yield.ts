@@ -35,7 +35,7 @@ export interface Yielding {
 }
 
 /** What is behind a yield. */
-export type Cause = 'asked' | 'activity' | 'load' | 'hours' | 'memory' | 'gpu';
+export type Cause = 'asked' | 'activity' | 'load' | 'hours' | 'memory' | 'gpu' | 'asleep';
 
 /** A yield, and when to look again though nothing was seen to happen; nothing: no need. */
 export interface Decision {
@@ -52,6 +52,17 @@ export const free: Yielding = {
   reason: '',
   untilMs: undefined,
   condition: '',
+};
+
+/** A machine that is about to sleep, and does. */
+export const asleep: Yielding = {
+  step: 'pause',
+  takesJobs: false,
+  cause: 'asleep',
+  by: '',
+  reason: 'this machine sleeps',
+  untilMs: undefined,
+  condition: 'when it wakes up',
 };
 
 interface Claim {

@@ -2,6 +2,7 @@ import { callerMetadata } from '../../base/channel/caller.ts';
 import { readStream, writeTo } from '../../base/channel/streams.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { Fault, RefusedError } from '../../base/errors.ts';
+import { Gate } from '../../base/gate.ts';
 import type { NodeId } from '../../base/ids.ts';
 import type {
   AgentLinkClient,
@@ -54,6 +55,11 @@ export class Session {
   readonly #wake = new Wake();
   #sentSeq = 0n;
   #ackedSeq = 0n;
+  /** News was taken out of the outbox and has no number yet. */
+  #sending = false;
+  readonly #told = new Gate(
+    () => this.#ackedSeq === this.#sentSeq && !this.#sending && this.#ports.outbox.isEmpty && this.#isCompared,
+  );
   #heardSeq = 0n;
   #answeredSeq = 0n;
   #answer: Timer | undefined;
@@ -74,6 +80,11 @@ export class Session {
   /** There is news in the outbox. */
   poke(): void {
     this.#wake.now();
+  }
+
+  /** Resolves when the head has acknowledged all there is to tell; rejects with the signal's reason. */
+  told(signal: AbortSignal): Promise<void> {
+    return this.#told.pass(signal);
   }
 
   /** Talks until the connection ends; always rejects with why. Aborting the signal ends it. */
@@ -150,6 +161,7 @@ export class Session {
     const waited = this.#sentSeq - this.#ackedSeq >= deltasInFlightMax;
     this.#ackedSeq = seq;
     if (waited) this.#wake.now();
+    this.#told.opened();
   }
 
   #takeDelta(delta: HeadDelta): void {
@@ -162,6 +174,7 @@ export class Session {
       }
     }
     this.#isCompared = true;
+    this.#told.opened();
     this.#answer ??= this.#ports.clock.setTimer(answerMs, () => {
       this.#answer = undefined;
       this.#mayAnswer = true;
@@ -176,11 +189,13 @@ export class Session {
       if (this.#ended) return;
       const mayTell = this.#sentSeq - this.#ackedSeq < deltasInFlightMax;
       const news = mayTell ? this.#ports.outbox.take(changesMax) : [];
+      this.#sending = news.length > 0;
       if (news.some(isDecision)) await this.#ports.written();
       if (this.#mayAnswer) await this.#acknowledge();
       if (this.#ended) return;
       if (news.length > 0) {
         this.#sentSeq += 1n;
+        this.#sending = false;
         const changes = news.map(writeNews);
         await this.#send({ message: { $case: 'delta', value: { seq: this.#sentSeq, changes } } });
       }

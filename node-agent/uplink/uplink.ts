@@ -63,6 +63,11 @@ export class Uplink {
     return this.#gate.pass(signal);
   }
 
+  /** Resolves when the head has acknowledged all that was noted, at once when no head listens; rejects with the signal's reason. */
+  async told(signal: AbortSignal): Promise<void> {
+    if (this.#connected) await this.#session?.told(signal);
+  }
+
   async close(): Promise<void> {
     this.#stop.abort(new Error('the agent is stopping'));
     this.#settling?.cancel();

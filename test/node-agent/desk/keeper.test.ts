@@ -229,3 +229,33 @@ it('what the desk remembered in a way that nobody can read is gone, and the agen
   kept = '{"version": 99}';
   expect(aKeeper().pauses).toEqual([]);
 });
+
+describe('a machine that sleeps', () => {
+  it('is told of as such, whatever else holds, and is as it was when it wakes up', async () => {
+    const keeper = aKeeper();
+    await keeper.pause('ada', { ...pause, forMs: hour });
+    await keeper.setAsleep(true);
+    expect(now()).toMatchObject({
+      yielding: { step: 'pause', takesJobs: false, cause: 'asleep' },
+      wish: { step: 'asleep', exempt: new Set() },
+    });
+    clock.advance(30 * minute);
+    await keeper.setAsleep(false);
+    expect(now()).toMatchObject({ yielding: { cause: 'asked', by: 'ada' }, wish: { step: 'pause' } });
+    clock.advance(30 * minute);
+    await keeper.setAsleep(true);
+    await keeper.setAsleep(false);
+    expect(now()).toMatchObject({ yielding: { step: 'none', takesJobs: true }, wish: { step: 'none' } });
+  });
+
+  it('sends no jobs elsewhere for having slept', async () => {
+    const keeper = aKeeper();
+    await keeper.setPolicy('{requeue: {afterPause: 1m}}');
+    attempts = [anAttempt(0, { kind: 'running', startedAtMs: 1 })];
+    await keeper.setAsleep(true);
+    clock.advance(10 * hour);
+    await keeper.setAsleep(false);
+    clock.advance(10 * minute);
+    expect(requeued).toEqual([]);
+  });
+});

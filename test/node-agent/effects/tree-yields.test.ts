@@ -87,3 +87,14 @@ it('tries again what failed', async () => {
   await yields.apply();
   expect(asked).toEqual(['freeze b', 'freeze a']);
 });
+
+it('leaves everything alone while the machine sleeps, but gives it no time', async () => {
+  const { asked, paces, yields } = world();
+  await yields.want(half);
+  const before = asked.length;
+  await yields.want({ ...noWish, step: 'asleep' });
+  expect(asked.slice(before)).toEqual([]);
+  expect(paces.slice(2).sort()).toEqual(['a 0', 'b 0']);
+  await yields.want(half);
+  expect(paces.slice(4).sort()).toEqual(['a 0.5', 'b 0.5']);
+});
