@@ -4,6 +4,7 @@ import { delay, systemClock } from '../base/clock.ts';
 import { messageOf, RefusedError } from '../base/errors.ts';
 import type { SessionReport } from '../proto/gen/labrun/v1/desk.ts';
 import { type Desk, type DeskCommandOptions, withDesk } from './desk-connect.ts';
+import { showNotices } from './desk-notices.ts';
 import { exitCodes } from './exit.ts';
 import type { Printer } from './print.ts';
 
@@ -33,10 +34,13 @@ export async function deskHelper(_: readonly string[], options: DeskCommandOptio
     const beganMs = systemClock.monotonicMs();
     try {
       await withDesk(options, (desk) =>
-        report(desk, leave.signal, (write) => {
-          send = write;
-          for (const make of latest.values()) write(make());
-        }),
+        Promise.all([
+          report(desk, leave.signal, (write) => {
+            send = write;
+            for (const make of latest.values()) write(make());
+          }),
+          showNotices(desk, leave.signal, print),
+        ]),
       );
     } catch (error) {
       if (error instanceof RefusedError) throw error;

@@ -29,7 +29,7 @@ export async function sessionSignals(around: SessionSurroundings): Promise<reado
   // An X server that the system started for this session is root's.
   if (number !== undefined) sees.push(`display ${uid}/:${number}`, `display 0/:${number}`);
   const runtime = env['XDG_RUNTIME_DIR'];
-  const busAddress = env['DBUS_SESSION_BUS_ADDRESS'] || (runtime ? `unix:path=${join(runtime, 'bus')}` : undefined);
+  const busAddress = sessionBusOf(env);
   const wayland = env['WAYLAND_DISPLAY'];
   const signals: Signal[] = [];
   if (number !== undefined) signals.push(ownDisplay(around, number, wayland ? [] : sees));
@@ -39,6 +39,12 @@ export async function sessionSignals(around: SessionSurroundings): Promise<reado
     for (const keeper of [gnomeInhibitors, kdeInhibitors]) signals.push(inhibitors({ clock, uid, busAddress, keeper }));
   }
   return signals;
+}
+
+/** The address of a session's message bus, where it has one. */
+export function sessionBusOf(env: SessionSurroundings['env']): string | undefined {
+  const runtime = env['XDG_RUNTIME_DIR'];
+  return env['DBUS_SESSION_BUS_ADDRESS'] || (runtime ? `unix:path=${join(runtime, 'bus')}` : undefined);
 }
 
 /** Under Wayland an X display hears only what goes to its own windows: it then settles nothing. */
