@@ -5,6 +5,7 @@ import { asNodeId } from '../../../base/ids.ts';
 import { Outbox } from '../../../node-agent/uplink/outbox.ts';
 import { Session } from '../../../node-agent/uplink/session.ts';
 import { AgentLinkClient } from '../../../proto/gen/labrun/v1/agent_link.ts';
+import { aFence } from '../../kit/attempts.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { TestHead } from '../../kit/test-head.ts';
@@ -23,9 +24,10 @@ async function aSession(features: string[]) {
   const clock = new ManualClock(startMs);
   const client = openClient(AgentLinkClient, { kind: 'unix', path }, 'control');
   const heard: number[] = [];
+  const outbox = new Outbox();
   const nothing = async () => {};
   const session = new Session(client, {
-    ...{ clock, nodeId, outbox: new Outbox(), welcomed: nothing, written: nothing, durable: nothing },
+    ...{ clock, nodeId, outbox, welcomed: nothing, written: nothing, durable: nothing },
     hello: () => ({
       ...{ protocolMin: 1, protocolMax: 1, features: [], version: '0', clusterId: '', nodeId, nodeName: 'n1' },
       ...{ bootId: 'boot', inventory: undefined, attempts: [], builds: [] },
@@ -44,7 +46,7 @@ async function aSession(features: string[]) {
     await head.stop();
   });
   await until('the head has compared', () => heard.length > 0);
-  return { head, clock, heard };
+  return { head, clock, heard, session, outbox };
 }
 
 it('renews the lease from when it spoke: words of the head that waited while the agent was stopped are worth nothing', async () => {
@@ -66,4 +68,24 @@ it('takes every word of an older head, which does not say what it has heard', as
   head.beat();
   await until('it is read', () => heard.length === 2);
   expect(heard).toEqual([startMs, startMs + 60_000]);
+});
+
+it('knows when the head has acknowledged everything, and that it has not', async () => {
+  const { session, outbox } = await aSession(['heartbeat.echo']);
+  await session.told(new AbortController().signal); // there is nothing to tell
+  let sent = 0;
+  const news = () => {
+    sent += 1;
+    return { kind: 'requeue', fence: aFence(), reason: 'it will sleep' } as const;
+  };
+  outbox.note('requeue', news, 'now');
+  const late = new AbortController();
+  const untold = session.told(late.signal);
+  late.abort(new Error('too late'));
+  await expect(untold).rejects.toThrow('too late');
+  const told = session.told(new AbortController().signal);
+  expect(sent).toBe(0);
+  session.poke();
+  await told;
+  expect(sent).toBe(1);
 });
