@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Fault, isSystemError } from '../base/errors.ts';
+import { polkitRulePath, polkitRules } from './polkit-rule.ts';
 import { accountComment, deskUnitPath, type Found, type Step, slicePath } from './service-plan.ts';
 import { deskUnitName, type Service, unitName } from './service-unit.ts';
 
@@ -20,6 +21,8 @@ export function lookAtMachine(service: Service): Found {
     enabled: spawnSync('systemctl', ['is-enabled', '--quiet', unitName(service)], { timeout: commandMs }).status === 0,
     deskGroupExists: service.deskGroup !== undefined && entry('group', service.deskGroup) !== undefined,
     slice: textOf(slicePath),
+    hasPolkit: statSync(polkitRules, { throwIfNoEntry: false }) !== undefined,
+    polkitRule: textOf(polkitRulePath),
     deskUnit: textOf(deskUnitPath),
     deskEnabled:
       spawnSync('systemctl', ['--global', 'is-enabled', '--quiet', deskUnitName], { timeout: commandMs }).status === 0,

@@ -1,4 +1,5 @@
 import { type Refusal, refused } from '../base/errors.ts';
+import { polkitRulePath, polkitRuleText } from './polkit-rule.ts';
 import {
   deskUnitName,
   deskUnitText,
@@ -28,6 +29,9 @@ export interface Found {
   /** The text of the unit of desktop sessions as it is now, and whether sessions start it. */
   readonly deskUnit: string | undefined;
   readonly deskEnabled: boolean;
+  /** Whether polkit decides here, and the text of its rule of ours as it is now. */
+  readonly hasPolkit: boolean;
+  readonly polkitRule: string | undefined;
   /** Whether the agent has settings of its own. */
   readonly hasSettings: boolean;
   /** Of the program's files and the data folder: one that others cannot reach, and the folder that is closed. */
@@ -67,8 +71,16 @@ export function installSteps(service: Service, found: Found): readonly Step[] | 
       : [{ kind: 'write', path: slicePath, text: sliceText } as const]),
     ...(found.unit === text ? [] : [{ kind: 'write', path, text } as const, run('systemctl', 'daemon-reload')]),
     ...(found.enabled ? [] : [run('systemctl', 'enable', unitName(service))]),
+    ...sleepSteps(service, found),
     ...deskSteps(service, found),
   ];
+}
+
+/** What lets the agent keep its machine awake while a job runs. */
+function sleepSteps({ kind, account }: Service, found: Found): readonly Step[] {
+  const text = polkitRuleText(account);
+  if (kind !== 'agent' || !found.hasPolkit || found.polkitRule === text) return [];
+  return [{ kind: 'write', path: polkitRulePath, text }];
 }
 
 /** What lets people at this machine speak with its agent, and their sessions tell it of them. */
@@ -99,6 +111,9 @@ export function unitRemoval(service: Service, found: Found): readonly Step[] {
       : []),
     run('systemctl', 'disable', '--now', unitName(service)),
     { kind: 'remove', path: unitPath(service) },
+    ...(service.kind === 'agent' && found.polkitRule !== undefined
+      ? [{ kind: 'remove', path: polkitRulePath } as const]
+      : []),
     ...(service.kind === 'agent' && found.slice !== undefined ? [{ kind: 'remove', path: slicePath } as const] : []),
     run('systemctl', 'daemon-reload'),
   ];

@@ -116,7 +116,7 @@ export class SleepGuard {
   #refuse(mode: HoldMode, reason: string): void {
     const meaning = mode === 'block' ? 'cannot keep the machine awake' : 'cannot make sleep wait until the head knows';
     const word = `${meaning}: ${reason}`;
-    if (!this.#said.has(word)) this.#ports.log.warn({ reason }, `${meaning}; docs/desk.md says what lets labrun do so`);
+    if (!this.#said.has(word)) this.#ports.log.warn({ reason }, `${meaning}; docs/desk.md says what allows it`);
     this.#said.add(word);
     this.#refused.set(mode, reason);
     this.look();

@@ -41,6 +41,24 @@ describe('what an installation changes', () => {
     expect(installSteps(anAgent({ deskGroup: 'lab' }), nothing)).toMatchObject({ code: 'invalid' });
   });
 
+  it('lets the agent keep its machine awake, where polkit decides about that', () => {
+    const found = installed({ hasPolkit: true });
+    const [step, ...more] = stepsFor(anAgent(), found);
+    expect(more).toEqual([]);
+    expect(step).toMatchObject({ kind: 'write', path: '/etc/polkit-1/rules.d/50-labrun.rules' });
+    const polkitRule = step?.kind === 'write' ? step.text : '';
+    expect(polkitRule).toContain('subject.user === "labrun-agent"');
+    expect(stepsFor(anAgent(), installed({ hasPolkit: true, polkitRule }))).toEqual([]);
+    expect(unitRemoval(anAgent(), installed({ polkitRule })).map(stepText)).toContain(
+      'rm -rf /etc/polkit-1/rules.d/50-labrun.rules',
+    );
+    expect(
+      stepsFor({ ...anAgent(), kind: 'head' }, { ...nothing, hasPolkit: true })
+        .map(stepText)
+        .join(),
+    ).not.toContain('polkit');
+  });
+
   it('makes the account in a group of its name that is there already', () => {
     const [first] = stepsFor(anAgent(), { ...nothing, groupExists: true });
     expect(first && stepText(first)).toContain('--gid labrun-agent');
@@ -123,6 +141,8 @@ const nothing: Found = {
   groupExists: false,
   deskGroupExists: false,
   slice: undefined,
+  hasPolkit: false,
+  polkitRule: undefined,
   deskUnit: undefined,
   deskEnabled: false,
   hasSettings: false,
