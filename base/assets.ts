@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The file of a worker in `base/workers/`. In the bundle workers are entry points beside the program; from source
+ * The file of a worker in `base/workers/`, or of "terminal", the process that keeps one. In the bundle workers are entry points beside the program; from source
  * (tests) they are the TypeScript files themselves. This is the one place that knows.
  */
 export function workerFile(name: string): string {

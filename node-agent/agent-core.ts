@@ -8,6 +8,7 @@ import { specFeatures } from '../config/spec.ts';
 import { Agent, type AgentPorts } from './agent.ts';
 import type { Attempt } from './attempts/attempt.ts';
 import type { NodeYield } from './effects/node-yields.ts';
+import type { Shells } from './effects/shells.ts';
 import type { Wish } from './effects/tree-yields.ts';
 import type { Executor, OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
@@ -32,6 +33,8 @@ export interface EffectsContext {
   reportBuild(report: BuildReport): void;
   /** Processes of a build run now: they may have to yield. */
   treeStarted(): void;
+  /** An attempt whose processes run, or stand still for a while. */
+  running(id: AttemptId): Attempt | undefined;
   /** What the node offers now; versions by name. */
   capabilities(): Readonly<Record<string, string>>;
   /** Aborted when the agent stops; jobs go on. */
@@ -43,6 +46,8 @@ export type Effects = Pick<
   AgentPorts,
   'workspace' | 'blobs' | 'link' | 'disk' | 'specs' | 'builds' | 'sweep' | 'travel'
 > & {
+  /** Terminals of people elsewhere; absent: there are none here. */
+  readonly shells?: Pick<Shells, 'open' | 'keep' | 'processes' | 'close'>;
   /** For the hello: where every build stands. */
   buildReports(): readonly BuildReport[];
   close(): Promise<void>;
@@ -111,7 +116,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     hello: () => ({
       protocolMin: protocol,
       protocolMax: protocol,
-      features: [...specFeatures],
+      features: [...specFeatures, ...(effects.shells ? ['shell'] : [])],
       version: parts.version,
       clusterId: record.clusterId ?? '',
       nodeId,
@@ -130,6 +135,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     leased: (heardMs) => {
       if (lease.renew(heardMs)) agent.resume();
     },
+    openShell: (order) => effects.shells?.open(order),
     trouble: () => parts.ownDisk.trouble,
     garbled: (message) => log.warn({ problem: message }, 'the head said something that was not understood'),
     written: () => record.written(),
@@ -140,6 +146,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     connected,
     reportBuild: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
     treeStarted: () => agent.yields.treeStarted(),
+    running: (id) => agent.running(id),
     capabilities: () => agent.inventory.capabilities,
     closing: closing.signal,
   });
@@ -155,7 +162,10 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       ownDisk: parts.ownDisk,
       closing: closing.signal,
       killGraceMs: parts.killGraceMs,
-      attemptsChanged: () => parts.attemptsChanged(),
+      attemptsChanged: () => {
+        effects.shells?.keep((id) => agent.running(id) !== undefined);
+        parts.attemptsChanged();
+      },
       capabilities: () => agent.inventory.capabilities,
       bootId: parts.bootId,
       written: () => record.written(),
@@ -173,7 +183,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     yieldTo: (yielding, wish) => agent.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => agent.askRequeue(ids, reason),
     told: (signal) => uplink.told(signal),
-    ownProcesses: () => agent.yields.processes(),
+    ownProcesses: async () => [...(await agent.yields.processes()), ...((await effects.shells?.processes()) ?? [])],
     attempts: () => agent.liveAttempts(),
     get headConnected() {
       return uplink.isConnected;
@@ -181,6 +191,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     connected,
     async close() {
       closing.abort(new Error('the agent is stopping'));
+      await effects.shells?.close();
       await uplink.close();
       await agent.close();
       await effects.close();

@@ -157,6 +157,12 @@ export class Agent {
     return [...this.#held.values()].map(({ attempt }) => attempt).filter(isLive);
   }
 
+  /** Those whose processes run, or stand still for a while. */
+  running(id: AttemptId): Attempt | undefined {
+    const attempt = this.#held.get(id)?.attempt;
+    return attempt?.phase.kind === 'running' ? attempt : undefined;
+  }
+
   /** The lease holds again, or the disk is well: what waits may start. */
   resume(): void {
     this.#fillSlots();

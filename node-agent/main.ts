@@ -30,6 +30,7 @@ import { openBuildFolders } from './scratch/build-folder.ts';
 import { standardPath } from './scratch/environment.ts';
 import { FileHashes } from './scratch/file-hashes.ts';
 import { closeFolders, findAccount } from './scratch/run-as.ts';
+import { shellPlaces } from './scratch/shell-place.ts';
 import { openWorkspace } from './scratch/workspace.ts';
 import { openRecord } from './store/record.ts';
 import { Identity } from './uplink/identity.ts';
@@ -132,14 +133,14 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     async makeWorkspace(cache) {
       const common = { root, cache, clock, capabilities, readable: () => current.readable, account };
       const { os, architecture } = machine.inventory;
+      const runtimes = allRuntimes(apptainer);
       return {
-        workspace: await openWorkspace({
-          ...common,
-          hashes,
-          runtimes: allRuntimes(apptainer),
-          holesMaxBytes: () => current.holesMaxBytes,
-        }),
+        workspace: await openWorkspace({ ...common, hashes, runtimes, holesMaxBytes: () => current.holesMaxBytes }),
         buildFolders: await openBuildFolders({ ...common, os, architecture }),
+        shells: {
+          places: shellPlaces({ ...common, runtimes, processesMax: () => current.processesMax }),
+          folder: join(root, 'shells'),
+        },
       };
     },
     inventory: { ...machine.inventory, ...facts },

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { openClient } from '../base/channel/client.ts';
 import type { Endpoint } from '../base/channel/credentials.ts';
 import type { Clock } from '../base/clock.ts';
+import { Fault } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { AgentLinkClient } from '../proto/gen/labrun/v1/agent_link.ts';
@@ -11,9 +12,11 @@ import { Builds } from './effects/builds.ts';
 import { DiskWatch } from './effects/disk-watch.ts';
 import { lastLineOf } from './effects/last-line.ts';
 import { LiveTravel } from './effects/live-travel.ts';
+import { type ShellOrder, Shells } from './effects/shells.ts';
 import { Specs } from './effects/specs.ts';
 import { sweep } from './effects/sweep.ts';
-import type { BlobCache, BuildFolders, Executor, OwnDisk, Workspace } from './ports.ts';
+import type { BlobCache, BuildFolders, Executor, OwnDisk, ProcessRequest, Workspace } from './ports.ts';
+import type { ShellPlaces } from './scratch/shell-place.ts';
 import type { AgentRecord } from './store/agent-record.ts';
 import { openBlobCache } from './uplink/blob-cache.ts';
 import { BulkLink } from './uplink/bulk-link.ts';
@@ -44,7 +47,12 @@ export interface AgentParts {
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
   readonly killGraceMs: number;
   /** Working folders and build folders read inputs through the cache. */
-  makeWorkspace(blobs: BlobCache): Promise<{ readonly workspace: Workspace; readonly buildFolders: BuildFolders }>;
+  makeWorkspace(blobs: BlobCache): Promise<{
+    readonly workspace: Workspace;
+    readonly buildFolders: BuildFolders;
+    /** Terminals of people elsewhere; absent: there are none here. */
+    readonly shells?: { readonly places: ShellPlaces; readonly folder: string };
+  }>;
   readonly inventory: NodeInventory;
   /** An attempt is somewhere else than before. */
   attemptsChanged(): void;
@@ -91,7 +99,7 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
   const cachePorts = { folder: parts.cacheFolder, quotaBytes: parts.cacheQuotaBytes, link, clock, random, log };
   const blobs = await openBlobCache(cachePorts);
   parts.ownDisk.onShort((bytes) => blobs.shed(bytes));
-  const { workspace, buildFolders: folders } = await parts.makeWorkspace(blobs);
+  const { workspace, buildFolders: folders, shells: site } = await parts.makeWorkspace(blobs);
   const disk = new DiskWatch({
     clock,
     freeBytes: parts.freeBytes,
@@ -106,10 +114,20 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
     limitBytes: parts.buildsLimitBytes,
     report: (report) => context.reportBuild(report),
   });
+  const specs = new Specs(blobs, parts.processesMax);
+  const shells =
+    site &&
+    new Shells({
+      ...{ executor, folder: site.folder, owner: workspace.owner, log },
+      place: (order, home) => placeOf({ places: site.places, specs, folders, context }, order, home),
+      attach: (signal) => link.shell(signal),
+    });
+  await shells?.restore();
   const travelling = { link, clock, random, log, executor, workspace };
   return {
     ...{ workspace, blobs, link, disk, builds, sweep },
-    specs: new Specs(blobs, parts.processesMax),
+    specs,
+    ...(shells && { shells }),
     travel: (attempt, home, sender) => new LiveTravel(travelling, attempt, home, sender),
     buildReports: () => builds.reports(),
     async close() {
@@ -117,4 +135,25 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
       await disk.close();
     },
   };
+}
+
+/** How the shell of a terminal is started. Throws `Fault` where its job does not run any more. */
+async function placeOf(
+  has: {
+    readonly places: ShellPlaces;
+    readonly specs: Specs;
+    readonly folders: BuildFolders;
+    readonly context: EffectsContext;
+  },
+  { id, term, attempt }: ShellOrder,
+  home: string,
+): Promise<ProcessRequest> {
+  const { places, specs, folders, context } = has;
+  const site = { id, home, term };
+  if (attempt === undefined) return await places.onNode(site);
+  const running = context.running(attempt);
+  if (!running) throw new Fault('over', 'the job does not run there any more');
+  const { order } = await specs.order(attempt, running.assignment, context.closing);
+  const key = folders.keyOf(order.spec);
+  return places.inJob(site, order, key === undefined ? undefined : await folders.find(key));
 }

@@ -6,9 +6,11 @@ import { asContentHash } from '../base/transfer/hash.ts';
 import type * as Wire from '../proto/gen/labrun/v1/agent_link.ts';
 import { AttemptPhase, BuildState } from '../proto/gen/labrun/v1/agent_link.ts';
 import type { Fence as WireFence } from '../proto/gen/labrun/v1/common.ts';
+import type { OpenShell } from '../proto/gen/labrun/v1/shell.ts';
 import type { Assignment } from './attempts/attempt.ts';
 import type { AttemptEvent } from './attempts/event.ts';
 import type { AttemptReport, ReportedPhase } from './attempts/report.ts';
+import type { ShellOrder } from './effects/shells.ts';
 import type { MachineInventory } from './ports.ts';
 import type { Yielding } from './presence/decide-yield.ts';
 
@@ -114,6 +116,15 @@ export function readHeadChange(message: Wire.HeadChange): HeadWord | Refusal {
     default:
       return refused('unsupported', 'Cannot read what the head asks: it is newer than this agent');
   }
+}
+
+/** Reads the head's word that somebody wants a terminal here. */
+export function readShellOrder({ id, attempt, size, term }: OpenShell): ShellOrder | Refusal {
+  const fence = attempt && readFence(attempt);
+  if (!/^[0-9A-Z]{26}$/.test(id) || (attempt && !fence))
+    return refused('invalid', 'Cannot open a terminal: the order is incomplete');
+  const window = { columns: size?.columns || 80, rows: size?.rows || 24 };
+  return { id, attempt: fence && idOf(fence), size: window, term };
 }
 
 /** Reads the head's first message. */

@@ -35,6 +35,7 @@ async function bundle() {
       'fuzz-covered': join(root, 'test/fuzz/wire/covered.ts'),
       sim: join(root, 'test/sim/main.ts'),
       schema: join(root, 'scripts/schema.ts'),
+      'worker-terminal': join(root, 'node-agent/executor/terminal-host/main.ts'),
       ...Object.fromEntries(workers),
     },
     outdir: join(work, 'dist'),

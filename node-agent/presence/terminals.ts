@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { isSystemError, messageOf } from '../../base/errors.ts';
+import { remoteMark } from '../executor/terminal.ts';
 import { type Signal, type SignalReading, seen } from './signal.ts';
 
 export interface TerminalOptions {
@@ -93,7 +94,8 @@ class TerminalLooks {
   /** A time that has not moved says what it said: setting the clock is nobody's activity. */
   #lookAt(path: string, before: Known | undefined): Known | undefined {
     const stat = statOf(path);
-    if (stat === undefined) return undefined;
+    // Whoever types in a terminal that somebody elsewhere has opened does not sit here.
+    if (stat === undefined || (stat.mode & remoteMark) !== 0) return undefined;
     const { uid, atimeMs: readAtMs } = stat;
     if (before !== undefined && before.readAtMs === readAtMs) return { ...before, uid };
     const nowMs = this.#options.clock.sinceBootMs();

@@ -17,6 +17,8 @@ export interface Isolation {
   readonly hasGpus: boolean;
   /** Who runs it, when that is not the agent itself. */
   readonly owner: Owner | undefined;
+  /** Where it finds its environment, in the home; by default "environment.sh". */
+  readonly environmentFile?: string;
   /** Folders of software besides the system's, as the agent's settings name them. */
   readonly readable: readonly string[];
 }
@@ -55,7 +57,12 @@ export function isolate(request: ProcessRequest, isolation: Isolation): ProcessR
     ...(isolation.build === undefined ? [] : ['--ro-bind', isolation.build, isolation.build]),
     ...writable(folders).flatMap((folder) => ['--bind', folder, folder]),
     ...['--remount-ro', isolation.root, '--chdir', request.cwd],
-    ...lateEnvironment(join(folders.home, 'environment.sh'), request.env, request.argv, isolation.owner),
+    ...lateEnvironment(
+      join(folders.home, isolation.environmentFile ?? 'environment.sh'),
+      request.env,
+      request.argv,
+      isolation.owner,
+    ),
   ];
   return { ...request, argv, env: { PATH: standardPath } };
 }

@@ -13,7 +13,7 @@ export interface Walls {
 }
 
 /** What one process is, for its walls. */
-export interface Walled extends Pick<Isolation, 'folders' | 'build' | 'hasGpus'> {
+export interface Walled extends Pick<Isolation, 'folders' | 'build' | 'hasGpus' | 'environmentFile'> {
   readonly isStrict: boolean;
 }
 

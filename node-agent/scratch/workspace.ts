@@ -15,8 +15,8 @@ import type { JobSite } from '../runtimes/runtime.ts';
 import { type AttemptFolders, attemptFolders, makeAttemptFolders } from './attempt-folders.ts';
 import { collect } from './collect.ts';
 import { copyTree } from './copy-tree.ts';
-import { buildEnvironment } from './environment.ts';
 import type { FileHashes } from './file-hashes.ts';
+import { jobEnvironment } from './job-environment.ts';
 import { contentOf, placeInputs } from './place-inputs.ts';
 import { removeTree } from './remove-tree.ts';
 import { renderTemplates } from './render-templates.ts';
@@ -113,16 +113,7 @@ async function prepare(
   const rendered = await renderTemplates(input, group.templates, params);
   if (options.account) await giveFolders(folders, options.account);
   if (group.archive.length > 0) await takeSnapshot(folders.work, folders.snapshot, rendered);
-  const environment = buildEnvironment({
-    ...order,
-    needs: group.needs,
-    userHome: folders.userHome,
-    tmp: folders.tmp,
-    declared: [spec.env, group.env, launch.env],
-    capabilities,
-    build: build?.folder,
-    job: { ...order, name: order.jobName, archive: folders.archive, input },
-  });
+  const environment = jobEnvironment(order, { folders, capabilities, build, input, runtimeEnv: launch.env });
   const { id, limits } = order;
   const request = { home: folders.home, id, argv: launch.argv, cwd: folders.work, env: environment, limits };
   const isStrict = group.isolation === 'strict';

@@ -8,8 +8,10 @@ import type { Random } from '../../base/random.ts';
 import { ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
 import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
+import { AgentShellsClient } from '../../proto/gen/labrun/v1/shell.ts';
 import { HeadRoom } from './head-room.ts';
 import { PutStream } from './put-stream.ts';
+import { ShellStream } from './shell-stream.ts';
 
 /** How much of a file the head has. */
 export interface StagedFile {
@@ -34,7 +36,14 @@ export class BulkLink {
   /** Whether the head has room for archives. */
   readonly room: HeadRoom;
   readonly #ports: BulkPorts;
-  #clients: { readonly endpoint: Endpoint; readonly archive: ArchiveClient; readonly blobs: BlobsClient } | undefined;
+  #clients:
+    | {
+        readonly endpoint: Endpoint;
+        readonly archive: ArchiveClient;
+        readonly blobs: BlobsClient;
+        readonly shells: AgentShellsClient;
+      }
+    | undefined;
   #put: PutStream | undefined;
 
   constructor(ports: BulkPorts) {
@@ -66,6 +75,11 @@ export class BulkLink {
     for await (const chunk of readStream(stream, signal)) yield chunk.data;
   }
 
+  /** Our end of a terminal, on a connection of its own: what is typed waits behind no file. */
+  shell(signal: AbortSignal): ShellStream {
+    return new ShellStream(this.#open().shells.attach(this.#metadata()), signal);
+  }
+
   close(): void {
     this.#put?.close();
     this.#closeClients();
@@ -77,7 +91,12 @@ export class BulkLink {
     if (this.#clients?.endpoint !== endpoint) {
       this.#closeClients();
       const archive = openClient(ArchiveClient, endpoint, 'bulk');
-      this.#clients = { endpoint, archive, blobs: openClient(BlobsClient, endpoint, 'bulk') };
+      this.#clients = {
+        endpoint,
+        archive,
+        blobs: openClient(BlobsClient, endpoint, 'bulk'),
+        shells: openClient(AgentShellsClient, endpoint, 'control'),
+      };
     }
     return this.#clients;
   }
@@ -85,6 +104,7 @@ export class BulkLink {
   #closeClients(): void {
     this.#clients?.archive.close();
     this.#clients?.blobs.close();
+    this.#clients?.shells.close();
   }
 
   #metadata() {

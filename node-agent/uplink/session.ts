@@ -11,7 +11,16 @@ import type {
   HeadMessage,
   Hello,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
-import { type AgentNews, type HeadWord, readHeadChange, readWelcome, type Welcome, writeNews } from '../wire.ts';
+import type { ShellOrder } from '../effects/shells.ts';
+import {
+  type AgentNews,
+  type HeadWord,
+  readHeadChange,
+  readShellOrder,
+  readWelcome,
+  type Welcome,
+  writeNews,
+} from '../wire.ts';
 import type { Outbox } from './outbox.ts';
 import { Wake } from './wake.ts';
 
@@ -29,6 +38,8 @@ export interface SessionPorts {
   welcomed(welcome: Welcome): Promise<void>;
   /** One word of the head; what it changes is durable once `durable` has resolved. */
   heard(word: HeadWord): void;
+  /** Somebody wants a terminal here, now: nothing of it is kept. */
+  openShell(order: ShellOrder): void;
   /** The head has said what is still this node's, and has heard what was sent at this moment, by the clock that counts time asleep. */
   leased(heardMs: number): void;
   /** Why no jobs are taken now; empty: they are. It goes with heartbeats, past everything that waits for the disk. */
@@ -151,6 +162,12 @@ export class Session {
       case 'heartbeat':
         this.#heardMs = Math.max(this.#heardMs, Number(message.message.value.sentMs ?? 0));
         break;
+      case 'openShell': {
+        const order = readShellOrder(message.message.value);
+        if ('code' in order) this.#ports.garbled(order.message);
+        else this.#ports.openShell(order);
+        break;
+      }
       default: // words of later releases
     }
     if (!this.#echoes) this.#heardMs = this.#ports.clock.sinceBootMs();

@@ -35,6 +35,7 @@ async function aSession(features: string[]) {
     trouble: () => '',
     heard: () => undefined,
     garbled: () => undefined,
+    openShell: () => undefined,
     leased: (heardMs) => void heard.push(heardMs),
   });
   const stop = new AbortController();

@@ -1,0 +1,173 @@
+import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { workerFile } from '../../base/assets.ts';
+import { background } from '../../base/background.ts';
+import { writeTo } from '../../base/channel/streams.ts';
+import { Fault, messageOf } from '../../base/errors.ts';
+import type { AttemptId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import { removeGuarded } from '../../base/transfer/remove-guarded.ts';
+import type { ShellEnd } from '../../proto/gen/labrun/v1/shell.ts';
+import { terminalProblem, type WindowSize } from '../executor/terminal.ts';
+import { dataFrame, sizeFrame } from '../executor/terminal-host/frames.ts';
+import type { HostOrder } from '../executor/terminal-host/order.ts';
+import type { Executor, ProcessEnd, ProcessRequest } from '../ports.ts';
+import type { ShellStream } from '../uplink/shell-stream.ts';
+import { type HostSocket, listenForHost } from './host-socket.ts';
+
+/** A terminal that somebody wants here. */
+export interface ShellOrder {
+  readonly id: string;
+  /** In whose place; nothing: the node's own. */
+  readonly attempt: AttemptId | undefined;
+  readonly size: WindowSize;
+  readonly term: string;
+}
+
+/** What terminals need. */
+export interface ShellPorts {
+  readonly executor: Pick<Executor, 'start' | 'kill' | 'processes'>;
+  /** Each has a folder of its own in here. */
+  readonly folder: string;
+  /** Whose terminals they are, where that is not us. */
+  readonly owner: HostOrder['owner'];
+  readonly log: Log;
+  /** How the shell is started; `home` is its folder. Throws `Fault` where there is no place for it. */
+  place(order: ShellOrder, home: string): Promise<ProcessRequest>;
+  /** Brings our end to the head. */
+  attach(signal: AbortSignal): ShellStream;
+}
+
+/** How long what runs in a terminal has to go when its person has gone, in milliseconds. */
+const graceMs = 1_000;
+/** Bytes of one message to the head, at most. */
+const dataMax = 64 * 2 ** 10;
+
+interface Open {
+  readonly attempt: AttemptId | undefined;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+/**
+ * Terminals of people elsewhere. Each is a process tree of its own, beside those of jobs: it is not frozen with them,
+ * and ends with its person's connection, with the job in whose place it is, and with the agent.
+ */
+export class Shells {
+  readonly #ports: ShellPorts;
+  readonly #open = new Map<string, Open>();
+
+  constructor(ports: ShellPorts) {
+    this.#ports = ports;
+  }
+
+  /** Ends what an earlier agent left. */
+  async restore(): Promise<void> {
+    const { folder, executor } = this.#ports;
+    await mkdir(folder, { recursive: true });
+    // Whom jobs run as comes through to what is theirs; the names are not to be listed.
+    await chmod(folder, 0o711);
+    for (const name of await readdir(folder)) {
+      await executor.kill(join(folder, name), 0);
+      await removeGuarded(join(folder, name));
+    }
+  }
+
+  /** Opens one; whoever asked hears of what goes wrong. */
+  open(order: ShellOrder): void {
+    if (this.#open.has(order.id)) return;
+    const stop = new AbortController();
+    const done = this.#serve(order, stop).finally(() => this.#open.delete(order.id));
+    this.#open.set(order.id, { attempt: order.attempt, stop, done });
+    background(done);
+  }
+
+  /** Ends those in places of attempts that do not run any more. */
+  keep(runs: (attempt: AttemptId) => boolean): void {
+    for (const { attempt, stop } of this.#open.values())
+      if (attempt !== undefined && !runs(attempt)) stop.abort(new Fault('over', 'the job has ended'));
+  }
+
+  /** Ids of all processes in terminals. */
+  async processes(): Promise<readonly number[]> {
+    const { executor, folder } = this.#ports;
+    return (await Promise.all([...this.#open.keys()].map((id) => executor.processes(join(folder, id))))).flat();
+  }
+
+  async close(): Promise<void> {
+    for (const { stop } of this.#open.values()) stop.abort(new Fault('over', 'the agent of the node is stopping'));
+    await Promise.all([...this.#open.values()].map(({ done }) => done));
+  }
+
+  async #serve(order: ShellOrder, stop: AbortController): Promise<void> {
+    const { executor, folder, log } = this.#ports;
+    const home = join(folder, order.id);
+    const left = new AbortController();
+    const stream = this.#ports.attach(left.signal);
+    let end: ShellEnd;
+    try {
+      end = await this.#run(order, home, stream, stop);
+    } catch (error) {
+      end = { exitCode: undefined, message: messageOf(stop.signal.aborted ? stop.signal.reason : error) };
+      log.info({ shell: order.id, why: end.message }, 'a terminal has ended');
+    }
+    try {
+      await executor.kill(home, stop.signal.aborted ? 0 : graceMs);
+      await removeGuarded(home);
+    } catch (error) {
+      // The next start of the agent looks at the folder again.
+      log.error({ shell: order.id, error: messageOf(error) }, 'cannot clear up after a terminal');
+    }
+    stream.end(end);
+  }
+
+  async #run(order: ShellOrder, home: string, stream: ShellStream, stop: AbortController): Promise<ShellEnd> {
+    await stream.send({ $case: 'id', value: order.id });
+    const problem = await terminalProblem();
+    if (problem !== undefined) throw new Fault('no-terminal', `Cannot open a terminal on this node: ${problem}`);
+    await mkdir(home);
+    await chmod(home, 0o711);
+    const request = await this.#ports.place(order, home);
+    const socket = await listenForHost(join(home, 'socket'), stop.signal);
+    try {
+      stop.signal.throwIfAborted();
+      const { size, term } = order;
+      const { argv, cwd } = request;
+      const host: HostOrder = { socket: socket.path, argv, cwd, size, term, owner: this.#ports.owner };
+      const command = [process.execPath, workerFile('terminal'), JSON.stringify(host)];
+      const running = await this.#ports.executor.start({
+        ...request,
+        id: `shell-${order.id}`,
+        cwd: '/',
+        argv: command,
+      });
+      void running.ended.then(() => socket.giveUp());
+      // Whoever types has gone, or the head: nobody reads what is said here any more.
+      const typing = type(stream, socket).finally(() => stop.abort(new Fault('over', 'whoever had it has gone')));
+      typing.catch(() => undefined);
+      await stream.send({ $case: 'started', value: true });
+      for await (const data of socket.said()) {
+        for (let at = 0; at < data.length; at += dataMax)
+          await stream.send({ $case: 'data', value: data.subarray(at, at + dataMax) });
+      }
+      stop.signal.throwIfAborted();
+      return endOf(await running.ended);
+    } finally {
+      socket.close();
+    }
+  }
+}
+
+/** Hands what is typed to the terminal, as fast as it is taken there. */
+async function type(stream: ShellStream, socket: HostSocket): Promise<void> {
+  const host = await socket.connected;
+  for await (const { input } of stream.inputs) {
+    if (input?.$case === 'data') await writeTo(host, dataFrame(input.value));
+    else if (input?.$case === 'size') await writeTo(host, sizeFrame(input.value));
+  }
+}
+
+function endOf(end: ProcessEnd): ShellEnd {
+  if (end.kind === 'lost') return { exitCode: undefined, message: `the terminal was lost: ${end.message}` };
+  return { exitCode: end.kind === 'exited' ? end.exitCode : 128 + end.signal, message: '' };
+}
