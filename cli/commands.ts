@@ -129,6 +129,9 @@ function addQueries(program: Command, finish: Finish): void {
     .option('--build <node>', 'the log of the build on that node')
     .option('--attempt <number>', 'of an earlier attempt')
     .action(act(finish, async () => (await import('./logs.ts')).logs));
+  selecting(program.command('shell [SEL]').description('a terminal where a job runs'))
+    .option('--node <node>', 'on a node instead, for admins')
+    .action(act(finish, async () => (await import('./shell.ts')).shell));
   selecting(program.command('events [SEL]').description('what happened, oldest first'))
     .option('-f, --follow', 'go on with what happens from now')
     .option('--since <seq>', 'from this sequence number')

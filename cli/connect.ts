@@ -1,6 +1,6 @@
 import { homedir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Metadata } from '@grpc/grpc-js';
+import { Client, type Metadata } from '@grpc/grpc-js';
 import { formatAddress, readAddress } from '../base/channel/address.ts';
 import { callerMetadata } from '../base/channel/caller.ts';
 import { call, openClient } from '../base/channel/client.ts';
@@ -16,6 +16,7 @@ import { BlobsClient } from '../proto/gen/labrun/v1/blobs.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { EventsClient } from '../proto/gen/labrun/v1/events.ts';
 import { NodesClient } from '../proto/gen/labrun/v1/nodes.ts';
+import { ShellsClient } from '../proto/gen/labrun/v1/shell.ts';
 import { UpkeepClient } from '../proto/gen/labrun/v1/upkeep.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import { readLogin } from './login-folder.ts';
@@ -34,6 +35,7 @@ export interface Head {
   readonly archive: ArchiveClient;
   readonly blobs: BlobsClient;
   readonly upkeep: UpkeepClient;
+  readonly shells: ShellsClient;
 }
 
 /** Where the head is: `--data` or `--head`, else what the settings say, else where one has logged in. */
@@ -64,8 +66,7 @@ export async function withHead<T>(options: HeadOptions, task: (head: Head) => Pr
       ? noHead(head.address, error, address.kind === 'tcp' && !shown)
       : error;
   } finally {
-    for (const client of [head.access, head.batches, head.events, head.nodes, head.archive, head.blobs, head.upkeep])
-      client.close();
+    for (const client of Object.values(head).filter((part) => part instanceof Client)) client.close();
   }
 }
 
@@ -119,6 +120,7 @@ function open(address: Endpoint, text: string, user: string): Head {
     archive: openClient<ArchiveClient>(ArchiveClient, address, 'bulk'),
     blobs: openClient<BlobsClient>(BlobsClient, address, 'bulk'),
     upkeep: openClient<UpkeepClient>(UpkeepClient, address, 'control'),
+    shells: openClient<ShellsClient>(ShellsClient, address, 'control'),
   };
 }
 

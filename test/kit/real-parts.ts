@@ -128,6 +128,8 @@ const probes = {
     return output(['sway', '--version'], 'sway');
   },
   tmux: () => output(['tmux', '-V'], 'tmux'),
+  vi: () => output(['sh', '-c', 'command -v vi'], 'vi'),
+  'node-pty': () => output([process.execPath, '-p', 'typeof require("node-pty").spawn'], 'function'),
   perl: () => output(['perl', '-e', 'print 6 * 7'], '42'),
 } as const;
 

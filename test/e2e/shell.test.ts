@@ -1,0 +1,171 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { inTmux, type TmuxWindow } from '../kit/a-tmux.ts';
+import { type Lab, ownLab } from '../kit/lab.ts';
+import { processesNaming } from '../kit/proc.ts';
+import { program } from '../kit/program.ts';
+import { itWith } from '../kit/real-parts.ts';
+import { until } from '../kit/until.ts';
+
+// The whole way, as somebody at a terminal has it: CLI, head, agent, shell. Where one of the parts is missing, there is
+// no such terminal.
+const itInTerminal = itWith('tmux', 'vi', 'node-pty');
+
+/** Counts until it is told to end, and tells of a Ctrl-C that was meant for somebody else. */
+const counting = `
+trap 'echo interrupted >>log-of-signals' INT HUP
+i=0; while [ ! -e end ]; do i=$((i+1)); echo $i >count; sleep 0.05; done
+cp count $LABRUN_ARCHIVE/count; [ ! -e log-of-signals ]`;
+
+itInTerminal(
+  'gives a terminal in the place of a job: an editor works, the window may change, Ctrl-C is for the shell alone',
+  async () => {
+    const { lab, work } = await countingLab();
+    const window = await shell(lab, 't/count');
+    await window.line('echo $LABRUN_JOB in $PWD on $TERM; stty size');
+    await window.shows(new RegExp(`^j in ${work} on `, 'm'));
+    await window.shows(/^30 100$/m);
+    await window.resize({ columns: 91, rows: 22 });
+    // The program that runs is told, and asks.
+    await until('the shell has the new size', async () => {
+      await window.line('clear; stty size');
+      return (await window.shows(/^\d+ \d+$/m)).includes('22 91');
+    });
+    await window.line('vi notes.txt');
+    await window.shows(/notes\.txt/);
+    await window.type('i', 'written from afar', 'Escape', ':wq', 'Enter');
+    await until('the editor has written', () => existsSync(join(work, 'notes.txt')));
+    expect(readFileSync(join(work, 'notes.txt'), 'utf8')).toBe('written from afar\n');
+    await window.line('clear; sleep 1000');
+    await until('it sleeps', () => processesIn(lab).some(({ command }) => command === 'sleep 1000'));
+    await window.type('C-c');
+    await window.line('echo "then $?"');
+    await window.shows(/^then 130$/m);
+    await window.line('exit 7');
+    await window.shows(/\[ended with 7\]/);
+    const before = countIn(work);
+    await until('the job counts on', () => countIn(work) > before);
+    await endJob(lab, work);
+    const events = (await lab.ok('events', 't/count')).split('\n');
+    expect(events.some((line) => line.includes('shell-opened'))).toBe(true);
+    expect(events.some((line) => /shell-closed .* ended with 7/.test(line))).toBe(true);
+  },
+  60_000,
+);
+
+itInTerminal(
+  'ends with its connection, whatever hides from it, and leaves other terminals and the job alone',
+  async () => {
+    const { lab, work } = await countingLab();
+    const [one, two, three] = await Promise.all([shell(lab, 't/count'), shell(lab, 't/count'), shell(lab, 't/count')]);
+    for (const [at, window] of [one, two, three].entries())
+      await window.line(`env -i setsid sleep 10${at} & setsid sleep 20${at} & sleep 30${at}`);
+    const sleepers = (at: number) =>
+      processesIn(lab).filter(({ command }) => new RegExp(`^sleep [123]0${at}$`).test(command)).length;
+    await until('all of them sleep', () => [0, 1, 2].every((at) => sleepers(at) === 3));
+    process.kill(cliOf(one), 'SIGKILL');
+    await until('the first has ended', () => sleepers(0) === 0);
+    await two.type('C-c');
+    await two.line('echo "still $((6 * 7))"');
+    await two.shows(/^still 42$/m);
+    await two.type('Enter', '~', '.');
+    await two.shows(/\[ended with 0\]/);
+    await until('the second has ended', () => sleepers(1) === 0);
+    expect(sleepers(2)).toBe(3);
+    await lab.head.end('SIGKILL');
+    await three.shows(/\[ended with 4\]/);
+    await until('the third has ended', () => sleepers(2) === 0);
+    await lab.startHead();
+    await lab.untilStatus('t/count', 'it runs', ({ counts }) => counts.running === 1);
+    await endJob(lab, work);
+    expect(readdirSync(join(lab.agentFolder('n1'), 'shells'))).toEqual([]);
+  },
+  60_000,
+);
+
+itInTerminal(
+  'ends with its job, and is none of the processes that a person at the desk stops',
+  async () => {
+    const { lab, work } = await countingLab();
+    const window = await shell(lab, 't/count');
+    const desk = (...args: string[]) => lab.ok(...args, '--data', lab.agentFolder('n1'));
+    await desk('pause', '--for', '1m');
+    await until('the job stands still', async () => {
+      const before = countIn(work);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      return countIn(work) === before;
+    });
+    await window.line('echo "awake $((6 * 7))"');
+    await window.shows(/^awake 42$/m);
+    await desk('resume');
+    await window.line('setsid sleep 999 &');
+    await until('it sleeps', () => processesIn(lab).some(({ command }) => command === 'sleep 999'));
+    await endJob(lab, work);
+    await window.shows(/The shell has ended: the job has ended[\s\S]*\[ended with 1\]/);
+    expect(processesIn(lab)).toEqual([]);
+  },
+  60_000,
+);
+
+itInTerminal(
+  'opens on a node, too, in a folder that goes with it; and says why where it cannot',
+  async () => {
+    const { lab, work } = await countingLab();
+    const window = await shell(lab, '--node', 'n1');
+    await window.line('echo "at $PWD"; touch here');
+    await window.shows(/^at .*\/shells\/\w{26}\/home$/m);
+    await window.line('exit');
+    await window.shows(/\[ended with 0\]/);
+    await endJob(lab, work);
+    await (await inTerminal(lab, 't/count')).shows(/it is succeeded, and there is a place to be only while it runs/);
+    await (await inTerminal(lab, '--node', 'n9')).shows(/Cannot open a terminal on node "n9": there is none/);
+    expect((await lab.labrun('shell', 't/count')).stderr).toContain('must be a terminal');
+    expect((await lab.labrun('shell')).code).toBe(2);
+  },
+  60_000,
+);
+
+/** A lab with one job that counts in its folder. */
+async function countingLab(): Promise<{ lab: Lab; work: string }> {
+  const lab = await ownLab();
+  const jobs = [{ name: 'j', needs: { cpus: 1 }, run: counting }];
+  await lab.ok('submit', lab.jobFile('count', { name: 'count', namespace: 't', jobs }));
+  const attempts = join(lab.agentFolder('n1'), 'attempts');
+  const work = await until('the job counts', () => {
+    const found = readdirSync(attempts).map((name) => join(attempts, name, 'work'));
+    return found.find((folder) => existsSync(join(folder, 'count')));
+  });
+  await lab.untilStatus('t/count', 'it runs', ({ counts }) => counts.running === 1);
+  return { lab, work };
+}
+
+function inTerminal(lab: Lab, ...args: string[]): Promise<TmuxWindow> {
+  return inTmux([process.execPath, program, 'shell', ...args], { env: lab.env, cwd: lab.folder });
+}
+
+/** A shell that has said its prompt. */
+async function shell(lab: Lab, ...args: string[]): Promise<TmuxWindow> {
+  const window = await inTerminal(lab, ...args);
+  await window.shows(/A shell (in|on) [\s\S]*[#$] *$/m, 30_000);
+  return window;
+}
+
+/** Of everything in terminals. */
+function processesIn(lab: Lab) {
+  return processesNaming(lab.folder).filter(({ command }) => /^sleep \d{3,4}$|\/bin\/bash$/.test(command));
+}
+
+/** The program in a window is what the shell there has started. */
+function cliOf({ pid }: TmuxWindow): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
+}
+
+function countIn(work: string): number {
+  return Number(readFileSync(join(work, 'count'), 'utf8').trim() || Number.NaN);
+}
+
+async function endJob(lab: Lab, work: string): Promise<void> {
+  writeFileSync(join(work, 'end'), '');
+  await lab.untilStatus('t/count', 'it has succeeded', ({ counts }) => counts.succeeded === 1);
+}
