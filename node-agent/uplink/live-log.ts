@@ -95,10 +95,14 @@ export class LiveLog {
   async #sendNew(stream: PutStream): Promise<void> {
     const { target, path, source } = this.#ports;
     const facts = lstatSync(source, { throwIfNoEntry: false });
-    if (facts && isHollowLog(facts)) throw new Fault('hollow', `"${source}" is long and empty`); // the sweep names it
+    if (!facts) return;
+    if (isHollowLog(facts)) throw new Fault('hollow', `"${source}" is long and empty`); // the sweep names it
     try {
-      for await (const { offset, data } of chunksOfKept({ path: source }, this.#offset)) {
+      for await (const { offset, data: read } of chunksOfKept({ path: source }, this.#offset)) {
         if (this.#stop.signal.aborted || offset !== this.#offset) return;
+        // What it has grown by since is looked at first: it may have been made long instead.
+        const data = read.subarray(0, Math.max(0, facts.size - offset));
+        if (data.length === 0) return;
         this.#offset += data.length;
         await stream.write({ target, path, offset: BigInt(offset), data, truncate: offset === 0, finalHash: '' });
       }
