@@ -28,9 +28,11 @@ export interface SleepGuardPorts {
 /** For how long sleep may wait for the head's acknowledgement, in milliseconds; logind waits 5 s for all unless told otherwise. */
 const tellMaxMs = 2_000;
 
+const modes: readonly HoldMode[] = ['block', 'delay'];
+
 /**
- * Keeps the machine awake while a job runs, where its owner wants that and logind lets us; elsewhere tells the head
- * before it sleeps. An idle machine is held by nothing. Without logind nothing is done.
+ * Keeps the machine awake while a job runs, where its owner wants that and logind lets us; when it sleeps all the same
+ * (a closed lid does not ask), the head is told before. An idle machine is held by nothing. Without logind nothing is done.
  */
 export class SleepGuard {
   readonly #ports: SleepGuardPorts;
@@ -39,12 +41,17 @@ export class SleepGuard {
   #asleep = false;
   /** The head knows that the machine sleeps, or has had its time: nothing holds sleep up any more. */
   #mayGo = false;
-  #hold: SleepHold | undefined;
+  readonly #holds = new Map<HoldMode, SleepHold>();
   #isHeld = false;
   #worked = false;
   /** Why logind refused each way; asked again when the next work begins. */
   readonly #refused = new Map<HoldMode, string>();
-  readonly #said = new Set<string>();
+  /** What was last said in the log of each. */
+  readonly #said = new Map<HoldMode, string>();
+  /** Why logind cannot be asked; empty where there is none. */
+  #trouble = '';
+  /** How often the machine went to sleep. */
+  #sleeps = 0;
   #closing: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -59,7 +66,7 @@ export class SleepGuard {
 
   /** One line for people: what is done about sleep now. */
   get words(): string {
-    if (this.#logind === 'none') return 'nothing is done about sleep: no logind runs here';
+    if (this.#logind === 'none') return `nothing is done about sleep: ${this.#trouble || 'no logind runs here'}`;
     if (this.#logind === 'unknown') return 'logind has not been asked yet';
     if (this.#asleep) return 'the machine is going to sleep';
     const refused = this.#refused.get('block');
@@ -75,23 +82,26 @@ export class SleepGuard {
     const works = this.#ports.works();
     if (works && !this.#worked) this.#refused.clear();
     this.#worked = works;
-    const mode = this.#wantedMode(works);
-    if (mode === this.#hold?.mode) return;
-    this.#letGo();
-    if (mode !== undefined) this.#take(mode);
-    this.#ports.changed();
+    let isNew = false;
+    for (const mode of modes) {
+      const wants = this.#wants(mode, works);
+      if (wants === this.#holds.has(mode)) continue;
+      isNew = true;
+      if (wants) this.#take(mode);
+      else this.#letGo(mode);
+    }
+    if (isNew) this.#ports.changed();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#letGo();
+    for (const mode of modes) this.#letGo(mode);
     await Promise.all([this.#news.close(), this.#closing]);
   }
 
-  #wantedMode(works: boolean): HoldMode | undefined {
-    if (!works || this.#logind !== 'there') return undefined;
-    if (this.#ports.policy() === 'inhibit' && !this.#refused.has('block')) return 'block';
-    return this.#mayGo || this.#refused.has('delay') ? undefined : 'delay';
+  #wants(mode: HoldMode, works: boolean): boolean {
+    if (!works || this.#logind !== 'there' || this.#refused.has(mode)) return false;
+    return mode === 'block' ? this.#ports.policy() === 'inhibit' : !this.#mayGo;
   }
 
   #take(mode: HoldMode): void {
@@ -99,34 +109,34 @@ export class SleepGuard {
     const hold: SleepHold = holdSleep({
       ...{ mode, why, path: this.#ports.path },
       held: () => {
-        if (this.#hold !== hold) return;
-        this.#isHeld = true;
+        if (this.#holds.get(mode) !== hold) return;
+        if (mode === 'block') this.#isHeld = true;
         this.#ports.changed();
       },
       lost: (reason) => {
-        if (this.#hold !== hold) return;
-        this.#hold = undefined;
-        this.#isHeld = false;
+        if (this.#holds.get(mode) !== hold) return;
+        this.#holds.delete(mode);
+        if (mode === 'block') this.#isHeld = false;
         this.#refuse(mode, reason);
       },
     });
-    this.#hold = hold;
+    this.#holds.set(mode, hold);
   }
 
   #refuse(mode: HoldMode, reason: string): void {
     const meaning = mode === 'block' ? 'cannot keep the machine awake' : 'cannot make sleep wait until the head knows';
-    const word = `${meaning}: ${reason}`;
-    if (!this.#said.has(word)) this.#ports.log.warn({ reason }, `${meaning}; docs/desk.md says what allows it`);
-    this.#said.add(word);
+    if (this.#said.get(mode) !== reason)
+      this.#ports.log.warn({ reason }, `${meaning}; docs/desk.md says what allows it`);
+    this.#said.set(mode, reason);
     this.#refused.set(mode, reason);
     this.look();
     this.#ports.changed();
   }
 
-  #letGo(): void {
-    const hold = this.#hold;
-    this.#hold = undefined;
-    this.#isHeld = false;
+  #letGo(mode: HoldMode): void {
+    const hold = this.#holds.get(mode);
+    this.#holds.delete(mode);
+    if (mode === 'block') this.#isHeld = false;
     if (hold) this.#closing = Promise.all([this.#closing, hold.release()]);
   }
 
@@ -146,6 +156,8 @@ export class SleepGuard {
   /** What was noted by now reaches the head before the machine sleeps, when it answers in time. */
   async #tellHead(): Promise<void> {
     const { clock, told, log } = this.#ports;
+    this.#sleeps += 1;
+    const sleep = this.#sleeps;
     const late = new AbortController();
     const timer = clock.setTimer(tellMaxMs, () => late.abort(new Error('the head did not answer in time')));
     try {
@@ -155,14 +167,14 @@ export class SleepGuard {
     } finally {
       timer.cancel();
     }
-    if (!this.#asleep) return;
+    if (!this.#asleep || sleep !== this.#sleeps) return; // it is awake already
     this.#mayGo = true;
     this.look();
   }
 
   #lost(why: string | undefined): void {
     this.#logind = 'none';
-    if (why !== undefined) this.#ports.log.debug({ why }, 'logind cannot be asked about sleep');
+    this.#trouble = why === undefined ? '' : `logind cannot be asked: ${why}`;
     if (this.#asleep) background(this.#ports.setAsleep(false));
     this.#asleep = false;
     this.#mayGo = false;
