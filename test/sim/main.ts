@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { runWorld } from './run-world.ts';
+import { Tally } from './tally.ts';
 import { type WeatherName, weathers } from './weather.ts';
 
 /**
@@ -22,12 +23,14 @@ async function main(): Promise<void> {
   let crashes = 0;
   let starts = 0;
   let simulatedMs = 0;
+  const tally = new Tally();
   for (let seed = first; seed < first + seeds && performance.now() < endMs; seed++) {
     const result = await runWorld(seed, weather);
     worlds += 1;
     crashes += result.crashes;
     starts += result.starts;
     simulatedMs += result.simulatedMs;
+    tally.add(result.tally);
     if (values.story) for (const line of result.story) print(line);
     if (result.violations.length === 0) continue;
     print(`world ${seed} broke its promises:`);
@@ -37,6 +40,8 @@ async function main(): Promise<void> {
     process.exitCode = 1;
     return;
   }
+  print(`what happened: ${tally.text()}`);
+  if (tally.missing.length > 0) print(`never happened: ${tally.missing.join(', ')}`);
   const hours = Math.round(simulatedMs / 3_600_000);
   print(`${worlds} worlds, ${hours} simulated hours, ${starts} jobs started, ${crashes} crashes: every promise kept`);
 }

@@ -13,7 +13,7 @@ mkdirSync(folder, { recursive: true });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Worlds in which a broken labrun must be found out, at most. */
-const seedsMax = 60;
+const seedsMax = 30;
 
 for (const [at, mutant] of mutants.entries()) {
   it(`the simulation objects when ${mutant.name}`, { timeout: 240_000 }, async () => {

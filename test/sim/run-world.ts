@@ -1,4 +1,5 @@
-import { type Fault, type WeatherName, weatherOf, weathers } from './weather.ts';
+import type { Tally } from './tally.ts';
+import { type WeatherName, weatherOf, weathers } from './weather.ts';
 import { World } from './world.ts';
 
 /** How a world went. */
@@ -10,7 +11,8 @@ export interface WorldResult {
   readonly story: readonly string[];
   /** How often a head, an agent or a machine went down. */
   readonly crashes: number;
-  readonly faults: Readonly<Record<Fault, number>>;
+  /** How often what happened. */
+  readonly tally: Tally;
   /** Attempts that were started. */
   readonly starts: number;
   readonly simulatedMs: number;
@@ -32,7 +34,7 @@ export async function runWorld(seed: number, weather: WeatherName = weatherOf(se
     violations,
     story: world.story,
     crashes: world.crashes,
-    faults: world.counts,
+    tally: world.tally,
     starts: world.starts,
     simulatedMs: world.time.nowMs,
   };

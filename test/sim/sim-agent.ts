@@ -1,41 +1,30 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { Fault } from '../../base/errors.ts';
-import {
-  type AttemptId,
-  asNodeId,
-  attemptId,
-  type BatchId,
-  type Fence,
-  type NodeId,
-  parseAttemptId,
-  ulid,
-} from '../../base/ids.ts';
+import { type AttemptId, asNodeId, attemptId, type Fence, type NodeId, parseAttemptId, ulid } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
-import { hashBytes } from '../../base/transfer/hash.ts';
-import { logPath, manifestLine } from '../../base/transfer/manifest.ts';
+import { buildDigest } from '../../config/digest.ts';
+import type { BatchSpec } from '../../config/spec.ts';
 import { type Effects, type EffectsContext, openCore } from '../../node-agent/agent-core.ts';
-import type { Finish } from '../../node-agent/attempts/attempt.ts';
-import { inlineMaxBytes } from '../../node-agent/attempts/limits.ts';
-import { outcomeOf } from '../../node-agent/attempts/outcome.ts';
-import type { Sweep } from '../../node-agent/effects/sweep.ts';
-import type { Executor, JobOrder, ProcessEnd, RunningProcess, Workspace } from '../../node-agent/ports.ts';
+import { Builds } from '../../node-agent/effects/builds.ts';
+import type { Executor, JobOrder, Workspace } from '../../node-agent/ports.ts';
 import { recordOver } from '../../node-agent/store/agent-record.ts';
 import { GroupWriter } from '../../node-agent/store/group-writer.ts';
 import { HeadRoom } from '../../node-agent/uplink/head-room.ts';
 import { PutStream } from '../../node-agent/uplink/put-stream.ts';
 import type { LinkClient } from '../../node-agent/uplink/session.ts';
-import { AgentLinkService } from '../../proto/gen/labrun/v1/agent_link.ts';
-import { ArchiveService } from '../../proto/gen/labrun/v1/archive.ts';
+import type { HeadMessage } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { aLimit } from '../kit/an-executor.ts';
-import { aSpec } from '../kit/spec.ts';
 import { wellDisk } from '../kit/well-disk.ts';
+import { linkCall, putCall } from './call-kinds.ts';
+import { digestIn, noSpace, simBuildFolders } from './sim-builds.ts';
 import { ProcessClock, type SimTime } from './sim-clock.ts';
+import { simExecutor } from './sim-executor.ts';
 import type { SimHead } from './sim-head.ts';
 import { SimMachine, type SimProgram } from './sim-machine.ts';
-import type { CallKind, SimNetwork } from './sim-network.ts';
+import type { SimNetwork } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
-import type { Codec } from './sim-stream.ts';
+import { simSweep } from './sim-sweep.ts';
 
 /** What a workstation needs of its world. */
 export interface SimAgentPorts {
@@ -45,16 +34,25 @@ export interface SimAgentPorts {
   readonly head: SimHead;
   readonly log: Log;
   readonly cpus: number;
-  /** What a job does, at each attempt anew. */
-  program(batchId: BatchId, index: number, attempt: number): SimProgram;
-  onStart(id: AttemptId, machine: SimMachine): void;
+  /** What a batch's spec says, by its hash. */
+  specOf(hash: string): BatchSpec;
+  /** An attempt starts: what it does. */
+  onStart(id: AttemptId, machine: SimMachine): SimProgram;
+  /** A build starts: what it does. */
+  onBuild(digest: string, machine: SimMachine): SimProgram;
   /** Called before an attempt's folder is removed. */
   onWipe(id: AttemptId, machine: SimMachine): void;
+  /** A stream to the head begins: who hears what the head says on it, before the agent does. */
+  onDial(machine: SimMachine): (message: HeadMessage) => void;
+  /** The agent has ended by itself, because it could not write what it must not forget. */
+  onDied(agent: SimAgent): void;
+  onBroken(what: string): void;
 }
 
 /** A workstation of the world, and the agent that runs there, if one does. */
 export class SimAgent {
   readonly machine: SimMachine;
+  readonly nodeId: NodeId;
   crashes = 0;
   readonly #ports: SimAgentPorts;
   #running: Running | undefined;
@@ -62,6 +60,7 @@ export class SimAgent {
   constructor(name: string, ports: SimAgentPorts) {
     this.#ports = ports;
     this.machine = new SimMachine(name, ports.time, ports.random);
+    this.nodeId = nodeIdOf(name);
   }
 
   get isRunning(): boolean {
@@ -69,51 +68,56 @@ export class SimAgent {
   }
 
   async start(): Promise<void> {
-    const { time, random, network, log, cpus } = this.#ports;
+    const { random, network, log, cpus } = this.#ports;
     const { machine } = this;
-    const clock = new ProcessClock(time);
+    const clock = new ProcessClock(machine.host);
     const running: Running = { clock, isAlive: true };
     this.#running = running;
     const writer = new GroupWriter(async (changes, sync) => {
+      if (!machine.beginWrite(changes, sync)) {
+        this.crash();
+        this.#ports.onDied(this);
+      }
       await this.#takes(running, sync ? 2 : 0, sync ? 20 : 1);
-      machine.write(changes, sync);
+      machine.endWrite();
     }, clock);
     const record = await recordOver({
       entries: machine.entries,
       writer,
-      newNodeId: () => nodeIdOf(machine.name),
+      newNodeId: () => this.nodeId,
       close: async () => undefined,
+    });
+    const executor = simExecutor({
+      machine,
+      isAlive: () => running.isAlive,
+      takes: (leastMs, mostMs) => this.#takes(running, leastMs, mostMs),
+      programFor: (home) => this.#programFor(home),
     });
     await openCore({
       ...{ clock, random, log, record, nodeName: machine.name, version: '0.0.0', killGraceMs: 2_000 },
       bootId: `boot ${machine.boot}`,
-      executor: this.#executor(running),
+      executor,
       ownDisk: wellDisk,
       inventory: {
-        ...{
-          capabilities: {},
-          cpus,
-          memoryBytes: 2 ** 33,
-          diskBytes: 2 ** 36,
-          gpus: 0,
-          os: 'linux',
-          architecture: 'x64',
-        },
-        tracking: 'cgroup-v1',
-        dedicated: true,
-        jobsAccount: 'sim',
-        agentIsRoot: false,
-        freezing: 'stop',
+        ...{ capabilities: {}, cpus, memoryBytes: 2 ** 33, diskBytes: 2 ** 36 },
+        ...{ gpus: 0, os: 'linux', architecture: 'x64', tracking: 'cgroup-v1', dedicated: true },
+        ...{ jobsAccount: 'sim', agentIsRoot: false, freezing: 'stop' },
       },
       endpoint: () => ({ kind: 'unix', path: 'simulated' }),
       dial: () => ({
         // A simulated end has all that a session uses of gRPC's; a session always gives its metadata.
-        link: ((given: Metadata) => network.call(machine.name, linkCall, given)) as unknown as LinkClient['link'],
+        link: ((given: Metadata) =>
+          network.call(
+            machine.name,
+            machine.host,
+            linkCall(this.#ports.onDial(machine)),
+            given,
+          )) as unknown as LinkClient['link'],
         close: () => undefined,
       }),
-      makeEffects: async (context) => this.#effects(running, record.nodeId, context),
+      makeEffects: async (context) => this.#effects(running, executor, context),
       attemptsChanged: () => undefined,
-      say: (line) => log.warn({ node: machine.name, at: time.nowMs }, line),
+      say: (line) => log.warn({ node: machine.name, at: this.#ports.time.nowMs }, line),
     });
   }
 
@@ -134,78 +138,54 @@ export class SimAgent {
   }
 
   #stop(): void {
-    if (this.#running) this.#running.isAlive = false;
-    this.#running?.clock.stop();
+    if (!this.#running) return;
+    this.#running.isAlive = false;
+    this.#running.clock.stop();
     this.#running = undefined;
+    this.machine.agentDied();
   }
 
-  #executor(running: Running): Executor {
+  #programFor(home: string): SimProgram {
     const { machine } = this;
-    return {
-      tracking: 'cgroup-v1',
-      start: async ({ id, home }) => {
-        await this.#takes(running, 0, 4);
-        const attempt = idOf(id);
-        if (!machine.folders.has(attempt)) throw new Error(`${home} was not laid out`);
-        const ref = parseAttemptId(attempt);
-        if (!ref) throw new Error(`${id} is no attempt`);
-        this.#ports.onStart(attempt, machine);
-        const process = machine.start(attempt, this.#ports.program(ref.batchId, ref.index, ref.attempt));
-        // The identity is on the disk before anybody hears of it.
-        await this.#takes(running, 0, 4);
-        return this.#watched(running, process);
-      },
-      adopt: async (home) => {
-        await this.#takes(running, 0, 2);
-        const process = machine.folders.get(idOf(home));
-        return process && this.#watched(running, process);
-      },
-      kill: async (home, graceMs) => {
-        await this.#takes(running, 0, Math.min(graceMs, 500));
-        machine.kill(idOf(home));
-      },
-      processes: async () => [],
-      freezing: 'cgroup-v1',
-      freeze: async (home) => {
-        await this.#takes(running, 0, 10);
-        return { processes: machine.freeze(idOf(home)) ? 1 : 0, tookMs: 0, missed: [] };
-      },
-      thaw: async (home) => machine.thaw(idOf(home)),
-      throttle: async () => ({ cores: 'none', weight: 'none', io: 'none', missed: [] }),
-      isFrozen: async (home) => machine.isFrozen(idOf(home)),
-      watchLimits: () => ({ close: () => undefined }),
-      close: async () => undefined,
-    };
+    const digest = digestIn(machine, home);
+    if (digest !== undefined) return this.#ports.onBuild(digest, machine);
+    const id = idOf(home);
+    if (!machine.folders.has(id)) throw new Error(`${home} was not laid out`);
+    return this.#ports.onStart(id, machine);
   }
 
-  #watched(running: Running, process: NonNullable<ReturnType<SimMachine['folders']['get']>>): RunningProcess {
-    const { machine } = this;
-    const ended: Promise<ProcessEnd> =
-      process.boot === machine.boot
-        ? process.ended.promise
-        : Promise.resolve({ kind: 'lost', message: 'it was started before the machine went down' });
-    // Whoever was told of a process that died with its agent hears nothing.
-    const heard = new Promise<ProcessEnd>((resolve) => void ended.then((end) => running.isAlive && resolve(end)));
-    return { startedAtMs: running.clock.nowMs() - (this.#ports.time.nowMs - process.startedAtMs), ended: heard };
-  }
-
-  #effects(running: Running, nodeId: NodeId, context: EffectsContext): Effects {
-    const { network, random, head } = this.#ports;
-    const { machine } = this;
+  #effects(running: Running, executor: Executor, context: EffectsContext): Effects {
+    const { network, random, head, log } = this.#ports;
+    const { machine, nodeId } = this;
     const metadata = callerMetadata({ kind: 'node', name: nodeId });
+    const takes = (leastMs: number, mostMs: number) => this.#takes(running, leastMs, mostMs);
+    const disk: Effects['disk'] = {
+      watch: () => ({ close: () => undefined }),
+      explain: async (_home, _limit, end) => end,
+    };
+    const builds = new Builds({
+      ...{ clock: running.clock, executor, disk, log, killGraceMs: 2_000, closing: context.closing },
+      folders: simBuildFolders({ machine, takes, onBroken: this.#ports.onBroken }),
+      openLog: () => ({ abandon: () => takes(0, 5), complete: () => takes(0, 3_000) }),
+      lastLine: async () => '',
+      treeStarted: () => undefined,
+      limitBytes: 0, // what nobody uses goes, so that builds are made again
+      report: (report) => context.reportBuild(report),
+    });
     let put: PutStream | undefined;
     return {
-      workspace: this.#workspace(running),
+      ...{ builds, disk, workspace: this.#workspace(takes), buildReports: () => builds.reports() },
       blobs: { obtain: async () => '', release: () => undefined, shed: () => undefined },
       link: {
         room: new HeadRoom(running.clock, random),
         open: async (signal) => {
           await context.connected(signal);
-          if (!put || put.broken) put = new PutStream(network.call(machine.name, putCall, metadata) as never);
+          if (!put || put.broken)
+            put = new PutStream(network.call(machine.name, machine.host, putCall, metadata) as never);
           return put;
         },
         staged: async (fence) => {
-          await this.#takes(running, 1, 10);
+          await takes(1, 10);
           try {
             const found = await head.staged(fence as Fence, nodeId); // the agent's own, which it has checked
             return new Map(
@@ -216,44 +196,39 @@ export class SimAgent {
           }
         },
       },
-      disk: { watch: () => ({ close: () => undefined }), explain: async (_home, _limit, end) => end },
       specs: {
-        order: async (id, { fence, namespace, batch, cpus, memoryBytes }) => {
-          await this.#takes(running, 0, 20);
+        order: async (id, { fence, namespace, batch, cpus, memoryBytes, specHash }) => {
+          await takes(0, 20);
+          const spec = this.#ports.specOf(specHash);
           const order: JobOrder = {
-            ...{ id, spec: aSpec(), specIndex: 0, index: fence.index, attempt: fence.attempt, namespace, batch },
+            ...{ id, spec, specIndex: 0, index: fence.index, attempt: fence.attempt, namespace, batch },
             ...{ jobName: 'job', params: {}, cpus, memoryBytes, limits: aLimit() },
           };
-          return { order, buildDigest: '', timeLimitMs: 0, capabilities: [] };
+          return { order, buildDigest: buildDigest(spec), timeLimitMs: 0, capabilities: [] };
         },
       },
-      builds: {
-        ensure: async () => undefined,
-        release: () => undefined,
-        restore: async () => undefined,
-        retry: () => undefined,
-        forgetAll: () => undefined,
-        trees: () => [],
-      },
       sweep: async (job, signal) => {
-        await this.#takes(running, 0, 10);
-        return await this.#sweep(job, signal, random);
+        await takes(0, 10);
+        if (machine.diskIsFull && random.chance(0.5)) throw noSpace();
+        return await simSweep({ machine, random }, job, signal);
       },
       travel: () => ({ close: async () => undefined }),
-      buildReports: () => [],
       close: async () => undefined,
     };
   }
 
-  #workspace(running: Running): Workspace {
+  #workspace(takes: (leastMs: number, mostMs: number) => Promise<void>): Workspace {
     const { machine } = this;
     return {
       homeOf: (id) => id,
       owner: undefined,
       holesMaxBytes: () => 0,
-      prepare: async (order) => {
-        await this.#takes(running, 0, 30);
-        machine.folders.set(order.id, undefined);
+      prepare: async (order, build) => {
+        await takes(0, 30);
+        if (machine.diskIsFull && this.#ports.random.chance(0.7)) throw noSpace();
+        if ((order.spec.build === undefined) !== (build === undefined))
+          this.#ports.onBroken(`${order.id} is laid out on ${machine.name} ${build ? 'over a' : 'without its'} build`);
+        machine.folders.add(order.id);
         return { home: order.id, id: order.id, argv: ['true'], cwd: '/', env: {}, limits: aLimit() };
       },
       collect: async () => {
@@ -261,54 +236,19 @@ export class SimAgent {
       },
       wipe: async (id) => {
         this.#ports.onWipe(id, machine);
-        await this.#takes(running, 0, 10);
+        await takes(0, 10);
         machine.folders.delete(id);
+        machine.remove(id);
       },
-      list: async () => [...machine.folders.keys()],
+      list: async () => [...machine.folders],
     };
-  }
-
-  /** What the real sweep does, over folders that have no files: everything it decides and sends is the same. */
-  async #sweep(job: Sweep, signal: AbortSignal, random: SimRandom): Promise<Finish> {
-    const { order, ending, started, sender } = job;
-    const process = this.machine.folders.get(order.id);
-    if (started && !process) throw new Error(`${order.id} was wiped before its end was told`);
-    const files = started && process ? { result: process.program.output } : {};
-    const contents = [...Object.entries(files), ...(started ? [[logPath, `log of ${order.id}`] as const] : [])];
-    const entries = contents.map(([path, text]) => {
-      const data = Buffer.from(text);
-      return { path, data, wire: path === logPath ? 'log' : `archive/${path}`, hash: hashBytes(data) };
-    });
-    const lines = entries.map(({ path, data, hash }) =>
-      manifestLine({ kind: 'file', path, sizeBytes: data.length, mode: 0o644, hash }),
-    );
-    const manifest = Buffer.from(lines.join(''));
-    const manifestHash = hashBytes(manifest);
-    const outcome = outcomeOf(ending, {
-      ...{ missing: [], lastLine: '', timeLimitMs: 0, limits: aLimit(), archiveProblem: '', diskIsFull: false },
-    });
-    const bytes = entries.reduce((sum, { data }) => sum + data.length, manifest.length);
-    if (bytes <= inlineMaxBytes && random.chance(0.7)) {
-      return {
-        outcome,
-        manifestHash,
-        inline: { manifest, files: entries.map(({ wire, data }) => ({ path: wire, data })) },
-      };
-    }
-    const toSend = entries.map(({ wire, data, hash }) => ({ path: wire, source: data, sizeBytes: data.length, hash }));
-    await sender.send(toSend, signal);
-    await sender.sendOne(
-      { path: 'manifest', source: manifest, sizeBytes: manifest.length, hash: manifestHash },
-      signal,
-    );
-    return { outcome, manifestHash, inline: undefined };
   }
 
   /** Work that takes a while; never comes back to an agent that was killed meanwhile. */
   #takes(running: Running, leastMs: number, mostMs: number): Promise<void> {
-    const { time, random } = this.#ports;
+    const { random } = this.#ports;
     return new Promise((resolve) => {
-      time.after(random.between(leastMs, mostMs), () => {
+      this.machine.host.after(random.between(leastMs, mostMs), () => {
         if (running.isAlive) resolve();
       });
     });
@@ -318,28 +258,6 @@ export class SimAgent {
 interface Running {
   readonly clock: ProcessClock;
   isAlive: boolean;
-}
-
-const linkCall = kindOf(AgentLinkService.link);
-const putCall = kindOf(ArchiveService.put);
-
-function kindOf<Request, Response>(method: {
-  readonly path: string;
-  requestSerialize(value: Request): Buffer;
-  requestDeserialize(bytes: Buffer): Request;
-  responseSerialize(value: Response): Buffer;
-  responseDeserialize(bytes: Buffer): Response;
-}): CallKind {
-  // Only messages of this method are ever given to its codecs.
-  const request: Codec = {
-    encode: (message) => method.requestSerialize(message as Request),
-    decode: (bytes) => method.requestDeserialize(Buffer.from(bytes)),
-  };
-  const response: Codec = {
-    encode: (message) => method.responseSerialize(message as Response),
-    decode: (bytes) => method.responseDeserialize(Buffer.from(bytes)),
-  };
-  return { path: method.path, request, response };
 }
 
 /** Homes and process names are attempts' ids here. */

@@ -64,31 +64,104 @@ export class SimTime {
 
 /** Wall time at the beginning of every world, in milliseconds since 1970. */
 const epochMs = Date.UTC(2026, 0, 1);
+/** What is nearer than this is due, in milliseconds: sums of fractions do not always meet. */
+const graceMs = 0.001;
+/** How long what a process has begun takes at most, in milliseconds, where it cannot be stopped any more. */
+const begunMs = 10;
 
-/** The clock of one process: its timers end with it. */
-export class ProcessClock implements Clock {
+/** The time of one host: it stands still while the host is asleep, and its wall clock says what somebody has set. */
+export class HostTime {
   readonly #time: SimTime;
-  #alive = true;
+  #wallOffsetMs = 0;
+  #asleepSinceMs = 0;
+  #asleepUntilMs = 0;
+  /** In all, up to the last sleep's end. */
+  #sleptMs = 0;
 
   constructor(time: SimTime) {
     this.#time = time;
   }
 
+  /** When a sleeping host wakes; in the past for one that is awake. */
+  get asleepUntilMs(): number {
+    return this.#asleepUntilMs;
+  }
+
+  get isAsleep(): boolean {
+    return this.#time.nowMs < this.#asleepUntilMs;
+  }
+
+  /** Whether what was begun before it fell asleep may be going on just now. */
+  get hasJustWoken(): boolean {
+    return this.#asleepUntilMs > 0 && this.#time.nowMs - this.#asleepUntilMs < begunMs;
+  }
+
+  /** What its wall clock shows, in milliseconds since 1970. */
+  get wallMs(): number {
+    return epochMs + this.#time.nowMs + this.#wallOffsetMs;
+  }
+
+  /** Time that it was awake, in milliseconds. */
+  get awakeMs(): number {
+    if (!this.isAsleep) return this.#time.nowMs - this.#sleptMs;
+    return this.#asleepSinceMs - (this.#sleptMs - (this.#asleepUntilMs - this.#asleepSinceMs));
+  }
+
+  /** Time since the machine was started, asleep or not, in milliseconds. */
+  get sinceBootMs(): number {
+    return this.#time.nowMs;
+  }
+
+  /** Falls asleep; nothing happens there for so long. */
+  sleep(forMs: number): void {
+    if (this.isAsleep) return;
+    this.#asleepSinceMs = this.#time.nowMs;
+    this.#asleepUntilMs = this.#time.nowMs + forMs;
+    this.#sleptMs += forMs;
+  }
+
+  /** Somebody sets the wall clock, this much ahead of the true time or behind it. */
+  setWall(offsetMs: number): void {
+    this.#wallOffsetMs = offsetMs;
+  }
+
+  /** Calls `task` once, after `delayMs` awake. */
+  after(delayMs: number, task: () => void): void {
+    const dueMs = this.awakeMs + Math.max(0, delayMs);
+    const look = () => {
+      const leftMs = dueMs - this.awakeMs;
+      if (this.isAsleep) this.#time.after(this.#asleepUntilMs - this.#time.nowMs + Math.max(0, leftMs), look);
+      else if (leftMs > graceMs) this.#time.after(leftMs, look);
+      else task();
+    };
+    this.#time.after(delayMs, look);
+  }
+}
+
+/** The clock of one process: its timers end with it. */
+export class ProcessClock implements Clock {
+  readonly #host: HostTime;
+  #alive = true;
+
+  constructor(host: HostTime) {
+    this.#host = host;
+  }
+
   nowMs(): number {
-    return epochMs + this.#time.nowMs;
+    return this.#host.wallMs;
   }
 
   monotonicMs(): number {
-    return this.#time.nowMs;
+    return this.#host.awakeMs;
   }
 
   sinceBootMs(): number {
-    return this.#time.nowMs;
+    return this.#host.sinceBootMs;
   }
 
   setTimer(delayMs: number, task: () => void) {
     let cancelled = false;
-    this.#time.after(delayMs, () => {
+    this.#host.after(delayMs, () => {
       if (!cancelled && this.#alive) task();
     });
     return {

@@ -2,6 +2,8 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { refused } from '../../base/errors.ts';
 import { asClusterId, attemptId, type BatchId, type ClusterId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { isDone } from '../../head/archive/delete-batch.ts';
+import { placeOfResult } from '../../head/archive/place-of-result.ts';
 import { type ArchiveRecord, Publisher } from '../../head/archive/publisher.ts';
 import { liveFacts } from '../../head/archive/staging.ts';
 import { Engine } from '../../head/engine.ts';
@@ -21,7 +23,7 @@ import { encodeEvent } from '../../head/store/event-encode.ts';
 import * as disk from '../../proto/gen/labrun/store/v1/log.ts';
 import { AgentLinkService } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { ArchiveService } from '../../proto/gen/labrun/v1/archive.ts';
-import { ProcessClock, type SimTime } from './sim-clock.ts';
+import { HostTime, ProcessClock, type SimTime } from './sim-clock.ts';
 import type { SimNetwork } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
 import { SimStaging, StagingDisk } from './sim-staging.ts';
@@ -30,6 +32,7 @@ import { SimStaging, StagingDisk } from './sim-staging.ts';
 export interface PublishedJob {
   readonly attempt: number;
   readonly files: ReadonlyMap<string, string>;
+  readonly manifestHash: string;
   /** When it was written; a power cut may undo what is young. */
   readonly writtenMs: number;
   /** Whether it was on the disk before it was accepted. */
@@ -46,6 +49,18 @@ export interface SimHeadPorts {
   onFatal(error: unknown): void;
   /** Called with every record that is durable, the moment it is. */
   onDurable(record: LogRecord): void;
+  /** The log has lost its end: this is what is left of it. */
+  onLost(records: readonly LogRecord[]): void;
+  /** Called when something was refused, with the code. */
+  onRefused(code: string): void;
+}
+
+/** A record on the disk. */
+interface Stored {
+  readonly seq: number;
+  readonly atMs: number;
+  readonly actor: Actor;
+  readonly event: Uint8Array;
 }
 
 const clusterId: ClusterId = (() => {
@@ -66,16 +81,23 @@ export class SimHead {
   readonly tree = new Map<string, PublishedJob>();
   /** Attempts of a job that were in its folder before. */
   readonly earlier = new Map<string, number[]>();
+  /** Batches whose folder was emptied, and by which record last. */
+  readonly removed = new Map<BatchId, { readonly seq: number; readonly atMs: number }>();
+  readonly host: HostTime;
   /** Set while the disk takes no more. */
   diskIsFull = false;
   crashes = 0;
   readonly #ports: SimHeadPorts;
-  #records: { readonly seq: number; readonly atMs: number; readonly actor: Actor; readonly event: Uint8Array }[] = [];
+  #records: Stored[] = [];
+  #backup: readonly Stored[] = [];
+  /** The next head goes on with a log whose end is known to be gone. */
+  #lossAccepted = false;
   #mark: { seq: number; reached: { readonly seq: number; readonly atMs: number }[] } = { seq: 0, reached: [] };
   #running: Running | undefined;
 
   constructor(ports: SimHeadPorts) {
     this.#ports = ports;
+    this.host = new HostTime(ports.time);
   }
 
   get isRunning(): boolean {
@@ -99,11 +121,12 @@ export class SimHead {
   }
 
   async start(): Promise<void> {
-    const { time, network, log, random } = this.#ports;
-    const clock = new ProcessClock(time);
+    const { network, log, random } = this.#ports;
+    const clock = new ProcessClock(this.host);
     const draft = this.durableState();
-    const running: Running = { draft, clock, isAlive: true, pending: undefined };
-    this.#mark.reached = []; // what was reached before is known by the mark alone
+    const running: Running = { draft, clock, isAlive: true, pending: undefined, waiting: new Set() };
+    // What was reached before is known by the mark alone, and it is not beyond the log.
+    this.#mark = { seq: Math.min(this.#mark.seq, this.#records.length), reached: [] };
     this.#running = running;
     let hasFailed = false;
     const disks = {
@@ -122,7 +145,11 @@ export class SimHead {
     });
     running.engine = engine;
     const facing: HeadEngine = {
-      submit: (actor, command) => engine.submit(actor, command),
+      submit: async (actor, command) => {
+        const verdict = await engine.submit(actor, command);
+        if (verdict.kind === 'refused') this.#ports.onRefused(verdict.code);
+        return verdict;
+      },
       // A head that has failed is gone, and whoever asked it hears nothing.
       query: (read) => (hasFailed ? new Promise(() => {}) : engine.query(read)),
       subscribe: (listener) => engine.subscribe(listener),
@@ -130,11 +157,7 @@ export class SimHead {
       records: (since) => this.#pages(since),
     };
     const publisher = new Publisher({
-      engine: facing,
-      disks,
-      clock,
-      random,
-      log,
+      ...{ engine: facing, disks, clock, random, log },
       mark: {
         read: async () => this.#mark.seq,
         reached: (seq) => running.isAlive && this.#reached(seq),
@@ -150,11 +173,12 @@ export class SimHead {
         return this.staging.seal(attemptId(ref, ref.attempt), manifestHash);
       },
     };
-    const started = await engine.submit(
-      { kind: 'system', name: 'head' },
-      { kind: 'start-head', version: '0.0.0', clusterId },
-    );
+    const self = { kind: 'system', name: 'head' } as const;
+    const started = await engine.submit(self, { kind: 'start-head', version: '0.0.0', clusterId });
     if (started.kind === 'refused') throw new Error(started.message);
+    if (this.#lossAccepted)
+      await engine.submit(self, { kind: 'note-shortened', how: 'accepted', message: 'simulated' });
+    this.#lossAccepted = false;
     await publisher.start();
     const door = localDoor({ engine: facing, log, clock });
     const links = new AgentLinks({
@@ -164,7 +188,7 @@ export class SimHead {
       heartbeatMs: 10_000,
       leaseMs,
     });
-    // Of a batch's build logs and folders nothing is needed here: the batches of this world have no builds.
+    // Of a batch's build logs and folders nothing is needed here: the logs of builds are not simulated.
     const putPorts = { clusterId, engine: facing, staging, publisher, disks, log } as unknown as PutPorts;
     const put = takeArchive(putPorts, door);
     if (this.#running !== running) return;
@@ -189,8 +213,15 @@ export class SimHead {
 
   /** What is staged of an attempt, for its node. */
   async staged(...which: Parameters<NonNullable<Running['staged']>>) {
-    if (!this.#running?.staged) throw new Error('no head answers');
-    return await this.#running.staged(...which);
+    const running = this.#running;
+    if (!running?.staged) throw new Error('no head answers');
+    // Whoever waits for a head that dies hears that the connection is gone.
+    let tell = (_: Error): void => undefined;
+    const died = new Promise<never>((_, reject) => {
+      tell = reject;
+    });
+    running.waiting.add(tell);
+    return await Promise.race([running.staged(...which), died]).finally(() => running.waiting.delete(tell));
   }
 
   /** `kill -9`, or, with `power`, the plug: then also what was not synced is lost, in part. */
@@ -202,6 +233,7 @@ export class SimHead {
     network.killHead();
     running.isAlive = false;
     running.clock.stop();
+    for (const reject of running.waiting) reject(new Error('the connection was lost'));
     this.#running = undefined;
     // A batch of LevelDB is there whole or not at all, whatever moment the process died at.
     if (running.pending && random.chance(0.5)) this.#store(running.pending);
@@ -209,6 +241,37 @@ export class SimHead {
     this.staging.powerCut(random);
     for (const [job, { writtenMs, synced }] of this.tree)
       if (!synced && time.nowMs - writtenMs < unsyncedMs && random.chance(0.5)) this.tree.delete(job);
+  }
+
+  /** Copies the log as it is on the disk. */
+  backUp(): void {
+    this.#backup = [...this.#records];
+  }
+
+  /** While no head runs: the log loses its last `count` records; `accepted`: somebody knows. */
+  loseTail(count: number, accepted: boolean): void {
+    this.#records = this.#records.slice(0, Math.max(0, this.#records.length - count));
+    // A backup of a history that was given up is not gone back to: the archive has gone on without it.
+    this.#backup = this.#backup.slice(0, this.#records.length);
+    this.#lossAccepted ||= accepted;
+    this.#ports.onLost(this.#read(1));
+  }
+
+  /** While no head runs: the backup takes the place of the log, and says so. */
+  restore(): void {
+    this.#records = [...this.#backup];
+    this.#ports.onLost(this.#read(1));
+    const record: LogRecord = {
+      seq: this.#records.length + 1,
+      atMs: Math.max(this.host.wallMs, this.#records.at(-1)?.atMs ?? 0),
+      actor: { kind: 'system', name: 'head' },
+      event: { kind: 'log-shortened', how: 'restored', message: 'simulated' },
+    };
+    this.#store([record]);
+  }
+
+  get recordCount(): number {
+    return this.#records.length;
   }
 
   async #append(running: Running, records: readonly LogRecord[]): Promise<void> {
@@ -249,33 +312,47 @@ export class SimHead {
   async #publish(running: Running, records: readonly ArchiveRecord[]): Promise<void> {
     for (const record of records) {
       await this.#takes(running, 0, 3);
-      this.#publishOne(record);
+      this.#publishOne(running, record);
     }
   }
 
-  #publishOne({ event }: ArchiveRecord): void {
+  /** What `head/archive/publish.ts` does, with folders that have no files. */
+  #publishOne(running: Running, { event, seq, atMs }: ArchiveRecord): void {
     if (event.kind === 'attempt-lost' || event.kind === 'attempt-returned') {
       this.staging.attempts.delete(attemptId(event.attempt, event.attempt.attempt));
       return;
     }
+    if (event.kind === 'batch-deleted') return this.#remove(event.batchId, { seq, atMs });
     if (event.kind !== 'archive-accepted') return;
     const id = attemptId(event.attempt, event.attempt.attempt);
+    const isGone = seq < (running.draft.batches.get(event.attempt.batchId)?.deleted?.seq ?? 0);
     const files = event.inline
       ? event.inline.files.map(({ path, data }) => [path, Buffer.from(data).toString()] as const)
       : [...(this.staging.attempts.get(id) ?? [])].map(([path, { data }]) => [path, data.toString()] as const);
-    if (!event.inline && files.length === 0) return; // done before
-    const job = `${event.attempt.batchId}.${event.attempt.index}`;
-    const there = this.tree.get(job);
-    if (!there || there.attempt <= event.attempt.attempt) {
-      if (there && there.attempt < event.attempt.attempt) this.#moveAside(job, there.attempt);
-      this.tree.set(job, {
-        attempt: event.attempt.attempt,
-        files: new Map(files),
-        writtenMs: this.#ports.time.nowMs,
-        synced: !event.inline,
-      });
-    }
     this.staging.attempts.delete(id);
+    if (isGone || (!event.inline && files.length === 0)) return; // it was deleted, or done before
+    const { batchId, index, attempt } = event.attempt;
+    const published = {
+      ...{ attempt, manifestHash: event.manifestHash, files: new Map(files) },
+      ...{ writtenMs: this.#ports.time.nowMs, synced: !event.inline },
+    };
+    this.#takePlace(`${batchId}.${index}`, published, running.draft.batches.get(batchId)?.rows.attempts[index] ?? 0);
+  }
+
+  #takePlace(job: string, published: PublishedJob, lastGiven: number): void {
+    const there = this.tree.get(job);
+    const where = placeOfResult(published, there ?? 'none', lastGiven);
+    if (where === 'there') return;
+    if (where === 'earlier') return this.#moveAside(job, published.attempt);
+    if (there) this.#moveAside(job, there.attempt);
+    this.tree.set(job, published);
+  }
+
+  #remove(batchId: BatchId, deletion: { readonly seq: number; readonly atMs: number }): void {
+    const mark = this.removed.get(batchId);
+    if (mark && isDone(deletion, mark)) return;
+    this.removed.set(batchId, deletion);
+    for (const job of this.tree.keys()) if (job.startsWith(`${batchId}.`)) this.tree.delete(job);
   }
 
   #moveAside(job: string, attempt: number): void {
@@ -300,6 +377,8 @@ interface Running {
   isAlive: boolean;
   /** Records on their way to the disk. */
   pending: readonly LogRecord[] | undefined;
+  /** Of those who wait for an answer. */
+  readonly waiting: Set<(error: Error) => void>;
   engine?: Engine;
   staged?: (...which: Parameters<SimStaging['forNode']>) => ReturnType<SimStaging['forNode']>;
 }

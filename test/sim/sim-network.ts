@@ -1,5 +1,5 @@
 import { type Metadata, status } from '@grpc/grpc-js';
-import type { SimTime } from './sim-clock.ts';
+import type { HostTime, SimTime } from './sim-clock.ts';
 import type { SimRandom } from './sim-random.ts';
 import { type ClientEnd, type Codec, type Line, type ServerEnd, SimCall } from './sim-stream.ts';
 
@@ -32,15 +32,16 @@ export class SimNetwork {
   }
 
   /** Makes a call from a host to the head. */
-  call(host: string, kind: CallKind, metadata: Metadata): ClientEnd {
-    const ports = { time: this.#time, random: this.#random, line: () => this.#lines.get(host) ?? this.#healthy };
+  call(host: string, hostTime: HostTime, kind: CallKind, metadata: Metadata): ClientEnd {
+    const line = () => this.#lines.get(host) ?? this.#healthy;
+    const ports = { time: this.#time, random: this.#random, host: hostTime, line };
     const call = new SimCall(ports, kind, { path: kind.path, metadata, peer: host });
     const { server } = this;
     this.#calls = this.#calls.filter((other) => !other.call.isOver);
     if (server) {
       this.#calls.push({ host, call });
       server.accept(kind.path, call.server);
-    } else this.#time.after(1, () => call.client.fail(status.UNAVAILABLE, 'connection refused'));
+    } else hostTime.after(1, () => call.client.fail(status.UNAVAILABLE, 'connection refused'));
     return call.client;
   }
 
@@ -54,6 +55,11 @@ export class SimNetwork {
     const line = this.#lines.get(host) ?? this.#healthy;
     this.#lines.set(host, { ...line, silentUntilMs: Math.max(line.silentUntilMs, this.#time.nowMs + forMs) });
     for (const call of this.#of(host)) call.lineFellSilent();
+  }
+
+  /** A host has fallen asleep. */
+  asleep(host: string): void {
+    for (const call of this.#of(host)) call.clientFellAsleep();
   }
 
   setDelay(host: string, delayMs: readonly [number, number]): void {

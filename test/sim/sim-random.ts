@@ -34,4 +34,9 @@ export class SimRandom implements Random {
     if (item === undefined) throw new Error('there is nothing to choose from');
     return item;
   }
+
+  /** One of them, or nothing when there are none. */
+  pickOr<Item>(items: readonly Item[]): Item | undefined {
+    return items.length === 0 ? undefined : this.pick(items);
+  }
 }

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { Metadata, status } from '@grpc/grpc-js';
-import type { SimTime } from './sim-clock.ts';
+import type { HostTime, SimTime } from './sim-clock.ts';
 import type { SimRandom } from './sim-random.ts';
 
 /** How the line between two hosts is now. */
@@ -21,6 +21,8 @@ export interface Codec {
 export interface CallPorts {
   readonly time: SimTime;
   readonly random: SimRandom;
+  /** Of the caller; the answering host never sleeps. */
+  readonly host: HostTime;
   /** The line as it is at this moment. */
   line(): Line;
 }
@@ -43,8 +45,8 @@ export class SimCall {
   ) {
     const client = new ClientEnd();
     const server = new ServerEnd(call.metadata, call.path, call.peer);
-    const toServer = new Direction(ports);
-    const toClient = new Direction(ports);
+    const toServer = new Direction(ports, undefined);
+    const toClient = new Direction(ports, ports.host);
     client.onWrite = (message) => {
       const bytes = codecs.request.encode(message);
       toServer.send(() => server.deliver(codecs.request.decode(bytes)));
@@ -98,7 +100,7 @@ export class SimCall {
     this.#toServer.lose();
     this.#toClient.lose();
     this.client.onWrite = () => {};
-    this.#later(noticedMs, () => this.server.cancelByPeer());
+    this.#later(this.#ports.time, noticedMs, () => this.server.cancelByPeer());
   }
 
   /** Each end notices a line that stays silent for longer than a ping takes. */
@@ -107,40 +109,54 @@ export class SimCall {
     if (this.#ports.line().silentUntilMs <= time.nowMs) return;
     const isSilent = () => this.#ports.line().silentUntilMs > time.nowMs;
     // Who has given up resets the connection when the other end is heard of again.
-    this.#later(noticedMs, () => {
+    this.#later(this.#ports.host, noticedMs, () => {
       if (!isSilent()) return;
       this.client.fail(status.UNAVAILABLE, 'no answer to a ping');
       this.#toServer.send(() => this.server.cancelByPeer());
     });
-    this.#later(noticedMs, () => {
-      if (!isSilent()) return;
-      this.server.cancelByPeer();
-      this.#toClient.send(() => this.client.fail(status.UNAVAILABLE, 'the connection was reset'));
+    this.#later(time, noticedMs, () => {
+      if (isSilent()) this.#giveClientUp();
     });
   }
 
+  /** The caller's host has fallen asleep: the other end notices, and resets the connection. */
+  clientFellAsleep(): void {
+    this.#later(this.#ports.time, noticedMs, () => {
+      if (this.#ports.host.isAsleep) this.#giveClientUp();
+    });
+  }
+
+  #giveClientUp(): void {
+    this.server.cancelByPeer();
+    this.#toClient.send(() => this.client.fail(status.UNAVAILABLE, 'the connection was reset'));
+  }
+
   #breakServer(): void {
-    this.#later([0, 50], () => this.server.cancelByPeer());
+    this.#later(this.#ports.time, [0, 50], () => this.server.cancelByPeer());
   }
 
   #breakClient(): void {
-    this.#later([0, 50], () => this.client.fail(status.UNAVAILABLE, 'the connection was lost'));
+    this.#later(this.#ports.host, [0, 50], () => this.client.fail(status.UNAVAILABLE, 'the connection was lost'));
   }
 
-  #later(withinMs: readonly [number, number], what: () => void): void {
-    this.#ports.time.after(this.#ports.random.between(...withinMs), what);
+  #later(time: Pick<SimTime, 'after'>, withinMs: readonly [number, number], what: () => void): void {
+    time.after(this.#ports.random.between(...withinMs), what);
   }
 }
 
 /** One direction of a call: messages keep their order, and after one that is lost comes none. */
 class Direction {
   readonly #ports: CallPorts;
+  /** Who hears nothing while asleep. */
+  readonly #receiver: HostTime | undefined;
+  #waiting: { readonly atMs: number; readonly deliver: () => void }[] = [];
   /** When the last message arrives that is on its way. */
   #arrivesMs = 0;
   #lost = false;
 
-  constructor(ports: CallPorts) {
+  constructor(ports: CallPorts, receiver: HostTime | undefined) {
     this.#ports = ports;
+    this.#receiver = receiver;
   }
 
   send(deliver: () => void): void {
@@ -149,14 +165,30 @@ class Direction {
     const { delayMs, silentUntilMs } = this.#ports.line();
     const fromMs = Math.max(time.nowMs, silentUntilMs);
     this.#arrivesMs = Math.max(this.#arrivesMs, fromMs + random.between(...delayMs));
-    time.after(this.#arrivesMs - time.nowMs, () => {
-      if (!this.#lost) deliver();
-    });
+    this.#waiting.push({ atMs: this.#arrivesMs, deliver });
+    if (this.#waiting.length === 1) this.#wait(this.#arrivesMs);
   }
 
   /** What has not arrived yet never will. */
   lose(): void {
     this.#lost = true;
+    this.#waiting = [];
+  }
+
+  #wait(untilMs: number): void {
+    this.#ports.time.after(untilMs - this.#ports.time.nowMs, () => this.#arrive());
+  }
+
+  #arrive(): void {
+    const { nowMs } = this.#ports.time;
+    const openMs = Math.max(this.#ports.line().silentUntilMs, this.#receiver?.asleepUntilMs ?? 0);
+    if (openMs > nowMs) return this.#wait(openMs);
+    const [first] = this.#waiting;
+    if (!first) return;
+    this.#waiting.shift();
+    const [next] = this.#waiting;
+    if (next) this.#wait(next.atMs);
+    first.deliver();
   }
 }
 

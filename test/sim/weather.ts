@@ -1,5 +1,26 @@
 /** What happens to a world. Every fault ends by itself. */
-export type Fault = 'head-killed' | 'head-power' | 'agent-killed' | 'reboot' | 'cut' | 'silence' | 'slow' | 'disk-full';
+export type Fault =
+  | 'head-killed'
+  | 'head-power'
+  /** The head's disk has lied: with the power goes a little of what it said it had written. */
+  | 'head-lied'
+  /** Much of the log is gone, and somebody has accepted that. */
+  | 'head-damaged'
+  /** The head's disk is gone: an older backup takes its place. */
+  | 'head-restored'
+  | 'agent-killed'
+  | 'reboot'
+  | 'cut'
+  | 'silence'
+  | 'slow'
+  | 'disk-full'
+  | 'agent-disk-full'
+  /** A machine is suspended. */
+  | 'sleep'
+  /** Somebody sets the wall clock of the head, or of a machine. */
+  | 'clock'
+  /** Whatever a machine starts fails. */
+  | 'broken-machine';
 
 type Range = readonly [leastMs: number, mostMs: number];
 
@@ -22,6 +43,8 @@ export interface Weather {
   readonly delayMs: Range;
   /** When the agents are started first. */
   readonly joinMs: Range;
+  /** How likely a batch has a build. */
+  readonly buildChance: number;
 }
 
 const second = 1_000;
@@ -30,7 +53,7 @@ const minute = 60 * second;
 const usual: Weather = {
   nodes: 4,
   batches: 3,
-  jobs: 50,
+  jobs: 40,
   runMs: [
     [1, second],
     [1, 20 * second],
@@ -40,9 +63,10 @@ const usual: Weather = {
   ],
   faults: [
     ...(['head-killed', 'head-power', 'agent-killed', 'agent-killed', 'reboot'] as const),
-    ...(['cut', 'cut', 'silence', 'slow', 'disk-full'] as const),
+    ...(['cut', 'cut', 'silence', 'slow', 'disk-full', 'agent-disk-full'] as const),
+    ...(['head-killed', 'agent-killed', 'sleep', 'clock', 'broken-machine'] as const),
   ],
-  faultEveryMs: 5 * second,
+  faultEveryMs: 3.5 * second,
   faultsForMs: 20 * minute,
   awayMs: [
     [100, 20 * second],
@@ -56,6 +80,7 @@ const usual: Weather = {
   ],
   delayMs: [0, 3],
   joinMs: [0, 100],
+  buildChance: 0.4,
 };
 
 /** The weathers there are. */
@@ -73,7 +98,7 @@ export const weathers = {
       [second, minute],
       [10 * minute, 30 * minute],
     ],
-    faults: ['silence', 'silence', 'silence', 'cut', 'head-killed'],
+    faults: ['silence', 'silence', 'silence', 'sleep', 'cut', 'head-killed'],
     faultEveryMs: 2 * minute,
     faultsForMs: 100 * minute,
     awayMs: [[100, 20 * second]],
@@ -99,12 +124,49 @@ export const weathers = {
     delayMs: [0, 3 * second],
     joinMs: [0, 10 * minute],
   },
+  /** The head's disk lies: short jobs come and go while the end of the log is lost again and again. */
+  lies: {
+    ...usual,
+    runMs: [
+      [1, second],
+      [1, 20 * second],
+    ],
+    faults: ['head-lied', 'head-lied', 'head-damaged', 'cut', 'agent-killed', 'silence'],
+    faultEveryMs: 10 * second,
+    faultsForMs: 20 * minute,
+    awayMs: [[100, 5 * second]],
+    silentMs: [[second, minute]],
+    delayMs: [0, second],
+  },
+  /** Backups take the place of logs, while nodes are away for a while or for long. */
+  restored: {
+    ...usual,
+    batches: 4,
+    jobs: 20,
+    runMs: [
+      [1, second],
+      [1, 20 * second],
+      [second, minute],
+      [minute, 10 * minute],
+    ],
+    faults: ['head-restored', 'head-damaged', 'agent-killed', 'reboot', 'silence', 'cut', 'clock'],
+    faultEveryMs: minute,
+    faultsForMs: 50 * minute,
+    awayMs: [
+      [100, 20 * second],
+      [20 * second, 5 * minute],
+    ],
+  },
 } as const satisfies Readonly<Record<string, Weather>>;
 
 export type WeatherName = keyof typeof weathers;
 
 /** Which weather a world has unless it is said. */
 export function weatherOf(seed: number): WeatherName {
-  const names: readonly WeatherName[] = ['storm', 'storm', 'slow', 'badDay', 'storm', 'split'];
-  return names[seed % names.length] ?? 'storm';
+  return usualOrder[seed % usualOrder.length] ?? 'storm';
 }
+
+const usualOrder: readonly WeatherName[] = [
+  ...(['storm', 'lies', 'slow', 'storm', 'badDay', 'split'] as const),
+  ...(['storm', 'restored', 'storm', 'storm'] as const),
+];
