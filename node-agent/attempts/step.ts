@@ -25,7 +25,8 @@ export function step(attempt: Attempt, event: AttemptEvent, nowMs: number): Step
     case 'discard':
       return discard(attempt);
     case 'settle':
-      return attempt.phase.kind === 'ended' ? to(attempt, { kind: 'wiping' }, save, wipe) : tell(attempt);
+      // What the head had wanted again it takes no more: sending that must not keep the folder.
+      return attempt.phase.kind === 'ended' ? to(attempt, { kind: 'wiping' }, save, abort, wipe) : tell(attempt);
     case 'forget':
       return forget(attempt);
     case 'resend':
@@ -50,6 +51,8 @@ const returnedUnstarted: Phase = { kind: 'returned', reason: 'recalled', message
 const save: Effect = { kind: 'save' };
 const report: Effect = { kind: 'report' };
 const wipe: Effect = { kind: 'wipe' };
+/** Ends what is being staged or sent. */
+const abort: Effect = { kind: 'abort' };
 const archive: Effect = { kind: 'archive' };
 /** For what has been told to stop already and has not. */
 const discardGraceMs = 2_000;
@@ -139,11 +142,11 @@ function discard(attempt: Attempt): Step {
   const { phase } = attempt;
   switch (phase.kind) {
     case 'assigned':
-    case 'ended':
     case 'lost':
       return to({ ...attempt, stop: 'discarded' }, { kind: 'wiping' }, save, wipe);
     case 'archiving':
-      return to({ ...attempt, stop: 'discarded' }, { kind: 'wiping' }, save, { kind: 'abort' }, wipe);
+    case 'ended':
+      return to({ ...attempt, stop: 'discarded' }, { kind: 'wiping' }, save, abort, wipe);
     case 'staging':
     case 'building':
     case 'starting':

@@ -70,8 +70,16 @@ describe('the life of an attempt', () => {
       'archive',
       'save',
       'save',
+      'abort', // what the head had wanted again is sent no more
       'wipe',
     ]);
+  });
+
+  it('sends nothing more of what the head has settled or does not want: that would keep its folder for ever', () => {
+    for (const kind of ['settle', 'discard'] as const) {
+      const resend = { kind: 'resend', paths: [] } as const;
+      expect(live(...toRunning, exit, archived, resend, { kind }).effects.slice(-2)).toEqual(['abort', 'wipe']);
+    }
   });
 
   it('gives back what this node could not start, and frees its cores', () => {
