@@ -3,8 +3,9 @@ import { rmSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import { openClient } from '../base/channel/client.ts';
+import { readStream } from '../base/channel/streams.ts';
 import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
-import { DeskClient } from '../proto/gen/labrun/v1/desk.ts';
+import { DeskClient, type DeskState } from '../proto/gen/labrun/v1/desk.ts';
 
 /** Which agent a command of the desk speaks to. */
 export interface DeskCommandOptions {
@@ -55,6 +56,12 @@ export async function withDesk<Result>(
     // The agent takes a proof away when it has seen it; of a call that never arrived it is still there.
     for (const path of made) rmSync(path, { force: true });
   }
+}
+
+/** What runs on this machine now, and who is there. */
+export async function deskState({ client, prove }: Desk): Promise<DeskState> {
+  for await (const state of readStream(client.watch({ follow: false }, prove()))) return state;
+  throw new Fault('no-agent', 'Cannot read the state of this machine: its agent is stopping');
 }
 
 function prove(proofs: string, proof: string, folder: string): void {

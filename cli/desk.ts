@@ -1,7 +1,4 @@
-import { readStream } from '../base/channel/streams.ts';
-import { Fault } from '../base/errors.ts';
-import type { DeskState } from '../proto/gen/labrun/v1/desk.ts';
-import { type Desk, type DeskCommandOptions, withDesk } from './desk-connect.ts';
+import { type DeskCommandOptions, deskState, withDesk } from './desk-connect.ts';
 import { agoText, deskJson, deskText, presenceJson, presenceText } from './desk-text.ts';
 import { exitCodes } from './exit.ts';
 import type { Printer } from './print.ts';
@@ -9,7 +6,7 @@ import { tableText } from './table.ts';
 
 /** What runs on this machine, whose it is, and what it does for the person at the desk. */
 export async function deskStatus(_: readonly string[], options: DeskCommandOptions, print: Printer): Promise<number> {
-  const state = await withDesk(options, stateOf);
+  const state = await withDesk(options, deskState);
   if (options.json) print.json(deskJson(state));
   else await print.lines(deskText(state, print));
   return exitCodes.done;
@@ -17,7 +14,7 @@ export async function deskStatus(_: readonly string[], options: DeskCommandOptio
 
 /** Every signal of presence, its age and its verdict. */
 export async function presence(_: readonly string[], options: DeskCommandOptions, print: Printer): Promise<number> {
-  const { presence: view } = await withDesk(options, stateOf);
+  const { presence: view } = await withDesk(options, deskState);
   if (options.json) print.json(view ? presenceJson(view) : { present: false, why: 'dedicated', signals: [] });
   else if (!view) print.line('dedicated: nobody is watched for on this machine');
   else {
@@ -37,13 +34,4 @@ export async function presence(_: readonly string[], options: DeskCommandOptions
     print.line(tableText(print, columns, rows));
   }
   return exitCodes.done;
-}
-
-function stateOf({ client, prove }: Desk): Promise<DeskState> {
-  return first(readStream(client.watch({ follow: false }, prove())));
-}
-
-async function first<Value>(values: AsyncIterable<Value>): Promise<Value> {
-  for await (const value of values) return value;
-  throw new Fault('no-agent', 'Cannot read the state of this machine: its agent is stopping');
 }

@@ -1,8 +1,8 @@
 import { call } from '../base/channel/client.ts';
-import { systemClock } from '../base/clock.ts';
+import { systemClock, type Timer } from '../base/clock.ts';
 import { readDuration } from '../config/units.ts';
 import type { DeskState } from '../proto/gen/labrun/v1/desk.ts';
-import { type DeskCommandOptions, withDesk } from './desk-connect.ts';
+import { type DeskCommandOptions, deskState, withDesk } from './desk-connect.ts';
 import { deskJson, yieldText } from './desk-text.ts';
 import { exitCodes, usageError } from './exit.ts';
 import type { Printer } from './print.ts';
@@ -26,20 +26,23 @@ export async function pause(
     throw usageError(`Cannot pause for "${options.for}": write a time such as 30m or 1h30m10s`);
   if (options.for !== undefined && options.until !== undefined)
     throw usageError('Cannot pause both for a time and until something: choose --for or --until');
-  return withDesk(options, async ({ client, prove }) => {
+  // From before the first word: a terminal that closes while everything stops must not leave it stopped.
+  const wanted = options.wait ? untilInterrupted() : undefined;
+  const state = await withDesk(options, ({ client, prove }) => {
     const request = {
       ...(forMs === undefined ? {} : { forMs: BigInt(forMs) }),
       reason: options.reason ?? '',
       until: options.until ?? '',
     };
-    const ask = { metadata: prove(), deadlineMs: pauseDeadlineMs };
-    const state = await call(client, client.pause, request, ask);
-    if (!options.wait) return tell(state, options, print);
-    print.note(`${yieldText(state)}; Ctrl-C lets everything go on`);
-    await untilInterrupted(Number(state.untilMs ?? 0n) - systemClock.nowMs());
-    const after = await call(client, client.resume, { all: false }, { metadata: prove() });
-    return tell(after, options, print);
+    return call(client, client.pause, request, { metadata: prove(), deadlineMs: pauseDeadlineMs });
   });
+  if (!wanted) return tell(state, options, print);
+  print.note(`${yieldText(state)}; Ctrl-C lets everything go on`);
+  // Of several pauses the one that was just asked for is the last.
+  const untilMs = Number(state.pauses.at(-1)?.untilMs ?? 0n);
+  if (await wanted.within(untilMs - systemClock.nowMs())) return resume([], { ...options, all: false }, print);
+  // It has ended by itself; one that the same person has asked for since is not this command's to end.
+  return tell(await withDesk(options, deskState), options, print);
 }
 
 /** Ends the pause of this person, or of everybody. */
@@ -49,7 +52,8 @@ export async function resume(
   print: Printer,
 ): Promise<number> {
   return withDesk(options, async ({ client, prove }) => {
-    const state = await call(client, client.resume, { all: options.all ?? false }, { metadata: prove() });
+    const all = options.all ?? false;
+    const state = await call(client, client.resume, { all }, { metadata: prove(), deadlineMs: pauseDeadlineMs });
     return tell(state, options, print);
   });
 }
@@ -64,17 +68,21 @@ function tell(state: DeskState, options: DeskCommandOptions, print: Printer): nu
   return exitCodes.done;
 }
 
-/** Resolves at Ctrl-C or SIGTERM, or when the pause has ended by itself. */
-function untilInterrupted(forMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      process.off('SIGINT', done);
-      process.off('SIGTERM', done);
-      process.off('SIGHUP', done);
-      resolve();
-    };
-    const timer = systemClock.setTimer(forMs, done);
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, done);
+/** Notices Ctrl-C, SIGTERM and a terminal that closes, from now on. */
+function untilInterrupted(): { within(forMs: number): Promise<boolean> } {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const interrupted = new Promise<boolean>((resolve) => {
+    for (const signal of signals) process.on(signal, () => resolve(true));
   });
+  return {
+    async within(forMs) {
+      let timer: Timer | undefined;
+      const ended = new Promise<boolean>((resolve) => {
+        timer = systemClock.setTimer(forMs, () => resolve(false));
+      });
+      const first = await Promise.race([interrupted, ended]);
+      timer?.cancel();
+      return first;
+    },
+  };
 }

@@ -80,6 +80,11 @@ export const agentFile = section({
     policy: deskPolicyFile.optional(),
     /** The owner may not say anything else. Default: false. */
     policyIsFixed: z.boolean().default(false),
+    /** Devices and FIFOs of input events in place of those of /dev/input; read when the agent starts. */
+    inputDevices: z
+      .array(z.string().regex(/^\/./, { error: 'expected a path that starts with /' }))
+      .max(32)
+      .optional(),
   }).prefault({}),
   /** Between SIGTERM and SIGKILL when a job has run out of time, 0s to 1h. Default: 10s. */
   killGrace: time('0s', '1h').default(10_000),
@@ -115,6 +120,8 @@ export interface DeskSetting {
   /** Where the owner has said nothing. */
   readonly policy: DeskPolicy;
   readonly policyIsFixed: boolean;
+  /** In place of those of /dev/input. */
+  readonly inputDevices: readonly string[] | undefined;
 }
 
 /** A capability that an admin set up. */
@@ -155,6 +162,7 @@ export async function readAgentSettings(path: string, options: { readonly requir
       pauseMaxMs: file.desk.pauseMax,
       policy: file.desk.policy ? policyOf(file.desk.policy) : defaultPolicy,
       policyIsFixed: file.desk.policyIsFixed,
+      inputDevices: file.desk.inputDevices,
     },
   });
 }

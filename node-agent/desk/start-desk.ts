@@ -131,8 +131,9 @@ function makeNotices({ clock, log, agent }: DeskParts, keeper: DeskKeeper) {
 
 function watchDesk({ clock, log, env, account, ownUid, settings }: DeskParts): PresenceWatch {
   const jobUids = account ? [account.uid] : [];
-  const signals = machineSignals({ clock, env, uid: ownUid, jobUids });
-  return openPresence({ clock, log, signals, awayAfterMs: settings().policy.resumeIdleMs });
+  const { inputDevices: inputPaths, policy } = settings();
+  const signals = machineSignals({ clock, env, uid: ownUid, jobUids, inputPaths });
+  return openPresence({ clock, log, signals, awayAfterMs: policy.resumeIdleMs });
 }
 
 /** Only while jobs run, and only what the policy asks about. */

@@ -44,6 +44,8 @@ type Act = { readonly kind: 'none' | 'pause' | 'asleep' } | { readonly kind: 'th
 interface Handled {
   /** What was last begun; nothing where an earlier agent may have done anything. */
   act: Act | undefined;
+  /** What the tree was told last. */
+  share: number | undefined;
   tail: Promise<void>;
 }
 
@@ -86,7 +88,7 @@ export class TreeYields {
       : step === 'throttle'
         ? { kind: 'throttle', cores: tree.cpus * share }
         : { kind: step };
-    const handled = this.#handled.get(tree.home) ?? { act: undefined, tail: Promise.resolve() };
+    const handled = this.#handled.get(tree.home) ?? { act: undefined, share: undefined, tail: Promise.resolve() };
     this.#handled.set(tree.home, handled);
     if (handled.act && same(handled.act, act)) return handled.tail;
     handled.act = act;
@@ -102,13 +104,15 @@ export class TreeYields {
       if (act.kind === 'pause') {
         const { missed } = await executor.freeze(tree.home);
         if (missed.length > 0) log.warn({ home: tree.home, missed }, 'some processes of a job could not be stopped');
-        tree.paced(0);
+        pace(tree, handled, 0);
         return;
       }
       await executor.thaw(tree.home);
+      // It runs from here on, whatever is said of its cores in a moment.
+      if (handled.share === 0) pace(tree, handled, 1);
       // A tree that got its cores back runs at full pace; one that was never slowed down is left alone.
       await executor.throttle(tree.home, act.kind === 'throttle' ? { cores: act.cores } : undefined);
-      tree.paced(act.kind === 'throttle' ? act.cores / tree.cpus : 1);
+      pace(tree, handled, act.kind === 'throttle' ? act.cores / tree.cpus : 1);
     } catch (error) {
       log.error({ home: tree.home, error: messageOf(error) }, `cannot ${verbs[act.kind]} a job; trying again`);
       handled.act = undefined;
@@ -117,6 +121,12 @@ export class TreeYields {
       });
     }
   }
+}
+
+function pace(tree: YieldingTree, handled: Handled, share: number): void {
+  if (handled.share === share) return;
+  handled.share = share;
+  tree.paced(share);
 }
 
 function shareOf({ cores, exempt }: Wish, trees: readonly YieldingTree[]): number {

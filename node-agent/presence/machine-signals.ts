@@ -19,7 +19,7 @@ export interface MachineSurroundings {
   /** Accounts that jobs run as: their terminals and displays are nobody's. Empty where jobs run as the person. */
   readonly jobUids: readonly number[];
   /** Input devices to read in place of those of `/dev/input`: a FIFO where there is no device. */
-  readonly inputPaths?: readonly string[];
+  readonly inputPaths?: readonly string[] | undefined;
 }
 
 /** The signals that an agent's account can read on this machine; not started yet. */

@@ -1,107 +1,159 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { countingLab } from '../kit/counting-lab.ts';
 import { type Lab, ownLab } from '../kit/lab.ts';
+import { capture, type User } from '../kit/processes.ts';
+import { program } from '../kit/program.ts';
+import { deskAccounts, itWith } from '../kit/real-parts.ts';
 import { until } from '../kit/until.ts';
 
-/** A job whose shell loop, session of its own and daemon each count into a file, until told to end. */
-const counting = `
-count() { i=0; while [ ! -e "$END" ]; do i=$((i+1)); echo $i >"$COUNTS/$1"; sleep 0.02; done; }
-count loop & export -f count
-setsid bash -c 'count session' &
-( setsid bash -c '(count daemon &) ' & )
-wait; echo done`;
-
 it('what somebody at the desk pauses stands still, daemons too, and goes on where it was', async () => {
-  const { lab, counts } = await countingLab();
-  const job = await until('the job counts', async () => (counts().every((count) => count > 3) ? counts() : undefined));
-  const paused = lab.must(await desk(lab, 'pause', '--for', '1h30m', '--reason', 'a talk', '--json'));
+  const counting = await countingLab();
+  const { lab } = counting;
+  const before = counting.counts();
+  const paused = lab.must(await counting.desk('pause', '--for', '1h30m', '--reason', 'a talk', '--json'));
   expect(JSON.parse(paused.stdout)).toMatchObject({
     step: 'pause',
     cause: 'asked',
     reason: 'a talk',
     takesJobs: false,
   });
-  const [before, after] = await overTime(counts);
-  expect(after).toEqual(before);
-  expect(before.every((count, at) => count >= (job[at] ?? 0))).toBe(true);
+  await counting.standsStill();
+  expect(counting.counts().every((count, at) => count >= (before[at] ?? 0))).toBe(true);
   await until('the head says so', async () => (await lab.json('status', 't/counts')).jobs[0].state === 'paused');
-  lab.must(await desk(lab, 'resume'));
-  await until('it counts on', () => counts().every((count, at) => count > (after[at] ?? 0)));
-  await endAndCheck(lab);
+  lab.must(await counting.desk('resume'));
+  await counting.countsOn();
+  await counting.end();
 }, 60_000);
 
 it('a pause outlives its terminal and its agent, and ends by itself, with no head all the while', async () => {
-  const { lab, counts } = await countingLab();
-  await until('the job counts', () => counts().every((count) => count > 3));
+  const counting = await countingLab();
+  const { lab } = counting;
   await lab.head.end('SIGKILL');
-  lab.must(await desk(lab, 'pause', '--for', '8s'));
-  const agent = lab.agents.get('n1');
-  await agent?.end('SIGKILL');
-  const [before] = await overTime(counts);
+  lab.must(await counting.desk('pause', '--for', '8s'));
+  await lab.agents.get('n1')?.end('SIGKILL');
+  await counting.standsStill();
+  const before = counting.counts();
   const restarted = lab.launchAgent('n1');
   await restarted.line(/not connected to/);
-  const status = await until('the desk answers', async () => {
-    const answer = await desk(lab, 'desk', 'status', '--json');
-    return answer.code === 0 ? JSON.parse(answer.stdout) : undefined;
-  });
-  expect(status).toMatchObject({ step: 'pause', headConnected: false, pauses: [{ by: expect.any(String) }] });
-  expect(counts()).toEqual(before);
-  await until('it counts on by itself', () => counts().every((count, at) => count > (before[at] ?? 0)), 15_000);
+  const status = await counting.untilState('the pause is still there', ({ step }) => step === 'pause');
+  expect(status).toMatchObject({ headConnected: false, pauses: [{ by: expect.any(String) }] });
+  expect(counting.counts()).toEqual(before);
+  await counting.countsOn();
   await lab.startHead();
-  await endAndCheck(lab);
+  await counting.end();
 }, 60_000);
+
+itWith('script')(
+  'whoever waits with their pause ends it with Ctrl-C or with their terminal, and not by being killed',
+  async () => {
+    const counting = await countingLab();
+    const { lab } = counting;
+    const wait = ['pause', '--wait', '--for', '1h', '--data', lab.agentFolder('n1')];
+
+    const asked = lab.follow(...wait);
+    await asked.line(/Ctrl-C/);
+    await counting.standsStill();
+    expect(await asked.end('SIGINT')).toMatchObject({ code: 0 });
+    await counting.countsOn();
+
+    const command = [process.execPath, program, ...wait].join(' ');
+    const terminal = lab.run(['script', '--quiet', '--return', '--command', command, '/dev/null']);
+    await terminal.line(/Ctrl-C/);
+    await counting.standsStill();
+    await terminal.end('SIGKILL'); // its window is closed
+    await counting.countsOn();
+    expect((await counting.state()).pauses).toEqual([]);
+
+    // Its agent is another one by the time of Ctrl-C, and the head is away.
+    await lab.head.end('SIGKILL');
+    const stays = lab.follow(...wait);
+    await stays.line(/Ctrl-C/);
+    await lab.agents.get('n1')?.end('SIGKILL');
+    await lab.launchAgent('n1').line(/not connected to/);
+    await counting.untilState('the pause is still there', ({ step }) => step === 'pause');
+    expect(await stays.end('SIGINT')).toMatchObject({ code: 0 });
+    await counting.countsOn();
+
+    const killed = lab.follow('pause', '--wait', '--for', '6s', '--data', lab.agentFolder('n1'));
+    await killed.line(/Ctrl-C/);
+    await killed.end('SIGKILL');
+    await counting.standsStill();
+    await counting.countsOn();
+    await lab.startHead();
+    await counting.end();
+  },
+  90_000,
+);
+
+itWith('desk accounts')(
+  'two people pause a machine, and it goes on when the last of their pauses has ended',
+  async () => {
+    const [ada, bob] = deskAccounts.members;
+    const counting = await countingLab({ agent: { settings: { desk: { group: deskAccounts.group } } }, isOpen: true });
+    const { lab } = counting;
+    const as = (user: User, ...args: string[]) =>
+      capture([process.execPath, program, ...args, '--data', lab.agentFolder('n1')], { env: lab.env, cwd: '/', user });
+    lab.must(await as(ada, 'pause', '--for', '1h', '--reason', 'a talk'));
+    lab.must(await as(bob, 'pause', '--for', '2h'));
+    expect((await counting.state()).pauses).toMatchObject([{ by: ada.name, reason: 'a talk' }, { by: bob.name }]);
+    const why = await until('the head says who', async () => {
+      const said = await lab.ok('why', 't/counts/j');
+      return said.includes(bob.name) && said;
+    });
+    expect(why).toMatch(/paused by/);
+    // One ends their own, and no other.
+    const resumed = lab.must(await as(bob, 'resume'));
+    expect(resumed.stdout).toMatch(new RegExp(`paused by ${ada.name} until \\S.*: a talk`));
+    await counting.standsStill();
+    await until('the head says who is left', async () => {
+      const said = await lab.ok('why', 't/counts/j');
+      return said.includes(ada.name) && said.includes('a talk') && !said.includes(bob.name);
+    });
+    lab.must(await as(bob, 'resume'));
+    await counting.standsStill();
+    lab.must(await as(ada, 'resume'));
+    await counting.countsOn();
+
+    lab.must(await as(ada, 'pause'));
+    lab.must(await as(bob, 'resume', '--all'));
+    await counting.countsOn();
+    const stranger = await as(deskAccounts.stranger, 'pause');
+    expect(stranger).toMatchObject({ code: 4, stderr: expect.stringContaining('desk.group') });
+    await counting.end();
+  },
+  90_000,
+);
 
 it('time for which a job was stopped does not count against its limit, and is told', async () => {
   const lab = await ownLab({ agents: { n1: { cpus: 1 } } });
   const started = lab.path('started');
   await lab.ok('submit', batch(lab, 'limited', `touch ${started}; sleep 2; echo fine`, { timeLimit: '4s' }));
   await until('it runs', () => existsSync(started));
-  lab.must(await desk(lab, 'pause', '--for', '6s'));
+  lab.must(await lab.labrun('pause', '--for', '6s', '--data', lab.agentFolder('n1')));
   await lab.ok('wait', 't/limited');
   expect(await lab.ok('logs', 't/limited/j')).toBe('fine\n');
 }, 60_000);
 
 it('a paused job can be cancelled, and the next waits for the end of the pause', async () => {
-  const { lab, counts } = await countingLab();
-  await until('the job counts', () => counts().every((count) => count > 3));
-  lab.must(await desk(lab, 'pause'));
+  const counting = await countingLab();
+  const { lab } = counting;
+  lab.must(await counting.desk('pause'));
   await lab.ok('cancel', 't/counts');
   await lab.labrun('wait', 't/counts');
   expect((await lab.json('status', 't/counts')).jobs).toMatchObject([{ state: 'cancelled' }]);
   await lab.ok('submit', batch(lab, 'next', 'echo fine'));
   const [one, other] = await overTime(async () => (await lab.json('status', 't/next')).jobs[0].state);
   expect([one, other]).toEqual(['queued', 'queued']);
-  lab.must(await desk(lab, 'resume'));
+  lab.must(await counting.desk('resume'));
   await lab.ok('wait', 't/next');
 }, 60_000);
 
-async function countingLab(): Promise<{ lab: Lab; counts: () => readonly number[] }> {
-  const lab = await ownLab({ agents: { n1: { cpus: 1 } } });
-  const env = `export COUNTS=${lab.folder} END=${lab.path('end')}`;
-  await lab.ok('submit', batch(lab, 'counts', `${env}${counting}`));
-  const counts = () => ['loop', 'session', 'daemon'].map((name) => numberIn(lab.path(name)));
-  return { lab, counts };
-}
-
-async function endAndCheck(lab: Lab): Promise<void> {
-  writeFileSync(lab.path('end'), '');
-  await lab.ok('wait', 't/counts');
-  expect((await lab.json('status', 't/counts')).jobs).toMatchObject([{ state: 'succeeded', attempt: 1 }]);
-}
-
-/** What it is now, and what it is when anything that ran would have counted further by far. */
+/** What it is now, and what it is when it would have been another for long. */
 async function overTime<Value>(read: () => Value | Promise<Value>): Promise<[Value, Value]> {
   const before = await read();
   await new Promise((resolve) => setTimeout(resolve, 500));
   return [before, await read()];
-}
-
-function numberIn(path: string): number {
-  return existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
-}
-
-function desk(lab: Lab, ...args: string[]) {
-  return lab.labrun(...args, '--data', lab.agentFolder('n1'));
 }
 
 function batch(lab: Lab, name: string, run: string, more: Record<string, unknown> = {}): string {

@@ -58,6 +58,16 @@ export function plainUser(): User | undefined {
   return process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
 }
 
+/** Accounts and a group that every Debian has, as people at one machine; the stranger is in no group of theirs. */
+export const deskAccounts = {
+  group: 'games',
+  members: [
+    { name: 'daemon', uid: 1, gid: 60 },
+    { name: 'www-data', uid: 33, gid: 60 },
+  ],
+  stranger: { name: 'nobody', uid: 65_534, gid: 65_534 },
+} as const;
+
 /** Starts so many ranks, though there be fewer cores, and whoever we are. */
 export const mpirun = ['mpirun', '--allow-run-as-root', '--oversubscribe', '-np'] as const;
 
@@ -105,6 +115,13 @@ const probes = {
   rsync: () => output(['rsync', '--version'], 'rsync'),
   // Where the repository lies in a folder that others may not enter, no other user can run the program.
   'plain user': () => output([process.execPath, program, '--help'], 'labrun', {}, plainUser()),
+  'desk accounts': () => {
+    if (process.getuid?.() !== 0) throw new Error('only root can be several people');
+    const { group, members, stranger } = deskAccounts;
+    output(['getent', 'group', group], `${group}:x:60:`);
+    for (const { name, uid } of [...members, stranger]) output(['getent', 'passwd', name], `${name}:x:${uid}:`);
+    return output([process.execPath, program, '--help'], 'labrun', {}, stranger);
+  },
   systemd: () => {
     const problem = machineProblem();
     if (problem !== undefined) throw new Error(problem);

@@ -40,3 +40,10 @@ async function freeNumber(): Promise<string> {
   if (address === null || typeof address === 'string') throw new Error('a port has a number');
   return String(address.port);
 }
+
+/** An entry of a file of X cookies; an empty number fits every display. */
+export function authorityEntry(host: string, number: string, cookie = '0123456789abcdef'): Buffer {
+  const text = (bytes: Buffer) => Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+  const parts = [host, number, 'MIT-MAGIC-COOKIE-1', cookie].map((part) => text(Buffer.from(part)));
+  return Buffer.concat([Buffer.from([1, 0]), ...parts]);
+}

@@ -33,7 +33,10 @@ beforeEach(() => {
   clock = new ManualClock(1_000 * hour);
   kept = undefined;
   durable = Promise.resolve();
-  settings = { group: undefined, owner: 'ada', pauseMaxMs: 4 * hour, policy: defaultPolicy, policyIsFixed: false };
+  settings = {
+    ...{ group: undefined, owner: 'ada', pauseMaxMs: 4 * hour, inputDevices: undefined },
+    ...{ policy: defaultPolicy, policyIsFixed: false },
+  };
   attempts = [];
   requeued = [];
   yielded = [];

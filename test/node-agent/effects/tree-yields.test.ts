@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
+import { deferred } from '../../../base/deferred.ts';
 import { openLog } from '../../../base/log.ts';
 import { noWish, TreeYields, type Wish, type YieldingTree } from '../../../node-agent/effects/tree-yields.ts';
 import type { Frozen, Throttle, ThrottleFacts } from '../../../node-agent/ports.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
+import { until } from '../../kit/until.ts';
 
 const frozen: Frozen = { processes: 1, tookMs: 0, missed: [] };
 const facts: ThrottleFacts = { cores: 'cgroup', weight: 'cgroup', io: 'class', missed: [] };
@@ -10,7 +12,7 @@ const pause: Wish = { ...noWish, step: 'pause' };
 const half: Wish = { step: 'throttle', cores: 2, exempt: new Set() };
 
 /** Trees of 3 and 1 cores whose executor writes down what is asked of it. */
-function world(options: { failures?: number } = {}) {
+function world(options: { failures?: number; throttled?: Promise<void> } = {}) {
   const asked: string[] = [];
   const paces: string[] = [];
   let failures = options.failures ?? 0;
@@ -34,6 +36,7 @@ function world(options: { failures?: number } = {}) {
       },
       async throttle(home, throttle: Throttle | undefined) {
         asked.push(`throttle ${home} ${throttle?.cores ?? 'no'}`);
+        await options.throttled;
         return facts;
       },
     },
@@ -50,6 +53,18 @@ it('stops every tree once, and lets each go on', async () => {
   await yields.want(noWish);
   expect(asked.slice(2).sort()).toEqual(['thaw a', 'thaw b', 'throttle a no', 'throttle b no']);
   expect(paces.slice(2).sort()).toEqual(['a 1', 'b 1']);
+});
+
+it('says that a tree runs as soon as it does, also while its cores are still being given back', async () => {
+  const given = deferred<void>();
+  const { paces, yields } = world({ throttled: given.promise });
+  await yields.want(pause);
+  const done = yields.want(half);
+  await until('both run', () => paces.length === 4);
+  expect(paces.slice(2).sort()).toEqual(['a 1', 'b 1']);
+  given.resolve();
+  await done;
+  expect(paces.slice(4).sort()).toEqual(['a 0.5', 'b 0.5']);
 });
 
 it('divides the cores that are left in proportion to what was granted', async () => {

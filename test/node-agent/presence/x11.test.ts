@@ -10,9 +10,7 @@ import { Heard } from '../../kit/heard.ts';
 import { itWith } from '../../kit/real-parts.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
-import { startXServer, type XServer } from '../../kit/x-server.ts';
-
-const cookie = Buffer.from('0123456789abcdef');
+import { authorityEntry, startXServer, type XServer } from '../../kit/x-server.ts';
 
 itWith('x11')(
   'a key, a click and a movement are told within half a second, each after the display was idle',
@@ -38,7 +36,10 @@ itWith('x11')('a server that goes away is told', async () => {
 
 itWith('x11')('the cookie of this display opens it, also among others; without it the display is unseen', async () => {
   const authorityPath = join(scratchFolder(), 'authority');
-  writeFileSync(authorityPath, Buffer.concat([entry('elsewhere', '1'), entry(hostname(), '')]));
+  writeFileSync(
+    authorityPath,
+    Buffer.concat([authorityEntry('elsewhere', '1', 'another'), authorityEntry(hostname(), '')]),
+  );
   const server = await startXServer({ authorityPath });
   const heard = Heard.of(display(server, authorityPath));
   await heard.kind(`x11 :${server.number}`, 'active');
@@ -49,7 +50,7 @@ itWith('x11')('the cookie of this display opens it, also among others; without i
 
 itWith('x11')('displays are found as they come and forgotten as they go, and a job’s own is nobody’s', async () => {
   const authorityPath = join(scratchFolder(), 'authority');
-  writeFileSync(authorityPath, entry(hostname(), ''));
+  writeFileSync(authorityPath, authorityEntry(hostname(), ''));
   const folder = '/tmp/.X11-unix';
   const where = { clock: systemClock, folder, authorityPath: undefined, host: hostname() };
   const uid = process.getuid?.() ?? 0;
@@ -97,12 +98,4 @@ function display(server: XServer, authorityPath?: string) {
   const unreadable = (why: string): Seen => seen({ kind: 'failed', why });
   const where = { number, socketPath, authorityPath, host: hostname() };
   return x11Display({ clock: systemClock, ...where, sees: ['session 1000/1'], unreadable });
-}
-
-/** An entry of an Xauthority file. */
-function entry(host: string, number: string): Buffer {
-  const text = (bytes: Buffer) => Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
-  const data = host === hostname() ? cookie : Buffer.from('another');
-  const parts = [Buffer.from(host), Buffer.from(number), Buffer.from('MIT-MAGIC-COOKIE-1'), data];
-  return Buffer.concat([Buffer.from([1, 0]), ...parts.map(text)]);
 }
