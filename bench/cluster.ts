@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { capture, Running } from '../test/kit/processes.ts';
+import { capture, Running, type User } from '../test/kit/processes.ts';
 
 /** The program lies beside the bundled bench. */
 const program = join(dirname(fileURLToPath(import.meta.url)), 'labrun.js');
@@ -11,14 +11,21 @@ const program = join(dirname(fileURLToPath(import.meta.url)), 'labrun.js');
 export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), 'bench-'));
   readonly #agents: Running[] = [];
+  readonly #user: User | undefined;
   #head: Running | undefined;
+
+  /** All of it runs as this user; by default as whoever runs the bench. */
+  constructor(user?: User) {
+    this.#user = user;
+    mkdirSync(join(this.folder, 'home'));
+    if (user) for (const folder of [this.folder, join(this.folder, 'home')]) chownSync(folder, user.uid, user.gid);
+  }
 
   get headPid(): number {
     return this.#head?.pid ?? 0;
   }
 
   async startHead(): Promise<void> {
-    mkdirSync(join(this.folder, 'home'), { recursive: true });
     await this.labrun('head', 'init', '--data', join(this.folder, 'head'));
     await this.restartHead();
   }
@@ -33,18 +40,38 @@ export class Cluster {
     await this.#head?.end('SIGKILL');
   }
 
-  async startAgent(name: string, cpus: number): Promise<void> {
+  /** `watched`: it yields to whoever is there. `settings`: more of its settings. */
+  async startAgent(
+    name: string,
+    cpus: number,
+    options: { readonly watched?: boolean; readonly settings?: object } = {},
+  ): Promise<Running> {
     const config = join(this.folder, `${name}.yaml`);
-    writeFileSync(config, JSON.stringify({ cpus }));
-    const where = ['--data', join(this.folder, name), '--head', this.#address, '--name', name, '--config', config];
-    const agent = this.#start(['agent', 'start', ...where, '--dedicated'], name);
+    writeFileSync(config, JSON.stringify({ cpus, ...options.settings }));
+    const where = ['--data', this.agentFolder(name), '--head', this.#address, '--name', name, '--config', config];
+    const agent = this.#start(['agent', 'start', ...where, ...(options.watched ? [] : ['--dedicated'])], name);
     this.#agents.push(agent);
     await agent.line(/: connected to/, 60_000);
+    return agent;
+  }
+
+  agentFolder(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Starts `labrun` with a further environment; it is ended with the cluster. */
+  follow(env: Readonly<Record<string, string>>, ...args: string[]): Running {
+    const options = { env: { ...this.#env, ...env }, user: this.#user, logFile: join(this.folder, 'others.log') };
+    const running = new Running([process.execPath, program, ...args], options);
+    this.#agents.push(running);
+    return running;
   }
 
   /** Runs the CLI to its end; an exit code other than 0 is an error. */
   async labrun(...args: string[]): Promise<string> {
-    const ran = await capture([process.execPath, program, ...args], { env: this.#env, timeoutMs: 600_000 });
+    const ran = await capture([process.execPath, program, ...args], {
+      ...{ env: this.#env, user: this.#user, timeoutMs: 600_000 },
+    });
     if (ran.code !== 0)
       throw new Error(`"labrun ${args.join(' ')}" ended with ${ran.signal ?? ran.code}: ${ran.stderr}`);
     return ran.stdout;
@@ -76,7 +103,7 @@ export class Cluster {
   }
 
   #start(args: readonly string[], name: string): Running {
-    const options = { env: this.#env, logFile: join(this.folder, `${name}.log`) };
+    const options = { env: this.#env, user: this.#user, logFile: join(this.folder, `${name}.log`) };
     return new Running([process.execPath, program, ...args], options);
   }
 }

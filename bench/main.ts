@@ -1,6 +1,9 @@
+import { benchActivity } from './activity.ts';
 import { benchArchive } from './archive.ts';
 import { benchFreeze } from './freeze.ts';
+import { benchIdle } from './idle.ts';
 import { benchMatrix } from './matrix.ts';
+import { benchPause } from './pause.ts';
 import { benchTrue } from './true.ts';
 
 /** Each bench prints its tables and says whether the limits that hold today were kept. */
@@ -9,13 +12,16 @@ const benches: Readonly<Record<string, (options: readonly string[]) => Promise<b
   matrix: benchMatrix,
   archive: benchArchive,
   freeze: benchFreeze,
+  pause: benchPause,
+  activity: benchActivity,
+  idle: benchIdle,
 };
 
 const [name = '', ...options] = process.argv.slice(2);
 const bench = benches[name];
 if (bench === undefined) {
   console.error(
-    `usage: npm run bench -- ${Object.keys(benches).join(' | ')} [--jobs N | --mib N --files N | --processes N] [--rounds N]`,
+    `usage: npm run bench -- ${Object.keys(benches).join(' | ')} [--jobs N | --mib N --files N | --processes N | --seconds N] [--rounds N]`,
   );
   process.exitCode = 2;
 } else {
