@@ -100,7 +100,7 @@ export class TreeYields {
     if (this.#closed || handled.act !== act) return; // something newer is wanted already
     const { executor, log, clock } = this.#ports;
     try {
-      if (act.kind === 'asleep') return tree.paced(0);
+      if (act.kind === 'asleep') return pace(tree, handled, 0);
       if (act.kind === 'pause') {
         const { missed } = await executor.freeze(tree.home);
         if (missed.length > 0) log.warn({ home: tree.home, missed }, 'some processes of a job could not be stopped');
