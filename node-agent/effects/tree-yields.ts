@@ -44,7 +44,7 @@ type Act = { readonly kind: 'none' | 'pause' | 'asleep' } | { readonly kind: 'th
 interface Handled {
   /** What was last begun; nothing where an earlier agent may have done anything. */
   act: Act | undefined;
-  /** What the tree was told last. */
+  /** What the tree was told last; nothing where that says little. */
   share: number | undefined;
   tail: Promise<void>;
 }
@@ -100,7 +100,10 @@ export class TreeYields {
     if (this.#closed || handled.act !== act) return; // something newer is wanted already
     const { executor, log, clock } = this.#ports;
     try {
-      if (act.kind === 'asleep') return pace(tree, handled, 0);
+      if (act.kind === 'asleep') {
+        handled.share = undefined; // nothing of it was stopped, so nothing of it is let go on later
+        return tree.paced(0);
+      }
       if (act.kind === 'pause') {
         const { missed } = await executor.freeze(tree.home);
         if (missed.length > 0) log.warn({ home: tree.home, missed }, 'some processes of a job could not be stopped');
