@@ -14,6 +14,7 @@ import { formatBytes, formatDuration } from '../../config/units.ts';
 import { blobMaxBytes } from '../../head/grpc/blobs-service.ts';
 import { callLimits } from '../../head/grpc/crowd.ts';
 import { pageMax } from '../../head/grpc/events-service.ts';
+import { shellsPerNodeMax } from '../../head/grpc/shell-rooms.ts';
 import { silenceMaxMs } from '../../head/grpc/silence.ts';
 import {
   buildsPerNodeMax,
@@ -43,6 +44,7 @@ const limits: Readonly<Record<string, readonly [string | number, string | number
     `${callLimits.stream.perCaller} (caller)`,
     callLimits.stream.inAll,
   ],
+  'terminals open at once': [`${shellsPerNodeMax} (node)`, ''],
   'events held for a subscriber': [pageMax, ''],
   'batches that have not ended': [`${openBatchesPerUserMax} (user)`, openBatchesMax],
   'jobs that have not ended': [`${openJobsPerUserMax} (user)`, openJobsMax],

@@ -19,6 +19,7 @@ import {
 } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { type ArchiveAck, type ArchiveChunk, ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
+import type { OpenShell } from '../../proto/gen/labrun/v1/shell.ts';
 
 /** The agent's side of the wire for tests of the head: says what the test tells it to, remembers what it hears. */
 export class LinkAgent {
@@ -27,6 +28,8 @@ export class LinkAgent {
   readonly acknowledged: bigint[] = [];
   /** What the head's heartbeats gave back. */
   readonly echoes: bigint[] = [];
+  /** Terminals that somebody wants here. */
+  readonly shells: OpenShell[] = [];
   welcome: Welcome | undefined;
   readonly #link: AgentLinkClient;
   readonly #archive: ArchiveClient;
@@ -36,7 +39,14 @@ export class LinkAgent {
   #seq = 0n;
   ended: Error | 'closed' | undefined;
 
-  constructor(address: Address, name: string, cpus = 2, nodeId = newNodeId(), running: readonly Fence[] = []) {
+  constructor(
+    address: Address,
+    name: string,
+    cpus = 2,
+    nodeId = newNodeId(),
+    running: readonly Fence[] = [],
+    features: readonly string[] = ['runtime.command'],
+  ) {
     this.nodeId = nodeId;
     this.#link = openClient(AgentLinkClient, address, 'control');
     this.#archive = openClient(ArchiveClient, address, 'bulk');
@@ -52,6 +62,7 @@ export class LinkAgent {
         welcome();
       }
       if (message?.$case === 'heartbeat' && message.value.sentMs !== undefined) this.echoes.push(message.value.sentMs);
+      if (message?.$case === 'openShell') this.shells.push(message.value);
       if (message?.$case === 'acknowledged') this.acknowledged.push(message.value);
       if (message?.$case === 'delta') {
         this.heard.push(...message.value.changes);
@@ -61,7 +72,9 @@ export class LinkAgent {
     });
     this.#stream.on('error', (error) => this.#end(error));
     this.#stream.on('end', () => this.#end('closed'));
-    this.#stream.write({ message: { $case: 'hello', value: this.#hello(name, cpus, running) } });
+    this.#stream.write({
+      message: { $case: 'hello', value: { ...this.#hello(name, cpus, running), features: [...features] } },
+    });
   }
 
   async connected(): Promise<this> {
@@ -83,6 +96,16 @@ export class LinkAgent {
         return value;
       }
       if (this.ended) throw new Error(`the link ended while waiting for "${kind}": ${this.ended}`);
+      await this.#news();
+    }
+  }
+
+  /** The next terminal that is wanted here. */
+  async shell(): Promise<OpenShell> {
+    for (;;) {
+      const wanted = this.shells.shift();
+      if (wanted) return wanted;
+      if (this.ended) throw new Error(`the link ended while a terminal was awaited: ${this.ended}`);
       await this.#news();
     }
   }
