@@ -120,7 +120,7 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
     new Shells({
       ...{ executor, folder: site.folder, owner: workspace.owner, log },
       place: (order, home) => placeOf({ places: site.places, specs, folders, context }, order, home),
-      attach: (signal) => link.shell(signal),
+      attach: () => link.shell(),
     });
   await shells?.restore();
   const travelling = { link, clock, random, log, executor, workspace };

@@ -35,11 +35,13 @@ export interface ShellPorts {
   /** How the shell is started; `home` is its folder. Throws `Fault` where there is no place for it. */
   place(order: ShellOrder, home: string): Promise<ProcessRequest>;
   /** Brings our end to the head. */
-  attach(signal: AbortSignal): ShellStream;
+  attach(): ShellStream;
 }
 
 /** How long what runs in a terminal has to go when its person has gone, in milliseconds. */
 const graceMs = 1_000;
+/** Why a terminal ends whose job is being looked at for its results: then nothing of it may write there any more. */
+const jobOver = 'job-over';
 /** Bytes of one message to the head, at most. */
 const dataMax = 64 * 2 ** 10;
 
@@ -56,6 +58,7 @@ interface Open {
 export class Shells {
   readonly #ports: ShellPorts;
   readonly #open = new Map<string, Open>();
+  #isClosed = false;
 
   constructor(ports: ShellPorts) {
     this.#ports = ports;
@@ -75,7 +78,8 @@ export class Shells {
 
   /** Opens one; whoever asked hears of what goes wrong. */
   open(order: ShellOrder): void {
-    if (this.#open.has(order.id)) return;
+    // A stopping agent leaves the head in a moment, which tells whoever asked.
+    if (this.#isClosed || this.#open.has(order.id)) return;
     const stop = new AbortController();
     const done = this.#serve(order, stop).finally(() => this.#open.delete(order.id));
     this.#open.set(order.id, { attempt: order.attempt, stop, done });
@@ -85,7 +89,7 @@ export class Shells {
   /** Ends those in places of attempts that do not run any more. */
   keep(runs: (attempt: AttemptId) => boolean): void {
     for (const { attempt, stop } of this.#open.values())
-      if (attempt !== undefined && !runs(attempt)) stop.abort(new Fault('over', 'the job has ended'));
+      if (attempt !== undefined && !runs(attempt)) stop.abort(new Fault(jobOver, 'the job has ended'));
   }
 
   /** Ids of all processes in terminals. */
@@ -94,7 +98,9 @@ export class Shells {
     return (await Promise.all([...this.#open.keys()].map((id) => executor.processes(join(folder, id))))).flat();
   }
 
+  /** Resolves when nothing of any is left. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const { stop } of this.#open.values()) stop.abort(new Fault('over', 'the agent of the node is stopping'));
     await Promise.all([...this.#open.values()].map(({ done }) => done));
   }
@@ -102,8 +108,7 @@ export class Shells {
   async #serve(order: ShellOrder, stop: AbortController): Promise<void> {
     const { executor, folder, log } = this.#ports;
     const home = join(folder, order.id);
-    const left = new AbortController();
-    const stream = this.#ports.attach(left.signal);
+    const stream = this.#ports.attach();
     let end: ShellEnd;
     try {
       end = await this.#run(order, home, stream, stop);
@@ -112,7 +117,8 @@ export class Shells {
       log.info({ shell: order.id, why: end.message }, 'a terminal has ended');
     }
     try {
-      await executor.kill(home, stop.signal.aborted ? 0 : graceMs);
+      const { reason } = stop.signal;
+      await executor.kill(home, reason instanceof Fault && reason.code === jobOver ? 0 : graceMs);
       await removeGuarded(home);
     } catch (error) {
       // The next start of the agent looks at the folder again.
@@ -158,12 +164,18 @@ export class Shells {
   }
 }
 
-/** Hands what is typed to the terminal, as fast as it is taken there. */
+/** Hands what is typed to the terminal, as fast as it is taken there, until whoever types has gone. */
 async function type(stream: ShellStream, socket: HostSocket): Promise<void> {
   const host = await socket.connected;
   for await (const { input } of stream.inputs) {
-    if (input?.$case === 'data') await writeTo(host, dataFrame(input.value));
-    else if (input?.$case === 'size') await writeTo(host, sizeFrame(input.value));
+    const frame =
+      input?.$case === 'data' ? dataFrame(input.value) : input?.$case === 'size' ? sizeFrame(input.value) : undefined;
+    try {
+      if (frame && !host.destroyed) await writeTo(host, frame);
+    } catch (error) {
+      // Typed when the program had just ended: its end is on its way.
+      if (!host.destroyed) throw error;
+    }
   }
 }
 

@@ -76,8 +76,8 @@ export class BulkLink {
   }
 
   /** Our end of a terminal, on a connection of its own: what is typed waits behind no file. */
-  shell(signal: AbortSignal): ShellStream {
-    return new ShellStream(this.#open().shells.attach(this.#metadata()), signal);
+  shell(): ShellStream {
+    return new ShellStream(this.#open().shells.attach(this.#metadata()));
   }
 
   close(): void {

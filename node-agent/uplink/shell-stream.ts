@@ -7,9 +7,9 @@ export class ShellStream {
   readonly #stream: ClientDuplexStream<AgentShellMessage, ShellInput>;
   readonly #inputs: AsyncGenerator<ShellInput>;
 
-  constructor(stream: ClientDuplexStream<AgentShellMessage, ShellInput>, signal: AbortSignal) {
+  constructor(stream: ClientDuplexStream<AgentShellMessage, ShellInput>) {
     this.#stream = stream;
-    this.#inputs = readStream(stream, signal);
+    this.#inputs = readStream(stream);
   }
 
   /** What is typed, and how the window changes. Ends, or rejects, when whoever types has gone, or the head has. */
@@ -26,5 +26,6 @@ export class ShellStream {
   end(how: ShellEnd): void {
     if (!this.#stream.destroyed) this.#stream.write({ message: { $case: 'ended', value: how } });
     this.#stream.end();
+    this.#stream.resume(); // where nobody has begun to read, its end would not be heard
   }
 }
