@@ -15,7 +15,7 @@ import { median, printTable, verdict } from './table.ts';
 interface Source {
   readonly name: string;
   readonly limitMs: number;
-  /** What the agent then says is the reason. */
+  /** What the agent then says that it sees. */
   readonly why: RegExp;
   act(): Promise<void>;
   /** Whatever has to be done for it to be seen that nobody acts any more. */
@@ -73,8 +73,8 @@ async function readingOf(counting: Counting, source: Source): Promise<number> {
   await source.act();
   await counting.untilState(
     `stopped by ${source.name}`,
-    ({ step, reason, jobs }) =>
-      step === 'pause' && source.why.test(reason) && jobs.every(({ state }) => state === 'paused'),
+    ({ step, presence, jobs }) =>
+      step === 'pause' && source.why.test(presence?.why ?? '') && jobs.every(({ state }) => state === 'paused'),
   );
   const tookMs = counting.lastCountMs() - atMs;
   await source.leave?.();

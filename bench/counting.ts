@@ -47,7 +47,7 @@ count ${this.#cluster.folder}/count-${counters - 1}`;
 
   async untilState(what: string, fits: (state: DeskState) => boolean): Promise<void> {
     let last: DeskState | undefined;
-    const describe = () => `${what}; last: ${last?.step} ${last?.reason}`;
+    const describe = () => `${what}; last: ${last?.step} ${last?.presence?.why}`;
     const check = async () => {
       last = await this.state();
       return fits(last);

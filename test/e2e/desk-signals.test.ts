@@ -123,7 +123,7 @@ async function slowsDown(counting: CountingLab, act: () => Promise<void>, why: R
   await act();
   await counting.untilState(
     `slowed down: ${why}`,
-    ({ step, cause, reason }) => step === 'throttle' && cause === 'activity' && why.test(reason),
+    ({ step, cause, presence }) => step === 'throttle' && cause === 'activity' && why.test(presence?.why ?? ''),
   );
   await until('each of them is held back', () => counting.pids().every(isHeldBack));
   await counting.countsOn();
@@ -136,8 +136,11 @@ async function stops(counting: CountingLab, act: () => Promise<void>, why: RegEx
   await act();
   await counting.untilState(
     `stopped: ${why}`,
-    ({ step, cause, reason, jobs }) =>
-      step === 'pause' && cause === 'activity' && why.test(reason) && jobs.every(({ state }) => state === 'paused'),
+    ({ step, cause, presence, jobs }) =>
+      step === 'pause' &&
+      cause === 'activity' &&
+      why.test(presence?.why ?? '') &&
+      jobs.every(({ state }) => state === 'paused'),
     quietMs,
   );
   await counting.standsStill();
