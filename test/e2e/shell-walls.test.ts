@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { inTmux, type TmuxWindow } from '../kit/a-tmux.ts';
+import { aShell, askForShell } from '../kit/a-shell.ts';
 import { type Lab, ownLab } from '../kit/lab.ts';
 import { processesNaming } from '../kit/proc.ts';
 import { program } from '../kit/program.ts';
@@ -23,7 +23,7 @@ describe.runIf(process.getuid?.() === 0)('where jobs run as another account', ()
         needs: { cpus: 1, capabilities: ['tool'] },
         env: { OWN: 'a b' },
       });
-      const window = await shell(lab, 't/wait');
+      const window = await aShell(lab, 't/wait');
       await window.line('clear; echo "$(id -un) $TOOL_ROOT $TOOL_READY $OWN $LABRUN_JOB."; stat -c "%U %a" $(tty)');
       await window.shows(/^nobody \/opt\/tool yes a b j\.\s+nobody 1600$/m);
       await window.line(
@@ -34,7 +34,7 @@ describe.runIf(process.getuid?.() === 0)('where jobs run as another account', ()
       await window.line('echo mine >made; exit');
       await window.shows(/\[ended with 0\]/);
       expect(existsSync(join(work, 'made'))).toBe(true);
-      const node = await shell(lab, '--node', 'n1');
+      const node = await aShell(lab, '--node', 'n1');
       await node.line(`clear; id -un; touch here && ls; ls ${lab.agentFolder('n1')}/shells; echo "no $?"`);
       await node.shows(/^nobody\s+here\s+ls: cannot open[\s\S]*^no 2$/m);
     },
@@ -47,7 +47,7 @@ itInTerminal(
   async () => {
     const lab = await ownLab();
     await runJob(lab, { needs: { cpus: 1 } });
-    const window = await shell(lab, 't/wait');
+    const window = await aShell(lab, 't/wait');
     await window.line('env -i setsid sleep 3001 & sleep 3002');
     const sleepers = () => processesNaming(lab.folder).filter(({ command }) => /^sleep 300[12]$/.test(command)).length;
     await until('they sleep', () => sleepers() === 2);
@@ -57,7 +57,7 @@ itInTerminal(
     await until('nothing of it is left', () => sleepers() === 0);
     expect(readdirSync(join(lab.agentFolder('n1'), 'shells'))).toEqual([]);
     // The job has gone on, and takes another.
-    await shell(lab, 't/wait');
+    await aShell(lab, 't/wait');
   },
   60_000,
 );
@@ -75,7 +75,7 @@ itInTerminal(
     const where = ['--data', lab.agentFolder('n1'), '--head', lab.address, '--name', 'n1', '--dedicated'];
     const agent = lab.run([process.execPath, program, 'agent', 'start', ...where], { ...lab.env, NODE_OPTIONS });
     await agent.line(/: connected to/);
-    const window = await inTerminal(lab, '--node', 'n1');
+    const window = await askForShell(lab, '--node', 'n1');
     await window.shows(/Cannot open a terminal on this node: it has no node-pty[\s\S]*\[ended with 1\]/, 20_000);
   },
   60_000,
@@ -86,7 +86,7 @@ itInTerminal(
   async () => {
     const lab = await ownLab();
     const work = await runJob(lab, { needs: { cpus: 1 } });
-    const window = await shell(lab, 't/wait');
+    const window = await aShell(lab, 't/wait');
     await window.line('yes "a flood of words that nobody can read as fast as it comes"');
     await window.shows(/a flood of words that nobody[\s\S]*a flood/);
     await window.type('C-c');
@@ -118,15 +118,4 @@ async function runJob(lab: Lab, { isolation, ...job }: Readonly<Record<string, u
   });
   await lab.untilStatus('t/wait', 'it runs', ({ counts }) => counts.running === 1);
   return work;
-}
-
-function inTerminal(lab: Lab, ...args: string[]): Promise<TmuxWindow> {
-  return inTmux([process.execPath, program, 'shell', ...args], { env: lab.env, cwd: lab.folder });
-}
-
-/** A shell that has said its prompt. */
-async function shell(lab: Lab, ...args: string[]): Promise<TmuxWindow> {
-  const window = await inTerminal(lab, ...args);
-  await window.shows(/A shell (in|on) [\s\S]*[#$] *$/m, 30_000);
-  return window;
 }

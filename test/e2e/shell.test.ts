@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { inTmux, type TmuxWindow } from '../kit/a-tmux.ts';
+import { aShell, askForShell } from '../kit/a-shell.ts';
+import type { TmuxWindow } from '../kit/a-tmux.ts';
 import { type Lab, ownLab } from '../kit/lab.ts';
 import { processesNaming } from '../kit/proc.ts';
-import { program } from '../kit/program.ts';
 import { itWith } from '../kit/real-parts.ts';
 import { until } from '../kit/until.ts';
 
@@ -22,7 +22,7 @@ itInTerminal(
   'gives a terminal in the place of a job: an editor works, the window may change, Ctrl-C is for the shell alone',
   async () => {
     const { lab, work } = await countingLab();
-    const window = await shell(lab, 't/count');
+    const window = await aShell(lab, 't/count');
     await window.line('echo $LABRUN_JOB in $PWD on $TERM; stty size');
     await window.shows(new RegExp(`^j in ${work} on `, 'm'));
     await window.shows(/^30 100$/m);
@@ -58,7 +58,11 @@ itInTerminal(
   'ends with its connection, whatever hides from it, and leaves other terminals and the job alone',
   async () => {
     const { lab, work } = await countingLab();
-    const [one, two, three] = await Promise.all([shell(lab, 't/count'), shell(lab, 't/count'), shell(lab, 't/count')]);
+    const [one, two, three] = await Promise.all([
+      aShell(lab, 't/count'),
+      aShell(lab, 't/count'),
+      aShell(lab, 't/count'),
+    ]);
     for (const [at, window] of [one, two, three].entries())
       await window.line(`env -i setsid sleep 10${at} & setsid sleep 20${at} & sleep 30${at}`);
     const sleepers = (at: number) =>
@@ -88,7 +92,7 @@ itInTerminal(
   'ends with its job, and is none of the processes that a person at the desk stops',
   async () => {
     const { lab, work } = await countingLab();
-    const window = await shell(lab, 't/count');
+    const window = await aShell(lab, 't/count');
     const desk = (...args: string[]) => lab.ok(...args, '--data', lab.agentFolder('n1'));
     await desk('pause', '--for', '1m');
     await until('the job stands still', async () => {
@@ -112,14 +116,14 @@ itInTerminal(
   'opens on a node, too, in a folder that goes with it; and says why where it cannot',
   async () => {
     const { lab, work } = await countingLab();
-    const window = await shell(lab, '--node', 'n1');
+    const window = await aShell(lab, '--node', 'n1');
     await window.line('echo "at $PWD"; touch here');
     await window.shows(/^at .*\/shells\/\w{26}\/home$/m);
     await window.line('exit');
     await window.shows(/\[ended with 0\]/);
     await endJob(lab, work);
-    await (await inTerminal(lab, 't/count')).shows(/it is succeeded, and there is a place to be only while it runs/);
-    await (await inTerminal(lab, '--node', 'n9')).shows(/Cannot open a terminal on node "n9": there is none/);
+    await (await askForShell(lab, 't/count')).shows(/it is succeeded, and there is a place to be only while it runs/);
+    await (await askForShell(lab, '--node', 'n9')).shows(/Cannot open a terminal on node "n9": there is none/);
     expect((await lab.labrun('shell', 't/count')).stderr).toContain('must be a terminal');
     expect((await lab.labrun('shell')).code).toBe(2);
   },
@@ -138,17 +142,6 @@ async function countingLab(): Promise<{ lab: Lab; work: string }> {
   });
   await lab.untilStatus('t/count', 'it runs', ({ counts }) => counts.running === 1);
   return { lab, work };
-}
-
-function inTerminal(lab: Lab, ...args: string[]): Promise<TmuxWindow> {
-  return inTmux([process.execPath, program, 'shell', ...args], { env: lab.env, cwd: lab.folder });
-}
-
-/** A shell that has said its prompt. */
-async function shell(lab: Lab, ...args: string[]): Promise<TmuxWindow> {
-  const window = await inTerminal(lab, ...args);
-  await window.shows(/A shell (in|on) [\s\S]*[#$] *$/m, 30_000);
-  return window;
 }
 
 /** Of everything in terminals. */

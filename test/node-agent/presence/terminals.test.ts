@@ -1,7 +1,8 @@
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
+import { remoteMark } from '../../../node-agent/executor/terminal.ts';
 import { terminals } from '../../../node-agent/presence/terminals.ts';
 import { Heard } from '../../kit/heard.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
@@ -84,6 +85,17 @@ describe('the times of terminals', () => {
     jobs.touch('pts/2', -1_000);
     jobs.start();
     expect(jobs.heard.now('terminals')).toMatchObject({ kind: 'absent' });
+  });
+
+  it('of "labrun shell" are nobody\'s: whoever types there sits elsewhere', () => {
+    const world = aWorld();
+    world.touch('pts/2', -1_000);
+    chmodSync(join(world.folder, 'pts/2'), 0o600 | remoteMark);
+    world.start();
+    expect(world.heard.now('terminals')).toMatchObject({ kind: 'absent' });
+    chmodSync(join(world.folder, 'pts/2'), 0o600);
+    world.clock.advance(5_000);
+    expect(world.heard.now('terminals')).toMatchObject({ kind: 'idle' });
   });
 
   it('are looked at every 5 s, and no more once it is closed', async () => {
