@@ -1,13 +1,13 @@
 import { createWriteStream } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, readdir, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { isSystemError } from '../../base/errors.ts';
 import { asBatchId, type BatchId } from '../../base/ids.ts';
 import { makeFolder } from '../../base/make-folder.ts';
 import { syncFolder } from './durable.ts';
-import type { ArchiveLayout, BatchPlace } from './layout.ts';
+import { type ArchiveLayout, type BatchPlace, ownFolder } from './layout.ts';
 
 /** A batch by its names. */
 export interface BatchNames {
@@ -15,6 +15,9 @@ export interface BatchNames {
   readonly namespace: string;
   readonly name: string;
 }
+
+/** Of a file that is being written. */
+const partEnding = '.part';
 
 /** Whose a folder `<namespace>/<batch>` is. `foreign`: there is one, and labrun did not write it. */
 export type FolderOwner = BatchId | 'foreign' | undefined;
@@ -43,7 +46,7 @@ export async function ownerOf(
   } catch (error) {
     if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error;
   }
-  return (await exists(layout.batchFolder(place))) ? 'foreign' : undefined;
+  return (await holdsAnything(layout.batchFolder(place))) ? 'foreign' : undefined;
 }
 
 /** Makes the folder of a batch with its `batch.json`, whole or not at all. `body` is the JSON after the id's comma. */
@@ -84,19 +87,27 @@ export async function moveReplaced(layout: ArchiveLayout, batch: BatchNames): Pr
   await syncFolder(dirname(from));
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Whether there is more than what a head leaves that was killed while it made the folder: nothing, or a `batch.json` half written. */
+async function holdsAnything(folder: string): Promise<boolean> {
+  const names = await namesIn(folder);
+  if (names.some((name) => name !== ownFolder)) return true;
+  return (await namesIn(join(folder, ownFolder))).some((name) => !name.endsWith(partEnding));
+}
+
+/** What is in a folder; nothing where there is none, and its own name for something that is none. */
+async function namesIn(folder: string): Promise<readonly string[]> {
   try {
-    await (await open(path, 'r')).close();
-    return true;
+    return await readdir(folder);
   } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
+    if (isSystemError(error, 'ENOENT')) return [];
+    if (isSystemError(error, 'ENOTDIR')) return [folder];
     throw error;
   }
 }
 
 async function writeWhole(path: string, body: AsyncIterable<string | Uint8Array>): Promise<void> {
   await makeFolder(dirname(path));
-  const temporary = `${path}.part`;
+  const temporary = `${path}${partEnding}`;
   await pipeline(Readable.from(body), createWriteStream(temporary, { flush: true, mode: 0o644 }));
   await rename(temporary, path);
   await syncFolder(dirname(path));
