@@ -1,7 +1,7 @@
 import { closeSync, readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { assert } from '../assert.ts';
-import { messageOf } from '../errors.ts';
+import { isSystemError, messageOf } from '../errors.ts';
 import { startHash } from '../transfer/hash.ts';
 import { type KeptFile, openKeptNow } from '../transfer/open-kept.ts';
 
@@ -16,10 +16,13 @@ export interface FileToHash extends KeptFile {
   readonly sizeBytes: number;
 }
 
+/** A hash, or why there is none; `exhausted` when that says nothing of the file: the machine has no more of something. */
+export type HashResult = { readonly hash: string } | { readonly error: string; readonly exhausted: boolean };
+
 /** Its answer: a result for each file, in their order. */
 export interface HashAnswer {
   readonly id: number;
-  readonly results: readonly ({ readonly hash: string } | { readonly error: string })[];
+  readonly results: readonly HashResult[];
 }
 
 /**
@@ -34,16 +37,16 @@ port.on('message', ({ id, files }: HashRequest) => {
   port.postMessage(answer);
 });
 
-function hashOne(file: FileToHash): { hash: string } | { error: string } {
+function hashOne(file: FileToHash): HashResult {
   try {
     const { fd, facts } = openKeptNow(file);
     try {
-      if (facts.size !== file.sizeBytes) return { error: 'it changed while it was looked at' };
+      if (facts.size !== file.sizeBytes) return unreadable('it changed while it was looked at');
       const hash = startHash();
       let left = file.sizeBytes; // never more: someone may append without end
       while (left > 0) {
         const count = readSync(fd, buffer, 0, Math.min(buffer.length, left), null);
-        if (count === 0) return { error: 'it became shorter while it was read' };
+        if (count === 0) return unreadable('it became shorter while it was read');
         hash.update(buffer.subarray(0, count));
         left -= count;
       }
@@ -52,6 +55,10 @@ function hashOne(file: FileToHash): { hash: string } | { error: string } {
       closeSync(fd);
     }
   } catch (error) {
-    return { error: messageOf(error) };
+    return { error: messageOf(error), exhausted: isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM') };
   }
+}
+
+function unreadable(error: string): HashResult {
+  return { error, exhausted: false };
 }

@@ -17,7 +17,8 @@ export class FileHashes {
   #worker: Worker | undefined;
   #asked = 0;
 
-  /** The hashes in the order of the files. Where a file could not be read there is a `Fault` (`unreadable`) instead. */
+  /** The hashes in the order of the files. Where a file could not be read there is a `Fault` (`unreadable`) instead. Rejects with
+   * `Fault` (`no-room`) when the machine is out of descriptors or memory, which is nothing that the files could help. */
   async of(files: readonly FileToHash[]): Promise<readonly (ContentHash | Fault)[]> {
     const hashes: (ContentHash | Fault)[] = [];
     for (let at = 0; at < files.length; at += batchMax) {
@@ -46,7 +47,10 @@ export class FileHashes {
     worker.on('message', ({ id, results }: HashAnswer) => {
       const answer = this.#waiting.get(id);
       this.#waiting.delete(id);
-      answer?.resolve(results.map(readResult));
+      const exhausted = results.find((result) => 'exhausted' in result && result.exhausted);
+      if (exhausted && 'error' in exhausted) {
+        answer?.reject(new Fault('no-room', `the agent is out of something: ${exhausted.error}`));
+      } else answer?.resolve(results.map(readResult));
     });
     worker.on('error', (error) => this.#fail(worker, error));
     worker.on('exit', (code) => this.#fail(worker, new Fault('hash-worker', `The hashing worker ended with ${code}`)));
