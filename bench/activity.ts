@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
@@ -91,14 +91,14 @@ interface Around {
 function inputStream(path: string): (around: Around) => Promise<Source> {
   const event = Buffer.alloc(24);
   event.writeUInt16LE(1, 16); // a key
+  // Open for as long as this process: whoever reads it must not see its end.
+  const file = openSync(path, 'r+');
   return async () => ({
     name: 'input events',
     limitMs: atOnceMs,
     why: /^input: /,
     async act() {
-      const file = openSync(path, 'r+');
       writeSync(file, event);
-      closeSync(file);
     },
   });
 }
