@@ -36,7 +36,7 @@ describe("distribute's container batches", () => {
 
   itWith('apptainer')('leave nothing alive when they are killed, and can be wiped', async () => {
     const kit = await aWorkspace(scratchFolder());
-    const order = aJobOrder(containerBatch(kit, ['/scratch-mount'], { nap: '600' }));
+    const order = aJobOrder(containerBatch(kit, ['/scratch-mount'], { nap: '607' }));
     const request = await kit.workspace.prepare(order, undefined, new AbortController().signal);
     const running = await kit.executor.start(request);
     const log = join(request.home, 'log');
@@ -117,11 +117,11 @@ function containerBatch(kit: WorkspaceKit, mounts: readonly string[], more: Reco
   );
 }
 
-/** Processes that run `sleep 600`: the payload of the test. */
+/** Processes that run `sleep 607`, as no other test does: the payload of the test. */
 function napsOf(): readonly number[] {
   return readProcesses()
     .map(({ pid }) => pid)
-    .filter((pid) => isAlive(pid) && commandLine(pid).includes('sleep\u0000600'));
+    .filter((pid) => isAlive(pid) && commandLine(pid).includes('sleep\u0000607'));
 }
 
 function commandLine(pid: number): string {
