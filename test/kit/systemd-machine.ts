@@ -92,7 +92,12 @@ export class SystemdMachine {
 
   /** Starts a command in it as root; it ends with the machine, if not before. */
   start(argv: readonly string[], options: { readonly typed?: boolean } = {}): Running {
-    return new Running(this.inside(argv), { env: machineEnv, ...options });
+    const started = new Running(this.inside(argv), { env: machineEnv, ...options });
+    // What brings a command into a machine does not always notice that the machine has gone.
+    onTestFinished(async () => {
+      await started.stop(1_000);
+    });
+    return started;
   }
 
   /** The command that runs another in it as root. */
