@@ -45,9 +45,10 @@ export function fits(part: Submission, needs: Needs, node: Node, taken: number, 
   const ever = suits(part, needs, node);
   if (ever.kind !== 'fits') return ever;
   if (!node.connected) return { kind: 'later', reason: isAsleep(node, nowMs) ? 'is asleep' : 'is away' };
-  if (node.restsUntilMs > nowMs) return { kind: 'later', reason: 'rests after it ran out of something' };
+  // What the node or a person says comes first: a rest of seconds only follows from it.
   const kept = keptFree(node);
   if (kept !== undefined) return { kind: 'later', reason: kept };
+  if (node.restsUntilMs > nowMs) return { kind: 'later', reason: 'rests after it ran out of something' };
   const quarantined = quarantineReason(node, nowMs);
   if (quarantined !== undefined) return { kind: 'later', reason: quarantined };
   const cores = coresFor(needs, node);

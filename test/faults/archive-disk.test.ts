@@ -51,6 +51,7 @@ for (const { name, inodes, begin, end, says } of isLong ? troubles : troubles.fi
       await lab.ok('submit', lab.jobFile('sweep', sweep(lab)));
       await lab.untilStatus('t/sweep', 'the first archives are in', ({ counts }) => counts.succeeded >= 2);
       await until('the disk can be spoilt', () => succeeds(() => begin(disk)));
+      lab.write('.', { spoilt: '' });
       const notices = await until('status says what is wrong', async () => {
         const told = (await lab.json('status')).notices;
         return told.length > 0 ? told : undefined;
@@ -95,7 +96,9 @@ async function aLabWithArchiveDisk(inodes: number | undefined): Promise<{ lab: L
 
 function sweep(lab: Lab): object {
   const i = Array.from({ length: jobs }, (_, at) => String(at));
-  const run = `sleep 0.3; head -c $(( LABRUN_INDEX == 8 ? ${largeBytes} : ${archiveBytes} )) /dev/urandom >$LABRUN_ARCHIVE/data; echo $LABRUN_JOB >>${lab.path('ran')}`;
+  // The second half ends when the disk is spoilt, however quick the machine is.
+  const wait = `[ $LABRUN_INDEX -lt ${jobs / 2} ] || until [ -e ${lab.path('spoilt')} ]; do sleep 0.05; done`;
+  const run = `sleep 0.3; ${wait}; head -c $(( LABRUN_INDEX == 8 ? ${largeBytes} : ${archiveBytes} )) /dev/urandom >$LABRUN_ARCHIVE/data; echo $LABRUN_JOB >>${lab.path('ran')}`;
   return { name: 'sweep', namespace: 't', jobs: [{ name: 'j', matrix: { i }, needs: { cpus: 1 }, run }] };
 }
 

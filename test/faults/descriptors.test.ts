@@ -33,7 +33,7 @@ it('a head without file descriptors fails what it cannot take, serves on, and lo
   await lab.head.stop(5_000);
   await lab.startHead();
   expect((await lab.json('status', 't/before')).counts).toMatchObject({ succeeded: 6 });
-}, 60_000);
+}, 150_000);
 
 it('an agent with few file descriptors brings home jobs with hundreds of files, and starts others', async () => {
   const lab = await ownLab({ agents: {} });

@@ -6,7 +6,7 @@ import { itWith } from '../kit/real-parts.ts';
 import { until } from '../kit/until.ts';
 
 const mb = 2 ** 20;
-const jobs = 24;
+const jobs = 40;
 
 itWith('small disk')(
   'an agent whose disk others fill takes no jobs and says so, and no job fails for it',
