@@ -150,7 +150,7 @@ export class Shells {
       void running.ended.then(() => socket.giveUp());
       // Whoever types has gone, or the head: nobody reads what is said here any more.
       const typing = type(stream, socket).finally(() => stop.abort(new Fault('over', 'whoever had it has gone')));
-      typing.catch(() => undefined);
+      typing.catch(() => undefined); // however it broke off, the shell has ended by it, and that is no news
       await stream.send({ $case: 'started', value: true });
       for await (const data of socket.said()) {
         for (let at = 0; at < data.length; at += dataMax)
