@@ -58,8 +58,11 @@ async function token(machine: SystemdMachine): Promise<string> {
   return made.trim();
 }
 
-/** The process that runs the job's text, as systemd's machine numbers it. */
+/**
+ * The process that runs the job's text, as systemd's machine numbers it. The oldest, since a child that the shell
+ * has forked bears the shell's own command line until it has become `sleep`.
+ */
 async function jobProcess(machine: SystemdMachine): Promise<string | undefined> {
-  const { stdout } = await machine.run(['pgrep', '-f', '^bash .*run\\.sh']);
+  const { stdout } = await machine.run(['pgrep', '--oldest', '-f', '^bash .*run\\.sh']);
   return stdout.trim() || undefined;
 }
