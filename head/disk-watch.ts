@@ -43,6 +43,8 @@ export class DiskWatch implements Disks {
   readonly #failures = new Map<DiskRole, { readonly why: string; readonly untilMs: number }>();
   readonly #told = new Set<string>();
   #looking: Promise<void> | undefined;
+  /** Something happened while they were looked at, too late for that look. */
+  #again = false;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -73,14 +75,18 @@ export class DiskWatch implements Disks {
   }
 
   #look(): void {
-    if (this.#looking || this.#closed) return;
+    if (this.#closed) return;
+    if (this.#looking !== undefined) {
+      this.#again = true;
+      return;
+    }
     this.#timer?.cancel();
+    this.#again = false;
     this.#looking = this.#lookAtAll().finally(() => {
       this.#looking = undefined;
-      if (!this.#closed)
-        this.#timer = this.#ports.clock.setTimer(this.#troubles.size > 0 ? everyMsInTrouble : everyMs, () =>
-          this.#look(),
-        );
+      if (this.#again) return this.#look();
+      const nextMs = this.#troubles.size > 0 ? everyMsInTrouble : everyMs;
+      if (!this.#closed) this.#timer = this.#ports.clock.setTimer(nextMs, () => this.#look());
     });
     background(this.#looking);
   }

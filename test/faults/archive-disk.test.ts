@@ -52,13 +52,13 @@ for (const { name, inodes, begin, end, says } of isLong ? troubles : troubles.fi
       await lab.untilStatus('t/sweep', 'the first archives are in', ({ counts }) => counts.succeeded >= 2);
       await until('the disk can be spoilt', () => succeeds(() => begin(disk)));
       lab.write('.', { spoilt: '' });
+      // A kernel that is asked to make a disk read-only refuses writes for a moment even where it then finds it busy.
       const notices = await until('status says what is wrong', async () => {
-        const told = (await lab.json('status')).notices;
-        return told.length > 0 ? told : undefined;
+        const told: readonly { readonly text: string }[] = (await lab.json('status')).notices;
+        return told.some(({ text }) => says.test(text)) ? told : undefined;
       });
       expect(notices).toHaveLength(1);
-      expect(notices[0].text).toMatch(says);
-      expect(notices[0].text).toContain(disk.folder);
+      expect(notices[0]?.text).toContain(disk.folder);
       // What could be taken in is in by now, and what could not waits.
       const during = await lab.json('status', 't/sweep');
       expect(during.counts.failed).toBe(0);

@@ -77,3 +77,10 @@ itWith('small disk')('believes a write that failed where all seems well, for a w
   await look('it is over', () => watch.problem('archive') === undefined);
   expect(texts()).toEqual([]);
 });
+
+itWith('small disk')('looks again at once after a write that failed during a look', async () => {
+  const { watch } = await aWatch();
+  watch.failed('archive', 'one quota');
+  watch.failed('database', 'another quota');
+  await until('both are noticed', () => watch.problem('archive') && watch.problem('database'));
+});

@@ -8,6 +8,11 @@ export function isAlive(pid: number): boolean {
   return state !== undefined && state !== 'Z' && state !== 'X';
 }
 
+/** The name of its program, cut off after 15 characters; empty when it is gone. */
+export function nameOf(pid: number): string {
+  return readOr(`/proc/${pid}/comm`).trim();
+}
+
 /** Kilobytes of memory: now, or at most so far. */
 export function memoryKb(pid: number, which: 'VmRSS' | 'VmHWM'): number {
   return Number(new RegExp(`^${which}:\\s+(\\d+)`, 'm').exec(readOr(`/proc/${pid}/status`))?.[1] ?? Number.NaN);

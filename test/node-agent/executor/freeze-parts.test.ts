@@ -1,15 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +10,7 @@ import type { FreezingName } from '../../../node-agent/ports.ts';
 import { anExecutor, aStarted, canTrackBy, pidIn } from '../../kit/an-executor.ts';
 import { countingScript, counts, countsOn } from '../../kit/counting-job.ts';
 import { buildOtherExecutor, OtherExecutor } from '../../kit/other-executor.ts';
+import { nameOf } from '../../kit/proc.ts';
 import { itWith, mpirun, plainUser } from '../../kit/real-parts.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { SystemdMachine } from '../../kit/systemd-machine.ts';
@@ -57,7 +48,7 @@ describe.each(usable)('frozen by %s', (freezing, tracking) => {
     const env = { PATH: process.env['PATH'] ?? '', HOME: root };
     const { home } = await aStarted(executor, '', root, { argv, env });
     await countsOn(home, 1);
-    const names = (await executor.processes(home)).map((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
+    const names = (await executor.processes(home)).map(nameOf);
     expect(names).toContainEqual(expect.stringMatching(/^squashfuse/));
     for (let round = 0; round < 3; round++) {
       expect(await executor.freeze(home)).toMatchObject({ missed: [] });
