@@ -28,6 +28,11 @@ export function refused(code: RefusalCode, message: string): Refusal {
   return { kind: 'refused', code, message };
 }
 
+/** Whether this is a no rather than the value that was asked for. */
+export function isRefusal<Value>(value: Value | Refusal): value is Refusal {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'refused';
+}
+
 /** Carries a refusal through code that can only throw (streams, callbacks, the client side of a call). */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';

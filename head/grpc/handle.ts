@@ -10,7 +10,7 @@ import { background } from '../../base/background.ts';
 import type { Caller } from '../../base/channel/caller.ts';
 import { statusFromError, statusFromRefusal } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
-import { cutOff, messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
+import { cutOff, isRefusal, messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Right } from '../access.ts';
 import type { CallKind } from './crowd.ts';
@@ -169,8 +169,4 @@ export function failed(log: Log, path: string, error: unknown) {
   if (error instanceof RefusedError) return statusFromRefusal(error.refusal);
   log.error({ path, error: cutOff(messageOf(error)) }, 'a call failed');
   return statusFromError(error);
-}
-
-function isRefusal<Value>(value: Value | Refusal): value is Refusal {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'refused';
 }

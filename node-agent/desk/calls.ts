@@ -9,7 +9,7 @@ import type {
 import { background } from '../../base/background.ts';
 import { statusFromError } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
-import { cutOff, messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
+import { cutOff, isRefusal, messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DeskCaller, DeskCallers } from './caller.ts';
 
@@ -92,10 +92,6 @@ async function enter(door: DeskDoor, metadata: Metadata): Promise<DeskCaller> {
 function orThrow<Value>(value: Value | Refusal): Value {
   if (isRefusal(value)) throw new RefusedError(value);
   return value;
-}
-
-function isRefusal<Value>(value: Value | Refusal): value is Refusal {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'refused';
 }
 
 function failed(log: Log, path: string, error: unknown): ReturnType<typeof statusFromError> {

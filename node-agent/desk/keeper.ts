@@ -1,30 +1,24 @@
 import { background } from '../../base/background.ts';
-import { type Clock, delay, type Timer } from '../../base/clock.ts';
-import { messageOf, type Refusal, refused } from '../../base/errors.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { isRefusal, messageOf, type Refusal, refused } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DeskSetting } from '../../config/agent.ts';
 import { type DeskPolicy, policyMaxLength, readDeskPolicy } from '../../config/desk-policy.ts';
 import type { NodeYield } from '../effects/node-yields.ts';
 import type { OpenAgent } from '../open-agent.ts';
-import { asleep, decideYield, free, type Seen, type Sight } from '../presence/decide-yield.ts';
-import { awayForMs } from '../presence/fuse.ts';
+import { asleep, decideYield, free } from '../presence/decide-yield.ts';
 import { localTime } from '../presence/history.ts';
 import { addPause, endPauses, leavePauses, livePauses, type Pause } from '../presence/pauses.ts';
-import type { StrainName, StrainWatch } from '../presence/strain.ts';
+import type { StrainWatch } from '../presence/strain.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { AgentRecord } from '../store/agent-record.ts';
 import { blankMemory, type DeskMemory, readDeskMemory, writeDeskMemory } from './desk-memory.ts';
-import { Given, minuteOfWeek, nextMorning } from './given.ts';
+import { Given } from './given.ts';
 import { DeskHabits, type Habits } from './habits.ts';
-
-/** How long somebody wants a pause. */
-export interface PauseWish {
-  /** Nothing: as long as allowed. */
-  readonly forMs: number | undefined;
-  /** Until the next morning, or until nobody is at the desk; never longer than allowed. */
-  readonly until: 'tomorrow' | 'away' | undefined;
-  readonly reason: string;
-}
+import { keptSoon } from './kept-soon.ts';
+import { LongPause } from './long-pause.ts';
+import { type PauseWish, pauseFor } from './pause-wish.ts';
+import { lookAround } from './sight.ts';
 
 /** What the keeper decides with and acts through. */
 export interface KeeperPorts {
@@ -42,9 +36,6 @@ export interface KeeperPorts {
 }
 
 const habitsEveryMs = 3_600_000;
-/** A disk takes milliseconds; one that is full or gone takes for ever. In milliseconds. */
-const keptWithinMs = 3_000;
-const unseen: Seen = { lastMs: undefined, why: '' };
 
 /** Decides what this node does for whoever is at its desk, and remembers what they said. */
 export class DeskKeeper {
@@ -56,7 +47,7 @@ export class DeskKeeper {
   #policy: DeskPolicy;
   #yielding: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
   #habitsKeptMs = 0;
-  #pausedSinceMs: number | undefined;
+  readonly #longPause = new LongPause();
   #isAsleep = false;
   #timer: Timer | undefined;
   #closed = false;
@@ -126,33 +117,20 @@ export class DeskKeeper {
    * stopped and the disk knows.
    */
   async pause(by: string, wish: PauseWish): Promise<Refusal | undefined> {
-    const { forMs, until, reason } = wish;
-    const nowMs = this.#ports.clock.nowMs();
-    const { pauseMaxMs } = this.#ports.settings();
-    if (forMs !== undefined && !(forMs > 0)) return refused('invalid', 'Cannot pause: the time must be above 0');
-    if (forMs !== undefined && forMs > pauseMaxMs) {
-      const hours = Math.round(pauseMaxMs / 360_000) / 10;
-      return refused(
-        'limit',
-        `Cannot pause for so long: ${hours} h is the most at a time here; pause again later to renew it`,
-      );
-    }
-    if (until === 'away' && !this.#ports.presence)
-      return refused(
-        'invalid',
-        'Cannot pause until you leave: this machine is dedicated, and nobody is watched for; say for how long',
-      );
-    const untilMs = until === 'tomorrow' ? nextMorning(nowMs) : nowMs + (forMs ?? pauseMaxMs);
-    const pause = { by, reason, sinceMs: nowMs, untilMs, untilAway: until === 'away' };
+    const { clock, settings, presence } = this.#ports;
+    const { pauseMaxMs } = settings();
+    const terms = { nowMs: clock.nowMs(), maxMs: pauseMaxMs, isWatched: presence !== undefined };
+    const pause = pauseFor(by, wish, terms);
+    if (isRefusal(pause)) return pause;
     this.#remember({ pauses: addPause(this.#memory.pauses, pause, pauseMaxMs) });
-    await Promise.all([this.#decide(), this.#kept()]);
+    await Promise.all([this.#decide(), keptSoon(this.#ports)]);
     return undefined;
   }
 
   /** Ends the pause of one person, or of everybody. */
   async resume(by: string | undefined): Promise<void> {
     this.#remember({ pauses: endPauses(this.#memory.pauses, by) });
-    await Promise.all([this.#decide(), this.#kept()]);
+    await Promise.all([this.#decide(), keptSoon(this.#ports)]);
   }
 
   /** Keeps a policy; a refusal says what is wrong with it. Empty text: the default again. */
@@ -168,7 +146,7 @@ export class DeskKeeper {
     }
     this.#remember({ policy: text.trim() });
     this.#policy = this.#readPolicy();
-    await Promise.all([this.#decide(), this.#kept()]);
+    await Promise.all([this.#decide(), keptSoon(this.#ports)]);
     return undefined;
   }
 
@@ -192,7 +170,7 @@ export class DeskKeeper {
   async #decide(): Promise<void> {
     const { clock, settings, agent } = this.#ports;
     const nowMs = clock.nowMs();
-    const sight = this.#sight(nowMs);
+    const sight = lookAround(this.#ports, nowMs);
     const goneAtMs = (sight.activity.lastMs ?? Number.NEGATIVE_INFINITY) + this.#policy.resumeIdleMs;
     const live = livePauses(this.#memory.pauses, nowMs, settings().pauseMaxMs);
     const pauses = goneAtMs <= nowMs ? leavePauses(live) : live;
@@ -206,8 +184,7 @@ export class DeskKeeper {
     const sinceMs = isNew ? nowMs : this.#yielding.sinceMs;
     this.#yielding = { ...yielding, sinceMs, ...this.#habitsAt(nowMs) };
     // To sleep is no pause, and the end of none.
-    if (decided.yielding.step !== 'pause') this.#pausedSinceMs = undefined;
-    else this.#pausedSinceMs ??= nowMs;
+    this.#longPause.note(decided.yielding.step === 'pause', nowMs);
     const requeueInMs = this.#requeueInMs(nowMs);
     this.#timer?.cancel();
     const leavesInMs = goneAtMs > nowMs ? goneAtMs - nowMs : Number.POSITIVE_INFINITY;
@@ -225,20 +202,6 @@ export class DeskKeeper {
     this.tell();
   }
 
-  /** The disk knows; or has no room for it now, and will know when it has. People do not wait for that. */
-  async #kept(): Promise<void> {
-    const { clock, log, record } = this.#ports;
-    const enough = new AbortController();
-    const late = delay(clock, keptWithinMs, enough.signal).then(
-      () => log.error({}, 'the disk has not taken what the desk was told; a restart of the agent could forget it'),
-      () => undefined, // it was taken in time
-    );
-    const durable = record.durable();
-    background(durable);
-    await Promise.race([durable, late]);
-    enough.abort(new Error('the disk has it'));
-  }
-
   /** Kept once an hour: to lose the last is no loss. */
   #habitsAt(nowMs: number): Habits {
     const { presence } = this.#ports;
@@ -251,16 +214,10 @@ export class DeskKeeper {
     return this.#habits.at(nowMs);
   }
 
-  /**
-   * After so long a stop, or while memory stays short although they are stopped, jobs look for another machine; nothing
-   * more to wait for once they were told.
-   */
+  /** In how long jobs look for another machine; when that is due they are told, and there is nothing more to wait for. */
   #requeueInMs(nowMs: number): number {
-    const { requeueAfterPauseMs = Number.POSITIVE_INFINITY, requeueAfterMemoryMs } = this.#policy;
-    const pausedMs = this.#pausedSinceMs;
-    if (pausedMs === undefined || this.#isAsleep) return Number.POSITIVE_INFINITY;
-    const shortMs = this.#ports.strain?.memoryShortSinceMs ?? Number.POSITIVE_INFINITY;
-    const dueMs = Math.min(pausedMs + requeueAfterPauseMs, Math.max(pausedMs, shortMs) + requeueAfterMemoryMs);
+    if (this.#isAsleep) return Number.POSITIVE_INFINITY;
+    const dueMs = this.#longPause.dueMs(this.#policy, this.#ports.strain?.memoryShortSinceMs);
     if (dueMs > nowMs) return dueMs - nowMs;
     const exempt = this.#exempt();
     const ids = this.#ports.agent
@@ -272,20 +229,6 @@ export class DeskKeeper {
       `the machine was paused for long: ${this.#yielding.reason || 'somebody needs it'}`,
     );
     return Number.POSITIVE_INFINITY;
-  }
-
-  #sight(nowMs: number): Sight {
-    const { presence, clock, strain } = this.#ports;
-    const seen = (name: StrainName) => strain?.seen(name) ?? unseen;
-    const strained = { load: seen('load'), memory: seen('memory'), gpu: seen('gpu') };
-    const sight = { nowMs, minuteOfWeek: minuteOfWeek(nowMs), ...strained };
-    if (!presence) return { ...sight, activity: unseen };
-    const verdict = presence.current();
-    const awayMs = awayForMs(verdict, clock.sinceBootMs());
-    const never = verdict.lastActivityMs === undefined && !verdict.now;
-    const lastMs = verdict.now ? Number.POSITIVE_INFINITY : never ? undefined : nowMs - awayMs;
-    // Which signal saw them is nobody's business but theirs: this goes to the head.
-    return { ...sight, activity: { lastMs, why: 'somebody is at the desk' } };
   }
 
   #throttleCores(): number {
