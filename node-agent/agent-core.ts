@@ -71,7 +71,7 @@ export interface CoreParts {
   endpoint(): Endpoint;
   dial(endpoint: Endpoint): LinkClient;
   makeEffects(context: EffectsContext): Promise<Effects>;
-  /** An attempt is somewhere else than before. */
+  /** An attempt is somewhere else than before, or goes at another pace. */
   attemptsChanged(): void;
   /** A line for people. */
   say(line: string): void;
@@ -90,6 +90,8 @@ export interface OpenCore {
   ownProcesses(): Promise<readonly number[]>;
   /** What is here and has not ended. */
   attempts(): readonly Attempt[];
+  /** Cores that jobs have now, by their share where they are slowed down. */
+  readonly coresInUse: number;
   readonly headConnected: boolean;
   connected(signal: AbortSignal): Promise<void>;
   /** Stops working; its jobs go on, and the next agent takes them up. */
@@ -185,6 +187,9 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     told: (signal) => uplink.told(signal),
     ownProcesses: async () => [...(await agent.yields.processes()), ...((await effects.shells?.processes()) ?? [])],
     attempts: () => agent.liveAttempts(),
+    get coresInUse() {
+      return agent.coresInUse;
+    },
     get headConnected() {
       return uplink.isConnected;
     },

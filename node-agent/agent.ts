@@ -7,11 +7,9 @@ import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/rep
 import { step } from './attempts/step.ts';
 import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
 import type { Builds } from './effects/builds.ts';
-
 import { type NodeYield, NodeYields } from './effects/node-yields.ts';
 import type { Wish, YieldingTree } from './effects/tree-yields.ts';
 import type { OwnDisk } from './ports.ts';
-
 import type { AgentRecord } from './store/agent-record.ts';
 import type { Urgency } from './uplink/outbox.ts';
 import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
@@ -23,7 +21,7 @@ export interface AgentPorts extends WorkPorts {
   readonly ownDisk: Pick<OwnDisk, 'trouble'>;
   /** Of this start of the machine. */
   readonly bootId: string;
-  /** An attempt is somewhere else than before. */
+  /** An attempt is somewhere else than before, or goes at another pace. */
   attemptsChanged(): void;
   /** There is news under this key; `make` says what when it is sent. */
   tell(key: string, make: () => AgentNews | undefined, urgency: Urgency): void;
@@ -55,6 +53,8 @@ export class Agent {
   readonly #ports: AgentPorts;
   /** In the order assigned. */
   readonly #held = new Map<AttemptId, Held>();
+  /** Those of them whose processes run, or stand still for a while: few beside what waits and what has ended. */
+  readonly #running = new Map<AttemptId, Held>();
   readonly #yields: NodeYields;
   #inventory: NodeInventory;
   #restored = false;
@@ -153,14 +153,23 @@ export class Agent {
 
   /** What is here and has not ended. */
   liveAttempts(): readonly Attempt[] {
-    const isLive = (attempt: Attempt) => holdsCpus(attempt) || attempt.phase.kind === 'archiving';
-    return [...this.#held.values()].map(({ attempt }) => attempt).filter(isLive);
+    const live: Attempt[] = [];
+    for (const { attempt } of this.#held.values()) {
+      if (holdsCpus(attempt) || attempt.phase.kind === 'archiving') live.push(attempt);
+    }
+    return live;
   }
 
-  /** Those whose processes run, or stand still for a while. */
+  /** That attempt, if its processes run, or stand still for a while. */
   running(id: AttemptId): Attempt | undefined {
-    const attempt = this.#held.get(id)?.attempt;
-    return attempt?.phase.kind === 'running' ? attempt : undefined;
+    return this.#running.get(id)?.attempt;
+  }
+
+  /** Cores that jobs have now: of those that are slowed down their share, of those that stand still none. */
+  get coresInUse(): number {
+    let cores = 0;
+    for (const { attempt } of this.#running.values()) cores += attempt.assignment.cpus * attempt.pace.share;
+    return cores;
   }
 
   /** The lease holds again, or the disk is well: what waits may start. */
@@ -194,9 +203,12 @@ export class Agent {
     const before = held.attempt;
     const { attempt, effects } = step(before, event, this.#ports.clock.nowMs());
     held.attempt = attempt;
+    if (attempt.phase.kind === 'running') this.#running.set(attempt.id, held);
+    else this.#running.delete(attempt.id);
     for (const effect of effects) this.#perform(held, effect);
     if (event.kind === 'started') this.#yields.treeStarted();
-    if (before.phase.kind !== attempt.phase.kind) this.#ports.attemptsChanged();
+    const isElsewhere = before.phase.kind !== attempt.phase.kind;
+    if (isElsewhere || before.pace.share !== attempt.pace.share) this.#ports.attemptsChanged();
     if (holdsCpus(before) && !holdsCpus(attempt)) this.#fillSlots();
   }
 
@@ -238,8 +250,7 @@ export class Agent {
   }
 
   #trees(): readonly YieldingTree[] {
-    const running = [...this.#held.values()].filter(({ attempt }) => attempt.phase.kind === 'running');
-    return running.map(({ attempt: { id, assignment } }) => ({
+    return [...this.#running.values()].map(({ attempt: { id, assignment } }) => ({
       home: this.#ports.workspace.homeOf(id),
       cpus: assignment.cpus,
       user: assignment.user,

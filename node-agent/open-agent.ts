@@ -54,7 +54,7 @@ export interface AgentParts {
     readonly shells?: { readonly places: ShellPlaces; readonly folder: string };
   }>;
   readonly inventory: NodeInventory;
-  /** An attempt is somewhere else than before. */
+  /** An attempt is somewhere else than before, or goes at another pace. */
   attemptsChanged(): void;
   /** A line for people. */
   say(line: string): void;
@@ -82,6 +82,9 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     told: (signal) => core.told(signal),
     ownProcesses: () => core.ownProcesses(),
     attempts: () => core.attempts(),
+    get coresInUse() {
+      return core.coresInUse;
+    },
     get headConnected() {
       return core.headConnected;
     },

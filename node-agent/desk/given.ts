@@ -3,6 +3,8 @@ import type { DeskMemory } from './desk-memory.ts';
 /** Counts what jobs were given here in a week that begins on Monday, 00:00, local time. */
 export class Given {
   #weekMs: number;
+  /** Each call would cost a calendar otherwise, and there is one for each change of a short job. */
+  #weekEndMs = Number.NEGATIVE_INFINITY;
   #coreMs: number;
   #cores = 0;
   #sinceMs: number;
@@ -15,16 +17,21 @@ export class Given {
 
   /** From now on this many cores are given (their share counted). Answers what was given this week so far. */
   at(nowMs: number, cores: number): DeskMemory['given'] {
-    const weekMs = startOfWeek(nowMs);
-    if (weekMs !== this.#weekMs) {
-      this.#weekMs = weekMs;
-      this.#coreMs = 0;
-      this.#sinceMs = Math.max(this.#sinceMs, weekMs);
-    }
+    if (nowMs < this.#weekMs || nowMs >= this.#weekEndMs) this.#begin(nowMs);
     this.#coreMs += this.#cores * Math.max(0, nowMs - this.#sinceMs);
     this.#cores = cores;
     this.#sinceMs = nowMs;
-    return { weekMs, coreMs: this.#coreMs };
+    return { weekMs: this.#weekMs, coreMs: this.#coreMs };
+  }
+
+  /** Another week, unless it is the one that was counted before a restart. */
+  #begin(nowMs: number): void {
+    const weekMs = startOfWeek(nowMs);
+    this.#weekEndMs = startOfWeek(weekMs + 8 * 86_400_000); // a week has an hour more or less when the clocks change
+    if (weekMs === this.#weekMs) return;
+    this.#weekMs = weekMs;
+    this.#coreMs = 0;
+    this.#sinceMs = Math.max(this.#sinceMs, weekMs);
   }
 }
 

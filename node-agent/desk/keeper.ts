@@ -25,7 +25,7 @@ export interface KeeperPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly record: Pick<AgentRecord, 'desk' | 'noteDesk' | 'durable'>;
-  readonly agent: Pick<OpenAgent, 'yieldTo' | 'askRequeue' | 'attempts'>;
+  readonly agent: Pick<OpenAgent, 'yieldTo' | 'askRequeue' | 'attempts' | 'coresInUse'>;
   settings(): DeskSetting;
   /** Physical cores for jobs. */
   cores(): number;
@@ -84,7 +84,7 @@ export class DeskKeeper {
 
   /** Cores times milliseconds that jobs were given since Monday. */
   get givenCoreMs(): number {
-    return this.#given.at(this.#ports.clock.nowMs(), this.#coresInUse()).coreMs;
+    return this.#given.at(this.#ports.clock.nowMs(), this.#ports.agent.coresInUse).coreMs;
   }
 
   /** Looks at everything again: something may be different now. */
@@ -98,10 +98,10 @@ export class DeskKeeper {
     this.look();
   }
 
-  /** Attempts have begun or ended. */
+  /** Attempts have begun or ended, or go at another pace. */
   attemptsChanged(): void {
     this.#ports.strain?.look();
-    this.#given.at(this.#ports.clock.nowMs(), this.#coresInUse());
+    this.#given.at(this.#ports.clock.nowMs(), this.#ports.agent.coresInUse);
     this.tell();
   }
 
@@ -244,11 +244,6 @@ export class DeskKeeper {
     return new Set(spared && owner !== undefined ? [owner] : []);
   }
 
-  #coresInUse(): number {
-    const running = this.#ports.agent.attempts().filter(({ phase }) => phase.kind === 'running');
-    return running.reduce((sum, { assignment, pace }) => sum + assignment.cpus * pace.share, 0);
-  }
-
   #readPolicy(): DeskPolicy {
     const { policy, policyIsFixed } = this.#ports.settings();
     if (policyIsFixed || this.#memory.policy === '') return policy;
@@ -265,7 +260,7 @@ export class DeskKeeper {
 
   #remember(change: Partial<DeskMemory>): void {
     const { clock, record } = this.#ports;
-    this.#memory = { ...this.#memory, ...change, given: this.#given.at(clock.nowMs(), this.#coresInUse()) };
+    this.#memory = { ...this.#memory, ...change, given: this.#given.at(clock.nowMs(), this.#ports.agent.coresInUse) };
     record.noteDesk(writeDeskMemory(this.#memory));
   }
 }

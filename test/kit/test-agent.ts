@@ -5,7 +5,7 @@ import { asNodeId, ulid } from '../../base/ids.ts';
 import { openLog } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import { openExecutor } from '../../node-agent/executor/executor.ts';
-import { openAgent } from '../../node-agent/open-agent.ts';
+import { type OpenAgent, openAgent } from '../../node-agent/open-agent.ts';
 import { openRecord } from '../../node-agent/store/record.ts';
 import { Identity } from '../../node-agent/uplink/identity.ts';
 import { plainBuildFolders, plainWorkspace } from './plain-workspace.ts';
@@ -17,6 +17,8 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
   const lines: string[] = [];
   const events: string[] = [];
   const builds: string[] = [];
+  /** Cores in use at each change of attempts. */
+  const coresInUse: number[] = [];
   const executor = await openExecutor({
     folder: join(folder, 'supervisors'),
     clock: systemClock,
@@ -31,7 +33,7 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
     },
     systemClock,
   );
-  const agent = await openAgent({
+  const agent: OpenAgent = await openAgent({
     clock: systemClock,
     random: systemRandom,
     log: openLog('agent', 'silent'),
@@ -74,8 +76,8 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
       agentIsRoot: false,
       freezing: 'stop',
     },
-    attemptsChanged: () => undefined,
+    attemptsChanged: () => void coresInUse.push(agent.coresInUse),
     say: (line) => lines.push(line),
   });
-  return { agent, lines, events, builds, executor, record };
+  return { agent, lines, events, builds, coresInUse, executor, record };
 }

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { hashBytes } from '../../base/transfer/hash.ts';
+import { noWish } from '../../node-agent/effects/tree-yields.ts';
+import { free } from '../../node-agent/presence/decide-yield.ts';
 import { AttemptPhase } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { agentWorld, type Change } from '../kit/agent-world.ts';
 import { aFence } from '../kit/attempts.ts';
@@ -49,6 +51,23 @@ describe('an agent', () => {
     await world.head.until(() => world.head.reports.length > heard);
     expect(world.head.reports.at(-1)?.phase).toBe(WIPED);
     expect(readFileSync(witness, 'utf8')).toBe('started\n');
+  });
+
+  it('says how many cores jobs have as they begin, stand still, go on and end', async () => {
+    const { agent, coresInUse } = await world.startAgent();
+    const assign = world.aBatch('sleep 60');
+    await world.head.until(() => world.head.connected);
+    world.head.say(assign({}, 2));
+    await world.head.untilPhase(RUNNING);
+    expect(coresInUse.at(-1)).toBe(2);
+    const yielding = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
+    await agent.yieldTo(yielding, { ...noWish, step: 'pause' });
+    expect(coresInUse.at(-1)).toBe(0);
+    await agent.yieldTo(yielding, noWish);
+    expect(coresInUse.at(-1)).toBe(2);
+    world.head.say(cancel());
+    await world.head.untilPhase(ENDED);
+    expect(coresInUse.at(-1)).toBe(0);
   });
 
   it('starts what its cores allow, and returns what is recalled before its turn', async () => {

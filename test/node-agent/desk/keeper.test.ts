@@ -24,6 +24,7 @@ let kept: string | undefined;
 let durable: Promise<void>;
 let settings: DeskSetting;
 let attempts: readonly Attempt[];
+let coresInUse: number;
 let requeued: readonly AttemptId[];
 let yielded: { readonly yielding: NodeYield; readonly wish: Wish }[];
 let tell: Tell;
@@ -38,6 +39,7 @@ beforeEach(() => {
     ...{ policy: defaultPolicy, policyIsFixed: false },
   };
   attempts = [];
+  coresInUse = 0;
   requeued = [];
   yielded = [];
   strain = { seen: () => ({ lastMs: undefined, why: '' }), look: () => undefined, memoryShortSinceMs: undefined };
@@ -71,6 +73,9 @@ function aKeeper(options: { dedicated?: boolean } = {}): DeskKeeper {
         requeued = [...requeued, ...ids];
       },
       attempts: () => attempts,
+      get coresInUse() {
+        return coresInUse;
+      },
     },
     settings: () => settings,
     cores: () => 8,
@@ -219,10 +224,16 @@ it('is told to the head when somebody usually comes, once that is known, also af
 
 it('what jobs were given is counted by the core, and begins anew on Monday', () => {
   const keeper = aKeeper({ dedicated: true });
-  attempts = [anAttempt(0, { kind: 'running', startedAtMs: 1 }, { cpus: 3 })];
+  coresInUse = 3;
   keeper.attemptsChanged();
   clock.advance(2 * hour);
   expect(keeper.givenCoreMs).toBe(6 * hour);
+  coresInUse = 0.5;
+  keeper.attemptsChanged();
+  clock.advance(hour);
+  coresInUse = 3;
+  keeper.attemptsChanged();
+  expect(keeper.givenCoreMs).toBe(6.5 * hour);
   clock.advance(7 * 24 * hour);
   expect(keeper.givenCoreMs).toBeLessThanOrEqual(3 * 7 * 24 * hour);
   expect(keeper.givenCoreMs).toBeGreaterThan(0);
