@@ -1,12 +1,10 @@
-import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { FreezingName, Frozen } from '../ports.ts';
-import { freezerOf, makeGroupsFolder } from './cgroup.ts';
-import type { Control, Controls } from './controls.ts';
+import { freezerOf } from './cgroup.ts';
 import { FrozenTree } from './freeze.ts';
 import { GroupGrip } from './group-grip.ts';
-import type { Identity, TrackingName } from './identity.ts';
+import type { Identity } from './identity.ts';
 import { SignalGrip } from './signal-grip.ts';
 
 /** What holding trees still needs. */
@@ -75,32 +73,4 @@ export class FrozenTrees {
     const groups = [group, freezerParent && join(freezerParent, basename(folder))].filter(Boolean);
     return groups.find((path) => (freezing === 'stop' ? freezerOf(path)?.isAsked : freezerOf(path))) ?? '';
   }
-}
-
-/** How trees can be stopped that are tracked like this, of the ways that are allowed. `groups` are those that track. */
-export function findFreezing(
-  tracking: TrackingName,
-  groups: string,
-  allowed: readonly FreezingName[],
-  controls: Controls,
-): FreezingName {
-  if (hasOwnFreezer(tracking, groups) && allowed.some((name) => name === tracking)) return tracking;
-  return controls.freezer && allowed.includes('cgroup-v1') ? 'cgroup-v1' : 'stop';
-}
-
-/** The freezer of version 1, for trees whose own groups have none: those of version 2 have it since Linux 5.2. */
-export function findFreezer(
-  tracking: TrackingName,
-  groups: string,
-  allowed: readonly FreezingName[],
-  name: string,
-): { readonly freezer?: Control } {
-  if (tracking !== 'cgroup-v2' || !allowed.includes('cgroup-v1')) return {};
-  if (allowed.includes('cgroup-v2') && hasOwnFreezer(tracking, groups)) return {};
-  const parent = makeGroupsFolder('v1', name, 'freezer');
-  return parent === undefined ? {} : { freezer: { version: 'v1', parent } };
-}
-
-function hasOwnFreezer(tracking: TrackingName, groups: string): tracking is 'cgroup-v1' | 'cgroup-v2' {
-  return tracking === 'cgroup-v1' || (tracking === 'cgroup-v2' && existsSync(join(groups, 'cgroup.freeze')));
 }
