@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 import { withSpares } from '../../base/spare-descriptors.ts';
@@ -12,12 +12,8 @@ export type CgroupVersion = 'v1' | 'v2';
  * not possible: no such hierarchy, or none that this user may write. `controller` chooses among those of version 1.
  */
 export function makeGroupsFolder(version: CgroupVersion, name: string, controller = 'freezer'): string | undefined {
-  const mount = findMount(version, controller, readFileSync('/proc/self/mountinfo', 'utf8'));
-  const own = ownGroup(version, controller, readFileSync('/proc/self/cgroup', 'utf8'));
-  if (mount === undefined || own === undefined) return undefined;
-  // A group that holds processes can't pass controllers on: a unit with DelegateSubgroup=agent leaves us the one above.
-  const above = version === 'v2' && basename(own) === 'agent' ? dirname(own) : own;
-  const folder = join(mount.folder, relativeTo(mount.root, above), name);
+  const folder = groupsPath(version, name, controller);
+  if (folder === undefined) return undefined;
   try {
     mkdirSync(folder, { recursive: true });
     return folder;
@@ -25,6 +21,21 @@ export function makeGroupsFolder(version: CgroupVersion, name: string, controlle
     if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'EBUSY', 'EAGAIN')) return undefined;
     throw error;
   }
+}
+
+/** The same folder in the hierarchy of the freezer of version 1, where it is already: made by this agent or by one before it. */
+export function findFreezerFolder(name: string): string | undefined {
+  const folder = groupsPath('v1', name, 'freezer');
+  return folder !== undefined && existsSync(folder) ? folder : undefined;
+}
+
+function groupsPath(version: CgroupVersion, name: string, controller: string): string | undefined {
+  const mount = findMount(version, controller, readFileSync('/proc/self/mountinfo', 'utf8'));
+  const own = ownGroup(version, controller, readFileSync('/proc/self/cgroup', 'utf8'));
+  if (mount === undefined || own === undefined) return undefined;
+  // A group that holds processes can't pass controllers on: a unit with DelegateSubgroup=agent leaves us the one above.
+  const above = version === 'v2' && basename(own) === 'agent' ? dirname(own) : own;
+  return join(mount.folder, relativeTo(mount.root, above), name);
 }
 
 /** Ids of all processes in a group and the groups below it; none when the group is gone. */

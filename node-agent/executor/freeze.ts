@@ -27,7 +27,7 @@ export interface Held {
 /** How often a tree is looked at that others may let go on, in milliseconds. */
 const watchEveryMs = 5_000;
 
-/** A tree that is to stand still, or not: a thaw takes hold at once and cuts a freeze short. */
+/** A tree that is to stand still, or not: to leave it cuts a freeze short. */
 export class FrozenTree {
   readonly #clock: Clock;
   readonly #grip: Grip;
@@ -51,11 +51,6 @@ export class FrozenTree {
       wish.holding = undefined;
     });
     return wish.holding;
-  }
-
-  thaw(): void {
-    this.leave();
-    this.#grip.letGo();
   }
 
   /** Does nothing to it any more; it stays as it is. */

@@ -2,7 +2,7 @@ import { basename, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { FreezingName, Frozen } from '../ports.ts';
 import { freezerOf } from './cgroup.ts';
-import { FrozenTree } from './freeze.ts';
+import { FrozenTree, type Grip } from './freeze.ts';
 import { GroupGrip } from './group-grip.ts';
 import type { Identity } from './identity.ts';
 import { SignalGrip } from './signal-grip.ts';
@@ -12,11 +12,11 @@ export interface FreezePorts {
   readonly clock: Clock;
   /** How trees of this agent are stopped. */
   readonly freezing: FreezingName;
-  /** The folder of groups of a freezer besides the groups that track; '' for none. */
+  /** The folder of groups of the freezer of version 1, besides the groups that track; '' for none. */
   readonly freezerParent: string;
 }
 
-/** The trees of an executor that are to stand still. */
+/** The trees of an executor that are to stand still. An earlier agent may have stopped them in another way than this one would. */
 export class FrozenTrees {
   readonly #ports: FreezePorts;
   readonly #trees = new Map<string, FrozenTree>();
@@ -26,19 +26,20 @@ export class FrozenTrees {
   }
 
   freeze(home: string, identity: Identity): Promise<Frozen> {
-    const tree = this.#treeOf(home, identity);
+    const tree = this.#trees.get(home) ?? new FrozenTree(this.#gripFor(identity), this.#ports.clock);
     this.#trees.set(home, tree);
     return tree.freeze();
   }
 
+  /** Lets it go, by whichever agent and in whichever ways it is held. Throws when the kernel refuses; then it is held still. */
   thaw(home: string, identity: Identity): void {
-    const tree = this.#treeOf(home, identity);
+    this.leave(home);
+    for (const grip of this.#gripsOf(identity)) if (grip.isHeld()) grip.letGo();
     this.#trees.delete(home);
-    if (tree.isFrozen) tree.thaw();
   }
 
   isFrozen(home: string, identity: Identity): boolean {
-    return this.#treeOf(home, identity).isFrozen;
+    return this.#trees.get(home)?.isFrozen === true || this.#gripsOf(identity).some((grip) => grip.isHeld());
   }
 
   /** Whether this agent holds it. */
@@ -56,21 +57,19 @@ export class FrozenTrees {
     for (const tree of this.#trees.values()) tree.leave();
   }
 
-  #treeOf(home: string, identity: Identity): FrozenTree {
-    const known = this.#trees.get(home);
-    if (known) return known;
-    const { clock } = this.#ports;
-    const bySignals = new SignalGrip(identity, clock);
-    const group = this.#groupOf(identity);
-    // What an earlier agent has stopped by signals must be let go by them, too.
-    const grip = group === '' || bySignals.isHeld() ? bySignals : new GroupGrip(identity, group, clock);
-    return new FrozenTree(grip, clock);
+  /** What is held already stays held in that way. Of a tree that an agent with other ways has started, what it has must do. */
+  #gripFor(identity: Identity): Grip {
+    const [bySignals, ...byGroups] = this.#gripsOf(identity);
+    const grips = [bySignals, ...byGroups];
+    const fitting = grips.find((grip) => grip.isHeld()) ?? grips.find(({ name }) => name === this.#ports.freezing);
+    return fitting ?? byGroups[0] ?? bySignals;
   }
 
-  /** The group whose freezer holds a tree; '' for none. An earlier agent may have had other ways than this one. */
-  #groupOf({ group, folder }: Identity): string {
-    const { freezing, freezerParent } = this.#ports;
-    const groups = [group, freezerParent && join(freezerParent, basename(folder))].filter(Boolean);
-    return groups.find((path) => (freezing === 'stop' ? freezerOf(path)?.isAsked : freezerOf(path))) ?? '';
+  /** Every way in which this tree can be held. */
+  #gripsOf(identity: Identity): readonly [Grip, ...Grip[]] {
+    const { clock, freezerParent } = this.#ports;
+    const beside = freezerParent && join(freezerParent, basename(identity.folder));
+    const groups = [...new Set([identity.group, beside])].filter((group) => group !== '' && freezerOf(group));
+    return [new SignalGrip(identity, clock), ...groups.map((group) => new GroupGrip(identity, group, clock))];
   }
 }

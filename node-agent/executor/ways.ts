@@ -1,4 +1,5 @@
 import type { FreezingName } from '../ports.ts';
+import { findFreezerFolder } from './cgroup.ts';
 import { type Controls, findControls } from './controls.ts';
 import { findFreezer, findFreezing } from './find-freezing.ts';
 import type { TrackingName } from './identity.ts';
@@ -14,7 +15,7 @@ export interface Ways {
   /** The folder of the groups that track; '' for none. */
   readonly groups: string;
   readonly controls: Controls;
-  /** The folder of groups of the freezer of version 1; '' for none. */
+  /** The folder of groups of the freezer of version 1, also where only an earlier executor has used it; '' for none. */
   readonly freezerParent: string;
   /** All folders that hold groups. */
   readonly parents: readonly string[];
@@ -63,7 +64,7 @@ function waysOf(tracking: TrackingName, isControlled: boolean, options: WaysOpti
   const controls = isControlled ? found : {};
   const freezing = findFreezing(tracking, groups, freezings, controls);
   if (freezing === undefined) return undefined;
-  const freezerParent = controls.freezer?.parent ?? '';
+  const freezerParent = findFreezerFolder(name) ?? '';
   const parents = new Set([groups, freezerParent, ...Object.values(found).map(({ parent }) => parent)]);
   return { tracking, freezing, command, groups, controls, freezerParent, parents: [...parents].filter(Boolean) };
 }

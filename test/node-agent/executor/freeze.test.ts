@@ -7,6 +7,7 @@ import { isAlive, readProcess } from '../../../node-agent/executor/process-table
 import type { FreezingName } from '../../../node-agent/ports.ts';
 import { anExecutor, aRequest, aStarted, canTrackBy, logOf, pidIn } from '../../kit/an-executor.ts';
 import { countingScript, counts, countsOn } from '../../kit/counting-job.ts';
+import { heldBy } from '../../kit/held-by.ts';
 import { buildOtherExecutor, OtherExecutor } from '../../kit/other-executor.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
@@ -45,6 +46,7 @@ describe.each(ways)('by %s, frozen by %s', (tracking, freezing) => {
     const frozen = await executor.freeze(home);
     expect(frozen).toMatchObject({ missed: [] });
     expect(frozen.processes).toBeGreaterThanOrEqual(4);
+    expect((await executor.processes(home)).map(heldBy)).toContain(freezing);
     await standsStill(home);
     expect(await executor.isFrozen(home)).toBe(true);
     expect(await executor.freeze(home)).toMatchObject({ missed: [] });
