@@ -33,6 +33,8 @@ import type { Ways } from './ways.ts';
 interface Tree {
   readonly supervisor: Supervisor;
   readonly id: string;
+  /** Nothing has been done to it since it started, so that there is nothing to undo. */
+  isUntouched: boolean;
 }
 
 /** Homes remembered as settled; of others the files tell. */
@@ -83,13 +85,15 @@ export class ProcessExecutor implements Executor {
       this.#pool.giveBack(supervisor);
       throw new Fault('already-started', `Cannot start in "${home}": a job was started there`);
     }
-    this.#trees.set(home, { supervisor, id });
+    const tree = { supervisor, id, isUntouched: true };
+    this.#trees.set(home, tree);
     this.#settled.delete(home);
     try {
       const { startedAtMs, ended } = await supervisor.run(request);
       this.#throttles.balance();
       return { startedAtMs, ended: ended.finally(() => this.#settleEnded(home)) };
     } catch (error) {
+      tree.isUntouched = false; // what is there may be of an earlier agent
       this.#settle(home);
       throw error;
     }
@@ -103,7 +107,7 @@ export class ProcessExecutor implements Executor {
 
   async kill(home: string, graceMs: number): Promise<void> {
     if (this.#settled.delete(home)) return;
-    const identity = this.#identityOf(home);
+    const identity = this.#touch(home);
     if (identity === undefined) return;
     this.#frozen.leave(home);
     const thaw = () => this.#frozen.thaw(home, identity);
@@ -120,11 +124,12 @@ export class ProcessExecutor implements Executor {
   }
 
   async freeze(home: string): Promise<Frozen> {
-    const identity = this.#identityOf(home);
+    const identity = this.#touch(home);
     return identity ? this.#frozen.freeze(home, identity) : { processes: 0, tookMs: 0, missed: [] };
   }
 
   async thaw(home: string): Promise<void> {
+    if (this.#trees.get(home)?.isUntouched) return;
     const identity = this.#identityOf(home);
     if (identity) this.#frozen.thaw(home, identity);
   }
@@ -135,7 +140,8 @@ export class ProcessExecutor implements Executor {
   }
 
   async throttle(home: string, throttle: Throttle | undefined): Promise<ThrottleFacts> {
-    const identity = this.#identityOf(home);
+    if (throttle === undefined && this.#trees.get(home)?.isUntouched) return nothingThrottled;
+    const identity = this.#touch(home);
     return identity ? this.#throttles.set(identity, throttle) : nothingThrottled;
   }
 
@@ -177,6 +183,13 @@ export class ProcessExecutor implements Executor {
     if (supervisor.isGone) tidy(supervisor.place.folder, this.#ways.parents);
     else if (wasThrottled) supervisor.letGo();
     else this.#pool.giveBack(supervisor);
+  }
+
+  /** As `#identityOf`, for whoever is about to do something to the tree. */
+  #touch(home: string): Identity | undefined {
+    const tree = this.#trees.get(home);
+    if (tree) tree.isUntouched = false;
+    return this.#identityOf(home);
   }
 
   /** By what the tree of this home is found; nothing when nothing of it can be left. */

@@ -42,6 +42,8 @@ export class Throttles {
   set(identity: Identity, throttle: Throttle | undefined): Promise<ThrottleFacts> {
     if (throttle) this.#wanted.set(identity.folder, { identity, cores: throttle.cores });
     else this.#wanted.delete(identity.folder);
+    // From now on: when its tree ends before its turn comes, the supervisor gets no other one, who would be throttled.
+    if (throttle) this.#ever.add(identity.folder);
     const result = this.#last.then(() => (throttle ? this.#throttle(identity, throttle) : this.#release(identity)));
     // Whoever asked hears of a failure; the next one is not its heir.
     this.#last = result.catch(() => undefined);
@@ -77,7 +79,6 @@ export class Throttles {
   async #throttle(identity: Identity, { cores }: Throttle): Promise<ThrottleFacts> {
     const { cpu } = this.#ports.controls;
     const before = new ThrottledBefore(identity.folder);
-    this.#ever.add(identity.folder);
     const weight = cpu && throttleGroup(cpu, basename(identity.folder), cores);
     if (weight === undefined) return this.#hold(identity);
     before.begin({ weight });
