@@ -1,13 +1,14 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { arch } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { systemClock } from '../../base/clock.ts';
-import { removeGroup, setFrozen } from '../../node-agent/executor/cgroup.ts';
+import { findFreezerFolder, removeGroup } from '../../node-agent/executor/cgroup.ts';
 import { openExecutor } from '../../node-agent/executor/executor.ts';
+import { FrozenTrees } from '../../node-agent/executor/frozen-trees.ts';
 import { readIdentity, type TrackingName } from '../../node-agent/executor/identity.ts';
 import { killTree } from '../../node-agent/executor/kill-tree.ts';
-import { groupsFolder } from '../../node-agent/executor/leftovers.ts';
+import { groupsFolder, groupsName } from '../../node-agent/executor/leftovers.ts';
 import { isSupervisorAlive, shellCommand } from '../../node-agent/executor/tracking.ts';
 import type { Executor, FreezingName, ProcessLimits, ProcessRequest } from '../../node-agent/ports.ts';
 import { scratchFolder } from './scratch-folder.ts';
@@ -39,16 +40,17 @@ export function canTrackBy(tracking: TrackingName): boolean {
   return groups !== undefined && removeGroup(groups) && shellCommand(tracking, arch()) !== undefined;
 }
 
-/** A shell script to run in a new home below `root`. */
+/** A shell script to run in a new home below `root`. All that it has started ends with the test, however that ends. */
 export function aRequest(root: string, script: string, facts: Partial<ProcessRequest> = {}): ProcessRequest {
   const id = facts.id ?? `job-${process.pid}-${requests++}`;
   const home = join(root, id);
   mkdirSync(home, { recursive: true });
+  onTestFinished(() => endAllOf(home));
   const env = { PATH: '/usr/local/bin:/usr/bin:/bin' };
   return { home, id, argv: ['/bin/sh', '-c', script], cwd: home, env, limits: aLimit(), ...facts };
 }
 
-/** A script that was started in a new home, and is killed with all that it started when the test has finished. */
+/** The same, started. */
 export async function aStarted<Running>(
   executor: { start(request: ProcessRequest): Promise<Running> },
   script: string,
@@ -57,16 +59,19 @@ export async function aStarted<Running>(
 ): Promise<{ readonly home: string; readonly request: ProcessRequest; readonly running: Running }> {
   const request = aRequest(root, script, facts);
   const running = await executor.start(request);
-  onTestFinished(() => killAllOf(request.home));
   return { home: request.home, request, running };
 }
 
-/** Without the agent, which may be gone: by the identity that the supervisor has written. */
-async function killAllOf(home: string): Promise<void> {
+/**
+ * Kills what runs in a home, if anything was ever started there; without its agent, which may be gone, or frozen with it: by
+ * the identity that the supervisor has written.
+ */
+export async function endAllOf(home: string): Promise<void> {
   const identity = readIdentity(home);
   if (identity === undefined) return;
-  if (identity.group !== '') setFrozen(identity.group, false);
-  await killTree(identity, 0, systemClock, () => undefined);
+  const freezerParent = findFreezerFolder(groupsName(dirname(identity.folder))) ?? '';
+  const frozen = new FrozenTrees({ clock: systemClock, freezing: 'stop', freezerParent });
+  await killTree(identity, 0, systemClock, () => frozen.thaw(home, identity));
   const isOver = () => existsSync(join(home, 'exit')) || !isSupervisorAlive(identity);
   await until('its supervisor has written how it ended', isOver);
 }

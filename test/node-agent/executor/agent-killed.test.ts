@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { readIdentity, type TrackingName } from '../../../node-agent/executor/identity.ts';
 import { isAlive } from '../../../node-agent/executor/process-table.ts';
-import { anExecutor } from '../../kit/an-executor.ts';
+import { anExecutor, endAllOf } from '../../kit/an-executor.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
 
@@ -59,6 +59,7 @@ it('a job that ended while there was no agent has kept how', async () => {
 });
 
 async function startAndKillAgent(root: string, tracking: TrackingName, script: string): Promise<void> {
+  onTestFinished(() => endAllOf(join(root, 'job')));
   const agent = spawn(process.execPath, [program, root, tracking, script], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(agent, 'exit');
   expect(String((await once(agent.stdout, 'data'))[0])).toBe('started\n');

@@ -106,8 +106,14 @@ describe('a tree stopped by signals', () => {
 
 /** Waits until nothing of it runs, and checks that it stays so. */
 async function stands(executor: { processes(home: string): Promise<readonly number[]> }, home: string): Promise<void> {
-  const all = async () => (await executor.processes(home)).map(readProcess);
-  await until('all of it is stopped', async () => (await all()).every((facts) => facts?.state === 'T'));
+  let seen: readonly (string | undefined)[] = [];
+  await until(
+    () => `all of it is stopped, not ${seen}`,
+    async () => {
+      seen = (await executor.processes(home)).map((pid) => readProcess(pid)?.state);
+      return seen.every((state) => state === 'T');
+    },
+  );
   const before = counts(home);
   await sleep(150);
   expect(counts(home)).toEqual(before);
