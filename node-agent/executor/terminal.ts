@@ -1,5 +1,5 @@
-import { chmodSync, chownSync, write } from 'node:fs';
-import { type Clock, delay } from '../../base/clock.ts';
+import { chmodSync, chownSync, closeSync, constants, openSync, write } from 'node:fs';
+import { type Clock, delay, type Timer } from '../../base/clock.ts';
 import { deferred } from '../../base/deferred.ts';
 import { isSystemError, messageOf } from '../../base/errors.ts';
 
@@ -27,7 +27,7 @@ export interface Terminal {
   /** Resolves when all of it is typed: what reads slowly makes the writer wait. After the end it is dropped. */
   type(data: Uint8Array): Promise<void>;
   resize(size: WindowSize): void;
-  /** Stops and goes on reading what the program says, which then waits, too. */
+  /** Stops and goes on reading what the program says, which then waits, too. Once it has ended, what is left is told at once. */
   pause(): void;
   resume(): void;
   /** How the program has ended, as a shell says it; everything it said before has been told. */
@@ -42,6 +42,12 @@ export const remoteMark = 0o1000;
 
 /** The kernel has no event for a terminal that takes typing again: it is tried this often, in milliseconds. */
 const retypeMs = 20;
+/**
+ * node-pty closes a terminal 200 ms after its program has ended, whether all was read or not, and says nothing before:
+ * while nothing is read, it is looked this often whether the program is still there, in milliseconds. What is left then is
+ * no more than the kernel holds for a terminal, some 64 KiB.
+ */
+const lookMs = 40;
 
 /** Why there are no terminals here; nothing when there are. */
 export async function terminalProblem(): Promise<string | undefined> {
@@ -66,13 +72,27 @@ export async function openTerminal(
   const { spawn } = await load();
   const [program = '', ...args] = argv;
   const pty = spawn(program, args, { name: term, cols: size.columns, rows: size.rows, cwd, env, encoding: null });
+  // Held until the end: libuv takes it for the end of what there is to read that nobody has the program's side any more,
+  // and leaves what the program said last.
+  const otherSide = openSync(pty.ptsName, constants.O_RDWR | constants.O_NOCTTY);
   if (owner) chownSync(pty.ptsName, owner.uid, owner.gid);
   chmodSync(pty.ptsName, 0o600 | remoteMark);
   const ended = deferred<number>();
   let isOver = false;
+  let look: Timer | undefined;
+  const goOn = () => {
+    look?.cancel();
+    look = undefined;
+    pty.resume();
+  };
+  const holdWhileAlive = () => {
+    look = clock.setTimer(lookMs, () => (isThere(pty.pid) ? holdWhileAlive() : goOn()));
+  };
   pty.on('data', hear);
   pty.onExit(({ exitCode, signal = 0 }) => {
     isOver = true;
+    look?.cancel();
+    closeSync(otherSide);
     ended.resolve(signal > 0 ? 128 + signal : exitCode);
   });
   return {
@@ -87,9 +107,25 @@ export async function openTerminal(
     resize(to) {
       if (!isOver) pty.resize(to.columns, to.rows);
     },
-    pause: () => pty.pause(),
-    resume: () => pty.resume(),
+    pause() {
+      if (look || !isThere(pty.pid)) return;
+      pty.pause();
+      holdWhileAlive();
+    },
+    resume: goOn,
   };
+}
+
+/** Whether the program lives, or nobody has asked yet how it ended. */
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EPERM')) return true; // it has become another user
+    if (isSystemError(error, 'ESRCH')) return false;
+    throw error;
+  }
 }
 
 /** Not by node-pty, which keeps whatever is not taken yet and never says how much that is. */
@@ -119,6 +155,8 @@ interface NodePty {
       readonly encoding: null;
     },
   ): {
+    /** Of the program. */
+    readonly pid: number;
     /** The side of the terminal that is ours. */
     readonly fd: number;
     /** The path of the other side. */
