@@ -129,7 +129,7 @@ function addQueries(program: Command, finish: Finish): void {
     .option('--build <node>', 'the log of the build on that node')
     .option('--attempt <number>', 'of an earlier attempt')
     .action(act(finish, async () => (await import('./logs.ts')).logs));
-  selecting(program.command('shell [SEL]').description('a terminal where a job runs'))
+  selecting(program.command('shell [SEL] [COMMAND...]').description('a terminal where a job runs, or a command there'))
     .option('--node <node>', 'on a node instead, for admins')
     .action(act(finish, async () => (await import('./shell.ts')).shell));
   selecting(program.command('events [SEL]').description('what happened, oldest first'))

@@ -1,6 +1,6 @@
 import { systemClock } from '../base/clock.ts';
 import { formatDuration } from '../config/units.ts';
-import type { DeskJob, DeskState, PresenceView } from '../proto/gen/labrun/v1/desk.ts';
+import type { DeskJob, DeskShell, DeskState, PresenceView } from '../proto/gen/labrun/v1/desk.ts';
 import { counted, isoTime, type Printer, stateText } from './print.ts';
 import { tableText } from './table.ts';
 
@@ -34,8 +34,15 @@ export function deskText(state: DeskState, print: Printer): readonly string[] {
     ...state.pauses.map(
       ({ by, untilMs, reason }) => `pause of ${by} until ${clockText(untilMs)}${reason && `: ${reason}`}`,
     ),
+    ...state.shells.map(shellText),
     ...(jobs.length === 0 ? [] : [jobsText(jobs, print)]),
   ];
+}
+
+/** Who has a terminal here, for whoever may wonder what they type. */
+function shellText({ user, sinceMs, job }: DeskShell): string {
+  const where = job ? `in ${job.namespace}/${job.batch} #${job.index}` : 'on this machine';
+  return `shell of ${user} ${where}, opened ${agoText(sinceMs)}`;
 }
 
 /** Who is at the desk, in a line. */
@@ -62,6 +69,10 @@ export function deskJson(state: DeskState) {
     }),
     jobs: state.jobs.map(({ startedMs, pausedMs, ...job }) => {
       return { ...job, startedAt: isoTime(startedMs), pausedMs: Number(pausedMs) };
+    }),
+    shells: state.shells.map(({ user, sinceMs, job }) => {
+      const { namespace, batch, index, attempt } = job ?? {};
+      return { user, since: isoTime(sinceMs), job: job ? { namespace, batch, index, attempt } : null };
     }),
     presence: presence ? presenceJson(presence) : null,
     headConnected: state.headConnected,

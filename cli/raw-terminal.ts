@@ -7,18 +7,23 @@ import { Fault } from '../base/errors.ts';
 export interface RawTerminal {
   /** Resolves when the terminal takes more. */
   show(data: Uint8Array): Promise<void>;
-  /** Gives the keys back, and takes colours and other modes off that were left on. */
-  close(): void;
+  /** Gives the keys back. Where what showed here was `cut` off, takes colours and other modes off that it left on. */
+  close(cut: boolean): void;
 }
 
 /** Modes that programs which were cut off leave on: colours, another screen, a hidden cursor, mouse, paste, keys. */
 const sane =
   '\u001b[0m\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[?1l\u001b>\u001b[?1049l';
 
+/** Whether somebody sits here. */
+export function hasTerminal(): boolean {
+  return process.stdin.isTTY && process.stdout.isTTY;
+}
+
 /** How large the window is. Throws `Fault` (`no-terminal`) where there is none. */
 export function terminalSize(): { readonly columns: number; readonly rows: number } {
-  const { stdin, stdout } = process;
-  if (!stdin.isTTY || !stdout.isTTY)
+  const { stdout } = process;
+  if (!hasTerminal())
     throw new Fault('no-terminal', 'Cannot open a shell here: standard input and output must be a terminal');
   return { columns: stdout.columns || 80, rows: stdout.rows || 24 };
 }
@@ -42,19 +47,23 @@ export function takeTerminal(onKeys: (keys: Buffer) => Promise<void>, onResize: 
   stdin.resume();
   stdout.on('resize', onResize);
   return {
-    show: (data) =>
-      new Promise((resolve, reject) => stdout.write(data, (error) => (error ? reject(error) : resolve()))),
-    close() {
+    show,
+    close(cut) {
       isClosed = true;
       stdin.off('data', hear);
       stdout.off('resize', onResize);
       stdin.setRawMode(false);
       stdin.pause();
+      if (cut) stdout.write(sane);
     },
   };
 }
 
-/** Takes off what a program that was cut off has left on. */
-export function mendTerminal(): void {
-  process.stdout.write(sane);
+/** Where nobody sits: what is said goes to standard output, and nobody types. */
+export function plainOutput(): RawTerminal {
+  return { show, close: () => undefined };
+}
+
+function show(data: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => process.stdout.write(data, (error) => (error ? reject(error) : resolve())));
 }

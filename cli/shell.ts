@@ -6,27 +6,32 @@ import { chooseSelector, type Head, type HeadOptions, withHead } from './connect
 import { exitCodes, usageError } from './exit.ts';
 import { LineEscape } from './line-escape.ts';
 import type { Printer } from './print.ts';
-import { mendTerminal, type RawTerminal, takeTerminal, terminalSize } from './raw-terminal.ts';
+import { hasTerminal, plainOutput, type RawTerminal, takeTerminal, terminalSize } from './raw-terminal.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
 
 type Stream = ClientDuplexStream<ShellInput, ShellOutput>;
 
-/** A shell where a job runs, or on a node, in this terminal; answers the shell's own exit status. */
+/** The window of a command where nobody sits. */
+const noWindow = { columns: 80, rows: 24 };
+
+/** A shell where a job runs, or on a node, in this terminal, or a command there; answers its own exit status. */
 export async function shell(
-  [text]: readonly string[],
+  words: readonly string[],
   options: HeadOptions & SelectorOptions & { readonly node?: string },
   print: Printer,
 ): Promise<number> {
-  if ((text === undefined) === (options.node === undefined))
+  // With a node there is no job to name: all of it is the command.
+  const [text, argv] = options.node === undefined ? [words[0], words.slice(1)] : [undefined, [...words]];
+  if (text === undefined && options.node === undefined)
     throw usageError('Cannot open a shell: name one job, or a node with --node');
-  const size = terminalSize();
+  const size = argv.length > 0 && !hasTerminal() ? noWindow : terminalSize();
   return await withHead(options, async (head) => {
     const left = new AbortController();
     const { stream, where } = await open(head, text, options);
     const outputs = readStream<ShellOutput>(stream, left.signal);
     const term = process.env['TERM'] ?? '';
-    await writeTo(stream, { input: { $case: 'start', value: { where, size, term } } });
-    return await converse(stream, outputs, left, print);
+    await writeTo(stream, { input: { $case: 'start', value: { where, size, term, argv } } });
+    return await converse(stream, outputs, left, argv.length > 0 ? undefined : print);
   });
 }
 
@@ -37,32 +42,31 @@ async function open(head: Head, text: string | undefined, options: SelectorOptio
   return { stream: head.shells.inJob(head.metadata), where: { $case: 'job' as const, value: job } };
 }
 
-/** Until the shell ends, or whoever sits here leaves it; the terminal is as before then. */
+/** Until the shell ends, or whoever sits here leaves it; the terminal is as before then. A shell is greeted, a command not. */
 async function converse(
   stream: Stream,
   outputs: AsyncIterable<ShellOutput>,
   left: AbortController,
-  print: Printer,
+  print: Printer | undefined,
 ): Promise<number> {
   let terminal: RawTerminal | undefined;
   let end: ShellEnd | undefined;
   try {
     for await (const { output } of outputs) {
       if (output?.$case === 'opened') {
-        print.note(greeting(output.value));
-        terminal = take(stream, left);
+        print?.note(greeting(output.value));
+        terminal = hasTerminal() ? take(stream, left) : plainOutput();
       } else if (output?.$case === 'data') await terminal?.show(output.value);
       else if (output?.$case === 'ended') end = output.value;
     }
   } catch (error) {
     if (!left.signal.aborted) throw error;
   } finally {
-    terminal?.close();
-    // Only a shell that ended by itself had the time to leave the terminal as it was.
-    if (terminal && end?.exitCode === undefined) mendTerminal();
+    // Only what ended by itself had the time to leave the terminal as it was.
+    terminal?.close(end?.exitCode === undefined);
   }
   if (left.signal.aborted) {
-    print.note('\nLeft; the shell is being ended');
+    print?.note('\nLeft; the shell is being ended');
     return exitCodes.done;
   }
   if (end?.exitCode !== undefined) return end.exitCode;

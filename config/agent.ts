@@ -86,6 +86,8 @@ export const agentFile = section({
       .max(32)
       .optional(),
   }).prefault({}),
+  /** Whether people elsewhere may open terminals here (`labrun shell`). Default: true. */
+  shell: z.boolean().default(true),
   /** Between SIGTERM and SIGKILL when a job has run out of time, 0s to 1h. Default: 10s. */
   killGrace: time('0s', '1h').default(10_000),
 });
@@ -108,6 +110,8 @@ export interface AgentSettings {
   readonly diskReserveBytes: number | undefined;
   /** Of one archive: what may be claimed without being on the disk. */
   readonly holesMaxBytes: number;
+  /** Whether people elsewhere may open terminals here. */
+  readonly shell: boolean;
   readonly killGraceMs: number;
   readonly desk: DeskSetting;
 }
@@ -155,6 +159,7 @@ export async function readAgentSettings(path: string, options: { readonly requir
     processesMax: file.limits.processes,
     diskReserveBytes: file.limits.diskReserve,
     holesMaxBytes: file.limits.holes,
+    shell: file.shell,
     killGraceMs: file.killGrace,
     desk: {
       group: file.desk.group,

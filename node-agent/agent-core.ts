@@ -8,7 +8,7 @@ import { specFeatures } from '../config/spec.ts';
 import { Agent, type AgentPorts } from './agent.ts';
 import type { Attempt } from './attempts/attempt.ts';
 import type { NodeYield } from './effects/node-yields.ts';
-import type { Shells } from './effects/shells.ts';
+import type { ShellHere, Shells } from './effects/shells.ts';
 import type { Wish } from './effects/tree-yields.ts';
 import type { Executor, OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
@@ -47,7 +47,7 @@ export type Effects = Pick<
   'workspace' | 'blobs' | 'link' | 'disk' | 'specs' | 'builds' | 'sweep' | 'travel'
 > & {
   /** Terminals of people elsewhere; absent: there are none here. */
-  readonly shells?: Pick<Shells, 'open' | 'keep' | 'processes' | 'close'>;
+  readonly shells?: Pick<Shells, 'open' | 'keep' | 'list' | 'checkAllowed' | 'processes' | 'close'>;
   /** For the hello: where every build stands. */
   buildReports(): readonly BuildReport[];
   close(): Promise<void>;
@@ -92,6 +92,10 @@ export interface OpenCore {
   attempts(): readonly Attempt[];
   /** Cores that jobs have now, by their share where they are slowed down. */
   readonly coresInUse: number;
+  /** Terminals of people elsewhere, and in whose place they are; nothing: the node's own. */
+  shells(): readonly (Omit<ShellHere, 'attempt'> & { readonly attempt: Attempt | undefined })[];
+  /** Whether there may be any has changed. */
+  checkShells(): void;
   readonly headConnected: boolean;
   connected(signal: AbortSignal): Promise<void>;
   /** Stops working; its jobs go on, and the next agent takes them up. */
@@ -118,7 +122,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     hello: () => ({
       protocolMin: protocol,
       protocolMax: protocol,
-      features: [...specFeatures, ...(effects.shells ? ['shell'] : [])],
+      features: [...specFeatures, ...(effects.shells ? ['shell', 'shell.command'] : [])],
       version: parts.version,
       clusterId: record.clusterId ?? '',
       nodeId,
@@ -190,6 +194,12 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     get coresInUse() {
       return agent.coresInUse;
     },
+    shells: () =>
+      (effects.shells?.list() ?? []).map(({ attempt, ...shell }) => ({
+        ...shell,
+        attempt: attempt && agent.running(attempt),
+      })),
+    checkShells: () => effects.shells?.checkAllowed(),
     get headConnected() {
       return uplink.isConnected;
     },

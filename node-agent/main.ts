@@ -140,11 +140,13 @@ export async function runAgent(options: AgentOptions): Promise<number> {
         shells: {
           places: shellPlaces({ ...common, runtimes, processesMax: () => current.processesMax }),
           folder: join(root, 'shells'),
+          isAllowed: () => current.shell,
         },
       };
     },
     inventory: { ...machine.inventory, ...facts },
     attemptsChanged: () => desk?.attemptsChanged(),
+    shellsChanged: () => desk?.shellsChanged(),
     say: (line) => options.say(`labrun agent ${nodeName}: ${line}`),
   });
   desk = await startDesk({
@@ -164,6 +166,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     current = again;
     machine = await lookAt(hardware, again);
     agent.setInventory({ ...machine.inventory, ...facts });
+    agent.checkShells();
     desk?.reconfigured();
     log.info({ capabilities: Object.keys(machine.capabilities) }, 'the configuration was read again');
   };

@@ -51,11 +51,13 @@ export interface AgentParts {
     readonly workspace: Workspace;
     readonly buildFolders: BuildFolders;
     /** Terminals of people elsewhere; absent: there are none here. */
-    readonly shells?: { readonly places: ShellPlaces; readonly folder: string };
+    readonly shells?: { readonly places: ShellPlaces; readonly folder: string; isAllowed(): boolean };
   }>;
   readonly inventory: NodeInventory;
   /** An attempt is somewhere else than before, or goes at another pace. */
   attemptsChanged(): void;
+  /** Somebody elsewhere has opened a terminal here, or one has ended. */
+  shellsChanged(): void;
   /** A line for people. */
   say(line: string): void;
 }
@@ -85,6 +87,8 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     get coresInUse() {
       return core.coresInUse;
     },
+    shells: () => core.shells(),
+    checkShells: () => core.checkShells(),
     get headConnected() {
       return core.headConnected;
     },
@@ -121,7 +125,9 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
   const shells =
     site &&
     new Shells({
-      ...{ executor, folder: site.folder, owner: workspace.owner, log },
+      ...{ executor, folder: site.folder, owner: workspace.owner, log, clock },
+      isAllowed: () => site.isAllowed(),
+      changed: () => parts.shellsChanged(),
       place: (order, home) => placeOf({ places: site.places, specs, folders, context }, order, home),
       attach: () => link.shell(),
     });
@@ -148,11 +154,11 @@ async function placeOf(
     readonly folders: BuildFolders;
     readonly context: EffectsContext;
   },
-  { id, term, attempt }: ShellOrder,
+  { id, term, argv, attempt }: ShellOrder,
   home: string,
 ): Promise<ProcessRequest> {
   const { places, specs, folders, context } = has;
-  const site = { id, home, term };
+  const site = { id, home, term, argv };
   if (attempt === undefined) return await places.onNode(site);
   const running = context.running(attempt);
   if (!running) throw new Fault('over', 'the job does not run there any more');

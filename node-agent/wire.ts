@@ -119,12 +119,12 @@ export function readHeadChange(message: Wire.HeadChange): HeadWord | Refusal {
 }
 
 /** Reads the head's word that somebody wants a terminal here. */
-export function readShellOrder({ id, attempt, size, term }: OpenShell): ShellOrder | Refusal {
+export function readShellOrder({ id, attempt, size, term, user, argv }: OpenShell): ShellOrder | Refusal {
   const fence = attempt && readFence(attempt);
   if (!/^[0-9A-Z]{26}$/.test(id) || (attempt && !fence))
     return refused('invalid', 'Cannot open a terminal: the order is incomplete');
   const window = { columns: size?.columns || 80, rows: size?.rows || 24 };
-  return { id, attempt: fence && idOf(fence), size: window, term };
+  return { id, attempt: fence && idOf(fence), size: window, term, user, argv };
 }
 
 /** Reads the head's first message. */

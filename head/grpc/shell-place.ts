@@ -18,14 +18,18 @@ export interface ShellPlace {
   readonly job: string;
 }
 
-/** What an agent says that it can open terminals. */
-const feature = 'shell';
+/** What an agent says that it can open terminals, and run something else in them than a shell. */
+const features = { shell: 'shell', command: 'shell.command' };
 
-/** The place of one running job, for who submitted it and the owner of its node. Throws `RefusedError`. */
+/**
+ * The place of one running job, for who submitted it and the owner of its node; `what` is to run there. Throws
+ * `RefusedError`.
+ */
 export async function placeInJob(
   ports: FindPorts,
   selector: Selector | undefined,
   { caller, pass }: CallFacts,
+  what: keyof typeof features,
 ): Promise<ShellPlace> {
   const selection = orThrow(readSelection(selector, caller.name));
   const { engine } = ports;
@@ -54,20 +58,28 @@ export async function placeInJob(
     const why = `it is ${job.state}, and there is a place to be only while it runs`;
     throw new RefusedError(refused('not-yet', `Cannot open a terminal in "${text}": ${why}`));
   }
-  checkFeature(node);
+  checkFeature(node, what);
   return { nodeId: node.id, nodeName: node.name, inPlaceOf: live.ref, job: text };
 }
 
 /** A node itself. Throws `RefusedError`. */
-export async function placeOnNode(engine: FindPorts['engine'], text: string): Promise<ShellPlace> {
+export async function placeOnNode(
+  engine: FindPorts['engine'],
+  text: string,
+  what: keyof typeof features,
+): Promise<ShellPlace> {
   const nodeId = await findNode(engine, text, 'open a terminal on');
   const node = await engine.query((state) => state.nodes.get(nodeId));
-  if (node) checkFeature(node);
+  if (node) checkFeature(node, what);
   return { nodeId, nodeName: node?.name ?? text, inPlaceOf: undefined, job: '' };
 }
 
-function checkFeature(node: { readonly name: string; readonly version: string; readonly features: readonly string[] }) {
-  if (node.features.includes(feature)) return;
-  const why = `its labrun ${node.version} knows no terminals; bring it to the head's release`;
+function checkFeature(
+  node: { readonly name: string; readonly version: string; readonly features: readonly string[] },
+  what: keyof typeof features,
+) {
+  if (node.features.includes(features[what])) return;
+  const lacks = node.features.includes(features.shell) ? 'runs nothing but a shell in them' : 'knows no terminals';
+  const why = `its labrun ${node.version} ${lacks}; bring it to the head's release`;
   throw new RefusedError(refused('unsupported', `Cannot open a terminal on "${node.name}": ${why}`));
 }

@@ -13,7 +13,7 @@ import { actorOf } from '../wire.ts';
 import type { Door } from './door.ts';
 import type { FindPorts } from './find-jobs.ts';
 import { bidi, type CallFacts, orThrow } from './handle.ts';
-import { checkSize, readTerm, readWindow } from './shell-input.ts';
+import { checkArgv, checkSize, readTerm, readWindow } from './shell-input.ts';
 import { placeInJob, placeOnNode, type ShellPlace } from './shell-place.ts';
 import type { ShellRoom, ShellRooms } from './shell-rooms.ts';
 
@@ -32,13 +32,13 @@ export function shellsService(ports: ShellPorts, door: Door): ShellsServer {
     inJob: bidi(door, 'job.shell', async function* (inputs, facts) {
       const { start, rest } = await begin(inputs);
       if (start.where?.$case !== 'job') throw wrongStart('of a job');
-      const place = await placeInJob(ports, start.where.value, facts);
+      const place = await placeInJob(ports, start.where.value, facts, whatOf(start));
       yield* serve(ports, door, { place, start, rest }, facts);
     }),
     onNode: bidi(door, 'node.shell', async function* (inputs, facts) {
       const { start, rest } = await begin(inputs);
       if (start.where?.$case !== 'node') throw wrongStart('of a node');
-      const place = await placeOnNode(ports.engine, start.where.value);
+      const place = await placeOnNode(ports.engine, start.where.value, whatOf(start));
       yield* serve(ports, door, { place, start, rest }, facts);
     }),
   };
@@ -55,7 +55,12 @@ async function begin(inputs: AsyncIterable<ShellInput>) {
   const rest = inputs[Symbol.asyncIterator]();
   const first = await rest.next();
   if (first.done || first.value.input?.$case !== 'start') throw wrongStart('of a terminal');
+  checkArgv(first.value.input.value.argv);
   return { start: first.value.input.value, rest };
+}
+
+function whatOf({ argv }: ShellStart): 'shell' | 'command' {
+  return argv.length > 0 ? 'command' : 'shell';
 }
 
 function wrongStart(what: string): RefusedError {
@@ -83,7 +88,8 @@ async function* serve(
     orThrow(await note());
     isNoted = true;
     const attempt = inPlaceOf && { clusterId, ...inPlaceOf };
-    const order = { id: shellId, attempt, size: readWindow(start.size), term: readTerm(start.term) };
+    const window = { size: readWindow(start.size), term: readTerm(start.term) };
+    const order = { id: shellId, attempt, ...window, user: caller.name, argv: start.argv };
     if (signal.aborted || !ports.tell(nodeId, order)) room.close();
     if (!(await room.attached(door.clock))) throw silent(place);
     const wrong: { error?: unknown } = {};
@@ -121,6 +127,10 @@ async function* outputs(room: ShellRoom, { nodeName: node, job }: ShellPlace): A
     if (message?.$case === 'started') yield { output: { $case: 'opened', value: { node, job } } };
     else if (message?.$case === 'data') yield { output: { $case: 'data', value: message.value } };
     else if (message?.$case === 'ended') yield { output: { $case: 'ended', value: message.value } };
+    else if (message?.$case === 'forbidden') {
+      const why = message.value.slice(0, messageMax);
+      throw new RefusedError(refused('denied', `Cannot open a terminal on "${node}": ${why}`));
+    }
   }
 }
 

@@ -19,7 +19,7 @@ export interface DeskServicePorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly keeper: DeskKeeper;
-  readonly agent: Pick<OpenAgent, 'attempts' | 'headConnected'>;
+  readonly agent: Pick<OpenAgent, 'attempts' | 'shells' | 'headConnected'>;
   readonly presence: PresenceWatch | undefined;
   readonly callers: Pick<DeskCallers, 'identify'>;
   readonly node: string;
@@ -48,6 +48,7 @@ export function deskService(ports: DeskServicePorts, log: Log): DeskServer {
       nowMs: clock.nowMs(),
       sinceBootMs: clock.sinceBootMs(),
       attempts: agent.attempts(),
+      shells: agent.shells(),
       verdict: presence?.current(),
       headConnected: agent.headConnected,
       cores: ports.cores(),

@@ -1,6 +1,7 @@
 import type { DeskJob, DeskState, PresenceView, SignalView } from '../../proto/gen/labrun/v1/desk.ts';
 import type { Attempt } from '../attempts/attempt.ts';
 import { paceAt } from '../attempts/pace.ts';
+import type { OpenAgent } from '../open-agent.ts';
 import { words } from '../presence/fuse.ts';
 import type { SignalReading } from '../presence/signal.ts';
 import type { PresenceVerdict } from '../presence/watch.ts';
@@ -13,6 +14,7 @@ export interface DeskFacts {
   readonly nowMs: number;
   readonly sinceBootMs: number;
   readonly attempts: readonly Attempt[];
+  readonly shells: ReturnType<OpenAgent['shells']>;
   readonly verdict: PresenceVerdict | undefined;
   readonly headConnected: boolean;
   readonly cores: number;
@@ -51,6 +53,11 @@ export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState 
     sleep: facts.sleep,
     notice: facts.notice.text,
     noticeNumber: BigInt(facts.notice.number),
+    shells: facts.shells.map(({ user, sinceMs, attempt }) => ({
+      user,
+      sinceMs: BigInt(Math.round(sinceMs)),
+      ...(attempt && { job: jobOf(attempt, facts.nowMs) }),
+    })),
   };
 }
 

@@ -50,6 +50,8 @@ export interface DeskParts {
 /** A desk that is watched and answers. */
 export interface OpenDesk {
   attemptsChanged(): void;
+  /** Somebody elsewhere has opened a terminal here, or one has ended. */
+  shellsChanged(): void;
   /** The settings have been read again. */
   reconfigured(): void;
   close(): Promise<void>;
@@ -85,6 +87,7 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
   }
   return {
     attemptsChanged: () => keeper.attemptsChanged(),
+    shellsChanged: () => keeper.tell(),
     reconfigured() {
       presence?.setAwayAfter(keeper.policy.resumeIdleMs);
       keeper.reconfigured();

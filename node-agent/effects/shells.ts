@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { workerFile } from '../../base/assets.ts';
 import { background } from '../../base/background.ts';
 import { writeTo } from '../../base/channel/streams.ts';
+import type { Clock } from '../../base/clock.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { AttemptId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
@@ -22,6 +23,18 @@ export interface ShellOrder {
   readonly attempt: AttemptId | undefined;
   readonly size: WindowSize;
   readonly term: string;
+  /** Who asked for it. */
+  readonly user: string;
+  /** What runs in it; empty: a shell. */
+  readonly argv: readonly string[];
+}
+
+/** A terminal that is open here. */
+export interface ShellHere {
+  readonly user: string;
+  /** In whose place; nothing: the node's own. */
+  readonly attempt: AttemptId | undefined;
+  readonly sinceMs: number;
 }
 
 /** What terminals need. */
@@ -32,6 +45,11 @@ export interface ShellPorts {
   /** Whose terminals they are, where that is not us. */
   readonly owner: HostOrder['owner'];
   readonly log: Log;
+  readonly clock: Clock;
+  /** Whether the node's admin lets people have them. */
+  isAllowed(): boolean;
+  /** One was opened, or has ended. */
+  changed(): void;
   /** How the shell is started; `home` is its folder. Throws `Fault` where there is no place for it. */
   place(order: ShellOrder, home: string): Promise<ProcessRequest>;
   /** Brings our end to the head. */
@@ -42,6 +60,8 @@ export interface ShellPorts {
 const graceMs = 1_000;
 /** Why a terminal ends whose job is being looked at for its results: then nothing of it may write there any more. */
 const jobOver = 'job-over';
+/** Who decided that there are none, for whoever asked. */
+const forbidden = 'its admin forbids terminals (shell: false in agent.yaml)';
 /** Bytes of one message to the head, at most. */
 const dataMax = 64 * 2 ** 10;
 
@@ -58,6 +78,7 @@ interface Open {
 export class Shells {
   readonly #ports: ShellPorts;
   readonly #open = new Map<string, Open>();
+  readonly #here = new Map<string, ShellHere>();
   #isClosed = false;
 
   constructor(ports: ShellPorts) {
@@ -92,6 +113,17 @@ export class Shells {
       if (attempt !== undefined && !runs(attempt)) stop.abort(new Fault(jobOver, 'the job has ended'));
   }
 
+  /** Those that are open, the oldest first. */
+  list(): readonly ShellHere[] {
+    return [...this.#here.values()];
+  }
+
+  /** Ends all of them where the admin has come to forbid them. */
+  checkAllowed(): void {
+    if (this.#ports.isAllowed()) return;
+    for (const { stop } of this.#open.values()) stop.abort(new Fault('forbidden', forbidden));
+  }
+
   /** Ids of all processes in terminals. */
   async processes(): Promise<readonly number[]> {
     const { executor, folder } = this.#ports;
@@ -124,11 +156,16 @@ export class Shells {
       // The next start of the agent looks at the folder again.
       log.error({ shell: order.id, error: messageOf(error) }, 'cannot clear up after a terminal');
     }
+    if (this.#here.delete(order.id)) this.#ports.changed();
     stream.end(end);
   }
 
   async #run(order: ShellOrder, home: string, stream: ShellStream, stop: AbortController): Promise<ShellEnd> {
     await stream.send({ $case: 'id', value: order.id });
+    if (!this.#ports.isAllowed()) {
+      await stream.send({ $case: 'forbidden', value: forbidden });
+      throw new Fault('forbidden', forbidden);
+    }
     const problem = await terminalProblem();
     if (problem !== undefined) throw new Fault('no-terminal', `Cannot open a terminal on this node: ${problem}`);
     await mkdir(home);
@@ -147,6 +184,9 @@ export class Shells {
         cwd: '/',
         argv: command,
       });
+      const { user, attempt } = order;
+      this.#here.set(order.id, { user, attempt, sinceMs: this.#ports.clock.nowMs() });
+      this.#ports.changed();
       void running.ended.then(() => socket.giveUp());
       // Whoever types has gone, or the head: nobody reads what is said here any more.
       const typing = type(stream, socket).finally(() => stop.abort(new Fault('over', 'whoever had it has gone')));

@@ -26,6 +26,8 @@ export interface ShellSite {
   readonly id: string;
   readonly home: string;
   readonly term: string;
+  /** What is run; empty: a shell. */
+  readonly argv: readonly string[];
 }
 
 /** Where a terminal's shell runs: with the folders, the environment and the walls of a job. */
@@ -41,14 +43,14 @@ export function shellPlaces(asked: ShellPlaceOptions): ShellPlaces {
   // What they may use has no limit of its own but this: a shell that is ended for its memory takes the work in it along.
   const limits = () => ({ memoryBytes: 0, processes: options.processesMax(), diskBytes: 0, cpus: 1 });
   return {
-    inJob({ id, home, term }, order, build) {
+    inJob({ id, home, term, argv: asked }, order, build) {
       const folders = attemptFolders(join(options.root, 'attempts', order.id));
       const { group } = locateJob(order.spec, order.specIndex);
       const capabilities = neededCapabilities(group.needs.capabilities, options.capabilities());
       const input = options.runtimes[group.runtime.kind].inputsFolder(folders);
       const env = jobEnvironment(order, { folders, capabilities, build, input, runtimeEnv: {} });
       const argv = argvCommand(
-        [shell()],
+        asked.length > 0 ? asked : [shell()],
         capabilities.flatMap(({ setup }) => setup ?? []),
       );
       const request = { home, id, argv, cwd: folders.work, env: { ...env, ...shellEnv(term) }, limits: limits() };
@@ -56,7 +58,7 @@ export function shellPlaces(asked: ShellPlaceOptions): ShellPlaces {
       const walled = { folders, build: build?.folder, hasGpus: group.needs.gpus > 0, isStrict };
       return late(wall(options, request, { ...walled, environmentFile: `terminal-${id}.sh` }), request);
     },
-    async onNode({ id, home, term }) {
+    async onNode({ id, home, term, argv: asked }) {
       const folders = attemptFolders(home);
       const { account } = options;
       for (const folder of [folders.userHome, folders.tmp]) {
@@ -65,7 +67,8 @@ export function shellPlaces(asked: ShellPlaceOptions): ShellPlaces {
       }
       const { userHome: HOME, tmp: TMPDIR } = folders;
       const env = { PATH: standardPath, LANG: 'C.UTF-8', HOME, TMPDIR, ...shellEnv(term) };
-      const request = { home, id, argv: [shell()], cwd: HOME, env, limits: limits() };
+      const argv = asked.length > 0 ? asked : [shell()];
+      const request = { home, id, argv, cwd: HOME, env, limits: limits() };
       const walled = { folders, build: undefined, hasGpus: false, isStrict: false };
       return late(wall(options, request, walled), request);
     },

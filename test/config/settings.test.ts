@@ -24,6 +24,7 @@ describe("the agent's settings", () => {
       processesMax: 4_096,
       diskReserveBytes: undefined,
       holesMaxBytes: 16 * 2 ** 30,
+      shell: true,
       killGraceMs: 10_000,
       desk: {
         group: undefined,

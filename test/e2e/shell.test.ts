@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { aShell, askForShell } from '../kit/a-shell.ts';
-import type { TmuxWindow } from '../kit/a-tmux.ts';
+import { inTmux, type TmuxWindow } from '../kit/a-tmux.ts';
 import { type Lab, ownLab } from '../kit/lab.ts';
 import { processesNaming } from '../kit/proc.ts';
+import { program } from '../kit/program.ts';
 import { itWith } from '../kit/real-parts.ts';
 import { until } from '../kit/until.ts';
 
@@ -108,6 +110,56 @@ itInTerminal(
     await endJob(lab, work);
     await window.shows(/The shell has ended: the job has ended[\s\S]*\[ended with 1\]/);
     expect(processesIn(lab)).toEqual([]);
+  },
+  60_000,
+);
+
+itWith('node-pty')(
+  'runs a command in place of a shell, in a script, too, and ends as it does',
+  async () => {
+    const { lab, work } = await countingLab();
+    const run = (...argv: string[]) => lab.labrun('shell', 't/count', '--', ...argv);
+    const said = 'echo "$LABRUN_JOB in $PWD, $1"; echo wrong >&2; stty size; exit 7';
+    const ran = await run('sh', '-c', said, 'sh', 'a  b');
+    expect(ran).toEqual({ ...ran, code: 7, stdout: `j in ${work}, a  b\r\nwrong\r\n24 80\r\n`, stderr: '' });
+    expect(await run('true')).toMatchObject({ code: 0, stdout: '' });
+    expect(await run('no-such-program')).toMatchObject({ code: 127 });
+    expect((await lab.labrun('shell', '--node', 'n1', '--', 'ls', '-A')).stdout).toBe('');
+    expect(await run('seq', '100000')).toMatchObject({ stdout: expect.stringMatching(/\n99999\r\n100000\r\n$/) });
+    await endJob(lab, work);
+  },
+  60_000,
+);
+
+itInTerminal(
+  'is seen by the person at the desk, and forbidden by the admin of the node, who ends those that are open, too',
+  async () => {
+    const { lab, work } = await countingLab();
+    const desk = ['--data', lab.agentFolder('n1')];
+    const shells = async () => (await lab.json('desk', 'status', ...desk)).shells;
+    expect(await shells()).toEqual([]);
+    const live = await inTmux([process.execPath, program, 'desk', ...desk], { env: lab.env, cwd: lab.folder });
+    await live.shows(/q quit/);
+    const window = await aShell(lab, 't/count');
+    await live.shows(/^shell of \S+ in t\/count #0, opened \S+ ago *$/m);
+    const node = await aShell(lab, '--node', 'n1');
+    const user = userInfo().username;
+    expect(await shells()).toMatchObject([
+      { user, job: { namespace: 't', batch: 'count', index: 0, attempt: 1 }, since: expect.any(String) },
+      { user, job: null },
+    ]);
+    expect(await lab.ok('desk', 'status', ...desk)).toMatch(/^shell of \S+ on this machine, opened \S+ ago$/m);
+    await node.line('exit');
+    await until('that it has ended is seen', async () => (await shells()).length === 1);
+
+    writeFileSync(lab.path('agent-n1.yaml'), JSON.stringify({ cpus: 2, shell: false }));
+    await window.shows(/The shell has ended: its admin forbids terminals \(shell: false in agent\.yaml\)/);
+    await until('nobody has one', async () => (await shells()).length === 0);
+    const asked = await lab.labrun('shell', 't/count', '--', 'true');
+    expect(asked).toMatchObject({ code: 4, stdout: '' });
+    expect(asked.stderr).toContain('Cannot open a terminal on "n1": its admin forbids terminals');
+    await live.type('q');
+    await endJob(lab, work);
   },
   60_000,
 );

@@ -154,7 +154,9 @@ const cells: Readonly<Record<Right, { may: readonly Name[]; ask: (name: Name) =>
     ask: (name) =>
       as(name, ShellsClient, (client) => {
         const stream = client.inJob();
-        stream.write({ input: { $case: 'start', value: { where: { $case: 'job', value: selector }, term: '' } } });
+        stream.write({
+          input: { $case: 'start', value: { where: { $case: 'job', value: selector }, term: '', argv: [] } },
+        });
         return drain(readStream(stream));
       }),
   },
@@ -163,7 +165,9 @@ const cells: Readonly<Record<Right, { may: readonly Name[]; ask: (name: Name) =>
     ask: (name) =>
       as(name, ShellsClient, (client) => {
         const stream = client.onNode();
-        stream.write({ input: { $case: 'start', value: { where: { $case: 'node', value: 'n1' }, term: '' } } });
+        stream.write({
+          input: { $case: 'start', value: { where: { $case: 'node', value: 'n1' }, term: '', argv: [] } },
+        });
         return drain(readStream(stream));
       }),
   },

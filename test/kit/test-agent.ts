@@ -77,6 +77,7 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
       freezing: 'stop',
     },
     attemptsChanged: () => void coresInUse.push(agent.coresInUse),
+    shellsChanged: () => undefined,
     say: (line) => lines.push(line),
   });
   return { agent, lines, events, builds, coresInUse, executor, record };

@@ -24,12 +24,13 @@ import { submitAs } from '../../kit/submit-as.ts';
 import { TlsHead } from '../../kit/tls-head.ts';
 import { until } from '../../kit/until.ts';
 
-// ada's job, in her closed namespace that carl shares, runs on n1, which bob owns. n2 has an agent of an earlier release.
+// ada's job, in her closed namespace that carl shares, runs on n1, which bob owns. n2 and n3 have agents of earlier releases.
 let folder = '';
 let head: TlsHead;
 const who = new Map<string, Endpoint>();
 let agent: LinkAgent;
 let old: LinkAgent;
+let older: LinkAgent;
 let fence: Fence | undefined;
 
 beforeAll(async () => {
@@ -37,10 +38,12 @@ beforeAll(async () => {
   head = await TlsHead.open(folder);
   for (const name of ['ada', 'bob', 'carl', 'eve']) who.set(name, (await head.user(name)).endpoint);
   who.set('root', (await head.user('root', true)).endpoint);
-  const [one, two] = [await head.node('n1', 'bob'), await head.node('n2')];
+  const [one, two, three] = [await head.node('n1', 'bob'), await head.node('n2'), await head.node('n3')];
   who.set('n1', one.endpoint).set('n2', two.endpoint);
-  agent = await new LinkAgent(one.endpoint, 'n1', 1, one.nodeId, [], ['runtime.command', 'shell']).connected();
+  const features = ['runtime.command', 'shell', 'shell.command'];
+  agent = await new LinkAgent(one.endpoint, 'n1', 1, one.nodeId, [], features).connected();
   old = await new LinkAgent(two.endpoint, 'n2', 1, two.nodeId, [], []).connected();
+  older = await new LinkAgent(three.endpoint, 'n3', 1, three.nodeId, [], ['shell']).connected();
   await submitAs(endpoint('ada'), aSpec({ namespace: 'ada', name: 'b' }));
   const access = openClient(AccessClient, endpoint('ada'), 'control');
   await call(access, access.shareNamespace, { namespace: 'ada', user: 'carl', shared: true });
@@ -52,6 +55,7 @@ beforeAll(async () => {
 afterAll(async () => {
   agent.close();
   old.close();
+  older.close();
   await head.close();
   await rm(folder, { recursive: true });
 });
@@ -62,7 +66,8 @@ it('is for who submitted the job and for the owner of its node; others do not ev
   for (const name of ['ada', 'bob']) {
     const person = ask(name, inJob);
     const wanted = await agent.shell();
-    expect(wanted).toMatchObject({ attempt: fence, size: { columns: 91, rows: 22 }, term: 'xterm' });
+    const window = { size: { columns: 91, rows: 22 }, term: 'xterm' };
+    expect(wanted).toMatchObject({ attempt: fence, ...window, user: name, argv: [] });
     person.leave();
   }
   await expect(ask('carl', inJob).over).rejects.toThrow('only who submitted it and the owner of its node may');
@@ -151,6 +156,35 @@ it('takes no more at a time than a message may have', async () => {
   await node.over;
 });
 
+it('runs a command in place of a shell, where the node knows how to, and none that no node could run', async () => {
+  const argv = ['sh', '-c', 'ls "$1"', 'sh', ''];
+  const person = ask('ada', inJob, argv);
+  expect((await agent.shell()).argv).toEqual(argv);
+  person.leave();
+  const on = (name: string, words: readonly string[]) => ask('root', { $case: 'node', value: name }, words).over;
+  await expect(on('n3', ['ls'])).rejects.toThrow('its labrun 0.1.0 runs nothing but a shell in them');
+  await expect(on('n1', ['x'.repeat(16_384)])).rejects.toThrow('has 16385 bytes, at most 16384 are taken');
+  for (const words of [[''], ['ls', 'a\0b']]) await expect(on('n1', words)).rejects.toThrow('names no program');
+  expect(agent.shells).toEqual([]);
+});
+
+it('tells who forbids terminals on a node, as a refusal, and that somebody asked', async () => {
+  const person = ask('ada', inJob);
+  const { id } = await agent.shell();
+  const node = attach('n1', id);
+  node.say({ $case: 'forbidden', value: 'its admin forbids terminals' });
+  await expect(person.over).rejects.toMatchObject({
+    ...{ name: 'RefusedError', refusal: { code: 'denied' } },
+    message: 'Cannot open a terminal on "n1": its admin forbids terminals',
+  });
+  await node.over;
+  const told = await until('it is told', async () => {
+    const mine = (await eventsOf('ada')).filter(({ facts }) => facts['shell'] === id);
+    return mine.length === 2 && mine;
+  });
+  expect(told[1]?.message).toContain('its admin forbids terminals');
+});
+
 it('says why there is none: an agent that knows none, a node that is away, a job that does not run', async () => {
   const on = (value: string) => ask('root', { $case: 'node', value }).over;
   await expect(on('n2')).rejects.toThrow('its labrun 0.1.0 knows no terminals');
@@ -163,14 +197,14 @@ it('says why there is none: an agent that knows none, a node that is away, a job
 });
 
 /** A person's end of a terminal. */
-function ask(name: string, where: ShellStart['where']) {
+function ask(name: string, where: ShellStart['where'], argv: readonly string[] = []) {
   const client = openClient(ShellsClient, endpoint(name), 'control');
   onTestFinished(() => client.close());
   const stream = where?.$case === 'node' ? client.onNode() : client.inJob();
   const heard: ShellOutput[] = [];
   const say = (input: NonNullable<ShellInput['input']>) => void stream.write({ input });
   const over = gathered(readStream<ShellOutput>(stream), heard);
-  say({ $case: 'start', value: { where, size: { columns: 91, rows: 22 }, term: 'bad term\n' } });
+  say({ $case: 'start', value: { where, size: { columns: 91, rows: 22 }, term: 'bad term\n', argv: [...argv] } });
   return { heard, say, over, leave: () => stream.end() };
 }
 
