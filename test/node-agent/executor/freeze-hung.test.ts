@@ -35,11 +35,14 @@ describe.skipIf(process.getuid?.() !== 0)('a process that hangs in the kernel', 
     if (spawnSync('fsfreeze', ['--freeze', folder]).status !== 0) return;
     const thaw = () => spawnSync('fsfreeze', ['--unfreeze', folder]);
     onTestFinished(() => void thaw());
-    const hangs = (pid: number) => readProcess(pid)?.state === 'D';
-    const pid = await until('it hangs', async () => (await executor.processes(home)).find(hangs));
+    const pid = await until('it hangs', async () => {
+      // A shell that starts a program hangs for a moment, too; it then has a child.
+      const [first = 0, ...others] = await executor.processes(home);
+      return others.length === 0 && readProcess(first)?.state === 'D' && first;
+    });
     const frozen = await executor.freeze(home);
     expect(frozen).toMatchObject({ processes: 1, missed: [] });
-    expect(frozen.tookMs).toBeLessThan(2_000);
+    expect(frozen.tookMs).toBeLessThan(5_000);
     const before = counts(home);
     thaw();
     await sleep(300);

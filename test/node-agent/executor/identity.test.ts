@@ -32,4 +32,4 @@ it('believes only files of what a supervisor wrote, and waits for nothing else i
     }
     rmSync(at(name), { recursive: true });
   }
-}, 5_000);
+}, 20_000);

@@ -78,7 +78,7 @@ describe.each([
     await executor.kill(request.home, 0);
     await running.ended;
     expect(await executor.processes(request.home)).toEqual([]);
-  }, 20_000);
+  }, 60_000);
 
   it('tells when a tree took more memory than it may have', async () => {
     const root = scratchFolder();
@@ -91,7 +91,7 @@ describe.each([
     expect(await told((tell) => executor.watchLimits(request.home, limits, tell))).toBe('memory');
     await executor.kill(request.home, 0);
     await running.ended;
-  }, 20_000);
+  }, 60_000);
 });
 
 describe('limits of a process', () => {
