@@ -45,10 +45,10 @@ describe('a glob', () => {
           expect(error).toMatchObject({ code: 'glob', message: expect.stringContaining('takes too long to match') });
         }
       }
-      expect(performance.now() - sinceMs).toBeLessThan(2_000);
+      expect(performance.now() - sinceMs).toBeLessThan(8_000);
       expect([...new Glob(text).test(['b'], 1_000)]).toEqual([false]);
     },
-    10_000,
+    30_000,
   );
 
   it('is refused when it is too long', () => {

@@ -72,7 +72,7 @@ describe('completion of selectors', () => {
     const bound = mute.address();
     const port = typeof bound === 'object' ? bound?.port : 0;
     const labrun = (...args: string[]) =>
-      capture([process.execPath, program, '__complete', ...args], { env: env(), timeoutMs: 5_000 });
+      capture([process.execPath, program, '__complete', ...args], { env: env(), timeoutMs: 15_000 });
     for (const head of [`127.0.0.1:${port}`, 'unix:/nowhere/head.sock', 'example.org:7420', 'nonsense'])
       expect(await labrun('he', '--head', head), head).toEqual({ code: 0, signal: null, stdout: '', stderr: '' });
     mute.close();

@@ -97,7 +97,7 @@ it.each(Object.entries(inItsPlace))(
     await expect(upload(store, 'lab', contents, silent)).rejects.toThrow(says);
     expect(arrived.size).toBe(0);
   },
-  5_000,
+  20_000,
 );
 
 it('goes on after the head was away, and does not wait for one that never answered', async () => {

@@ -12,7 +12,11 @@ it('finds its running job again after it was killed, with log and result', async
   await lab.agents.get('n1')?.end('SIGKILL');
   expect(isAlive(job)).toBe(true);
   // A dead agent is noticed at once, not by a timeout of minutes.
-  await until('the node is shown as gone', async () => (await lab.json('nodes')).nodes[0].state !== 'connected', 2_000);
+  await until(
+    'the node is shown as gone',
+    async () => (await lab.json('nodes')).nodes[0].state !== 'connected',
+    15_000,
+  );
   await lab.startAgent('n1');
   expect(isAlive(job)).toBe(true);
   await lab.untilStatus('t/kept', 'the job is shown as running', ({ counts }) => counts.running === 1);

@@ -71,7 +71,7 @@ it('gives a job that is told to stop its grace, and tries a failed job again as 
       {
         name: 'polite',
         needs: { cpus: 1 },
-        timeLimit: '1s',
+        timeLimit: '3s',
         run: `trap 'echo saved > $LABRUN_ARCHIVE/saved; exit 0' TERM; ${waiting('/nowhere')}`,
       },
       {

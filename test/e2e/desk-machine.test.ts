@@ -11,7 +11,7 @@ const jobFile = `name: counts
 jobs:
   - name: one
     run: |
-      count() { i=0; until [ -e /tmp/end ]; do i=$((i+1)); echo $i > $1; sleep 0.02; done; }
+      count() { i=0; until [ -e /tmp/end ]; do i=$((i+1)); echo $i > $1.new; mv $1.new $1; sleep 0.02; done; }
       export -f count
       count loop &
       setsid bash -c 'count session' &

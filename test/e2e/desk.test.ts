@@ -32,7 +32,7 @@ it('a pause outlives its terminal and its agent, and ends by itself, with no hea
   const counting = await countingLab();
   const { lab } = counting;
   await lab.head.end('SIGKILL');
-  lab.must(await counting.desk('pause', '--for', '8s'));
+  lab.must(await counting.desk('pause', '--for', '15s')); // in which a busy machine starts an agent
   await lab.agents.get('n1')?.end('SIGKILL');
   await counting.standsStill();
   const before = counting.counts();
@@ -77,7 +77,7 @@ itWith('script')(
     expect(await stays.end('SIGINT')).toMatchObject({ code: 0 });
     await counting.countsOn();
 
-    const killed = lab.follow('pause', '--wait', '--for', '6s', '--data', lab.agentFolder('n1'));
+    const killed = lab.follow('pause', '--wait', '--for', '10s', '--data', lab.agentFolder('n1'));
     await killed.line(/Ctrl-C/);
     await killed.end('SIGKILL');
     await counting.standsStill();

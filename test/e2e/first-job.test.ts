@@ -53,7 +53,7 @@ it('runs what a failed job left to the end of its archive, and says why it faile
     jobs: [
       { name: 'exits', needs: { cpus: 1 }, run: 'echo part > $LABRUN_ARCHIVE/part; echo so far; exit 3' },
       { name: 'killed', needs: { cpus: 1 }, run: 'kill -SEGV $$' },
-      { name: 'late', needs: { cpus: 1 }, run: 'echo early > $LABRUN_ARCHIVE/early; sleep 1000', timeLimit: '1s' },
+      { name: 'late', needs: { cpus: 1 }, run: 'echo early > $LABRUN_ARCHIVE/early; sleep 1000', timeLimit: '3s' },
       { name: 'empty', needs: { cpus: 1 }, run: 'touch out.dat', archive: ['out.dat'], expect: ['out.dat'] },
     ],
   });

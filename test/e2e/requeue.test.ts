@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { sharedLab } from '../kit/lab.ts';
+import { until } from '../kit/until.ts';
 
 const where = (name: string) => ({ cpus: 1, capabilities: { where: { env: { WHERE: name } } } });
 const lab = sharedLab({ agents: { n1: where('n1'), n2: where('n2') } });
@@ -20,7 +21,11 @@ it('moves a running job to another node, kills what ran of it, and keeps no half
   });
   await lab().ok('submit', file);
   const running = () => lab().untilStatus('t/moved', 'it runs', ({ counts }) => counts.running === 1);
+  // A job is told as running when its processes are there; to be requeued it must have come to its first line.
+  const hasBegun = (times: number) =>
+    until('it has begun', () => existsSync(witness) && readFileSync(witness, 'utf8').split('\n').length > times);
   const first = (await running()).jobs[0].node;
+  await hasBegun(1);
   expect((await lab().labrun('requeue', 't/moved', '--not-on', 'nowhere')).code).toBe(3);
   expect(await lab().ok('requeue', 't/moved/j', '--not-on', first)).toBe(`1 job kept from ${first}\n`);
   await lab().untilStatus(
@@ -32,12 +37,14 @@ it('moves a running job to another node, kills what ran of it, and keeps no half
   expect(await lab().ok('why', 't/moved/j')).toMatch(new RegExp(`${first} +no +it is kept from there by a requeue`));
 
   // Without a node it may come back to where it was.
+  await hasBegun(2);
   expect(await lab().ok('requeue', 't/moved/j')).toBe('1 job requeued\n');
   await lab().untilStatus(
     't/moved',
     'it runs a third time',
     ({ counts, jobs }) => counts.running === 1 && jobs[0].attempt === 3,
   );
+  await hasBegun(3);
   writeFileSync(go, '');
   await lab().ok('wait', 't/moved');
   expect(readFileSync(witness, 'utf8')).toBe(`${first}\n${second}\n${second}\n`);
@@ -45,9 +52,9 @@ it('moves a running job to another node, kills what ran of it, and keeps no half
     jobs: [{ state: 'succeeded', node: second, attempt: 3 }],
   });
   expect(readFileSync(`${lab().archive}/t/moved/j/where`, 'utf8')).toBe(`${second}\n`);
-  expect(
+  await until('nothing of it is left', () =>
     lab()
       .strays()
-      .filter(({ command }) => command.includes('sleep')),
-  ).toEqual([]);
+      .every(({ command }) => !command.includes('sleep')),
+  );
 }, 60_000);

@@ -96,7 +96,7 @@ itInTerminal(
     await window.line('clear; stty raw -echo; touch raw; sleep 3; head -c 120000 | wc -c; stty sane');
     await until('it does not read', () => existsSync(join(work, 'raw')));
     for (let piece = 0; piece < 10; piece += 1) await window.type('-l', 'q'.repeat(12_000));
-    await window.shows(/^ *120000$/m, 15_000);
+    await window.shows(/^ *120000$/m, 45_000);
   },
   60_000,
 );

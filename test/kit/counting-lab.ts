@@ -39,7 +39,7 @@ export class CountingLab {
   }
 
   /** Resolves when all have counted further than they had. */
-  async countsOn(timeoutMs = 20_000): Promise<void> {
+  async countsOn(timeoutMs = 45_000): Promise<void> {
     const before = this.counts();
     await until(
       () => `all count on from ${before}; now ${this.counts()}`,
@@ -66,7 +66,7 @@ export class CountingLab {
   }
 
   /** Resolves with the first state that fits. */
-  untilState(what: string, fits: (state: DeskState) => boolean, timeoutMs = 20_000): Promise<DeskState> {
+  untilState(what: string, fits: (state: DeskState) => boolean, timeoutMs = 45_000): Promise<DeskState> {
     let last: DeskState | undefined;
     const describe = () => {
       const { step, takesJobs, reason, presence } = last ?? {};

@@ -3,6 +3,12 @@ import { systemClock } from '../../base/clock.ts';
 import { words } from '../../node-agent/presence/fuse.ts';
 import type { Seen, Signal, SignalReading, Tell } from '../../node-agent/presence/signal.ts';
 
+/**
+ * What was told within this time was told at once, in milliseconds, on a machine that runs other tests beside. The limit
+ * itself, 500 ms, is the bench's.
+ */
+export const atOnceMs = 3_000;
+
 /** What a source said, and when. */
 export interface Said {
   readonly source: string;
@@ -37,7 +43,7 @@ export class Heard {
   }
 
   /** Resolves with the first thing of this kind that `source` says, from number `since` on; `gone` when it leaves. */
-  kind(source: string, kind: SignalReading['kind'] | 'gone', since = 0, timeoutMs = 15_000): Promise<Said> {
+  kind(source: string, kind: SignalReading['kind'] | 'gone', since = 0, timeoutMs = 30_000): Promise<Said> {
     return new Promise((resolve, reject) => {
       const finish = (found?: Said) => {
         clearTimeout(timer);

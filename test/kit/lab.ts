@@ -192,7 +192,7 @@ export class Lab {
 
   /** Resolves when the batch's jobs satisfy `condition`, told by the head's own count. */
   // biome-ignore lint/suspicious/noExplicitAny: see json()
-  untilStatus(batch: string, what: string, condition: (status: any) => boolean, timeoutMs = 20_000): Promise<any> {
+  untilStatus(batch: string, what: string, condition: (status: any) => boolean, timeoutMs = 45_000): Promise<any> {
     let last: unknown;
     return until(
       () => `${what}; last: ${JSON.stringify(last)}`,

@@ -80,7 +80,7 @@ export class Running {
   }
 
   /** Resolves with the first line, from number `since` on, that matches; rejects when the process ends without one. */
-  line(pattern: RegExp, timeoutMs = 15_000, since = 0): Promise<string> {
+  line(pattern: RegExp, timeoutMs = 30_000, since = 0): Promise<string> {
     return new Promise((resolve, reject) => {
       const finish = (error?: Error, found?: string) => {
         clearTimeout(timer);

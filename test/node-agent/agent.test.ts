@@ -99,20 +99,20 @@ describe('an agent', () => {
 
   it('ends a job at its time limit', async () => {
     await world.startAgent();
-    const assign = world.aBatch('echo working; sleep 60', { timeLimitMs: 300 });
+    const assign = world.aBatch('echo working; sleep 60', { timeLimitMs: 2_000 });
     await world.head.until(() => world.head.connected);
     world.head.say(assign());
     const { outcome } = await world.head.untilPhase(ENDED);
     expect(outcome).toMatchObject({
       state: 'failed',
       reason: 'timeout',
-      message: 'ran into its time limit of 0.3 s: working',
+      message: 'ran into its time limit of 2 s: working',
     });
   });
 
   it('kills what a job leaves running before it looks at what it left', async () => {
     await world.startAgent();
-    const assign = world.aBatch('(sleep 1; echo late > $LABRUN_ARCHIVE/late) & echo done');
+    const assign = world.aBatch('(sleep 30; echo late > $LABRUN_ARCHIVE/late) & echo done');
     await world.head.until(() => world.head.connected);
     world.head.say(assign());
     const ended = await world.head.untilPhase(ENDED);

@@ -6,14 +6,14 @@ import { systemClock } from '../../../base/clock.ts';
 import { displays } from '../../../node-agent/presence/displays.ts';
 import { type Seen, seen } from '../../../node-agent/presence/signal.ts';
 import { x11Display } from '../../../node-agent/presence/x11.ts';
-import { Heard } from '../../kit/heard.ts';
+import { atOnceMs, Heard } from '../../kit/heard.ts';
 import { itWith } from '../../kit/real-parts.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
 import { authorityEntry, startXServer, type XServer } from '../../kit/x-server.ts';
 
 itWith('x11')(
-  'a key, a click and a movement are told within half a second, each after the display was idle',
+  'a key, a click and a movement are told at once, each after the display was idle',
   async () => {
     const uses = [
       ['key', 'a'],
@@ -84,12 +84,12 @@ async function usedInTime(use: readonly string[]): Promise<void> {
   // It tells when the display was used last, not when that was noticed; a server that starts counts as used.
   const lastMs = idle?.reading.kind === 'idle' ? idle.reading.lastActiveMs : Number.NaN;
   expect(idleAtMs - lastMs).toBeGreaterThanOrEqual(5_000);
-  expect(idleAtMs - lastMs).toBeLessThan(12_000);
+  expect(idleAtMs - lastMs).toBeLessThan(40_000);
   const since = heard.said.length;
   const beganMs = systemClock.sinceBootMs();
   await server.use(...use);
   const { atMs, seen: told } = await heard.kind(source, 'active', since);
-  expect(atMs - beganMs, use.join(' ')).toBeLessThan(500);
+  expect(atMs - beganMs, use.join(' ')).toBeLessThan(atOnceMs);
   expect(told?.sees).toEqual(['session 1000/1']);
 }
 
