@@ -36,6 +36,8 @@ export interface KeeperPorts {
 }
 
 const habitsEveryMs = 3_600_000;
+/** Somebody has left who did nothing for so long, though their policy lets work come back sooner, in milliseconds. */
+const leftAfterMinMs = 60_000;
 
 /** Decides what this node does for whoever is at its desk, and remembers what they said. */
 export class DeskKeeper {
@@ -47,6 +49,8 @@ export class DeskKeeper {
   #policy: DeskPolicy;
   #yielding: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
   #habitsKeptMs = 0;
+  /** When somebody asked for a pause: they were there, though what sees them may be slower than they. */
+  #askedMs = Number.NEGATIVE_INFINITY;
   readonly #longPause = new LongPause();
   #isAsleep = false;
   #timer: Timer | undefined;
@@ -58,7 +62,7 @@ export class DeskKeeper {
     const memory = readDeskMemory(record.desk);
     if (!memory) log.error({}, 'what the desk has remembered cannot be read: pauses and policy are gone');
     this.#memory = memory ?? blankMemory;
-    this.#policy = this.#readPolicy();
+    this.#policy = this.#usePolicy();
     this.#given = new Given(this.#memory.given, clock.nowMs());
     this.#habits = new DeskHabits(this.#memory.history, localTime);
     presence?.onChange(() => this.look());
@@ -94,7 +98,7 @@ export class DeskKeeper {
 
   /** The settings have been read again. */
   reconfigured(): void {
-    this.#policy = this.#readPolicy();
+    this.#policy = this.#usePolicy();
     this.look();
   }
 
@@ -122,6 +126,7 @@ export class DeskKeeper {
     const terms = { nowMs: clock.nowMs(), maxMs: pauseMaxMs, isWatched: presence !== undefined };
     const pause = pauseFor(by, wish, terms);
     if (isRefusal(pause)) return pause;
+    this.#askedMs = terms.nowMs;
     this.#remember({ pauses: addPause(this.#memory.pauses, pause, pauseMaxMs) });
     await Promise.all([this.#decide(), keptSoon(this.#ports)]);
     return undefined;
@@ -145,7 +150,7 @@ export class DeskKeeper {
       return refused('invalid', messageOf(error));
     }
     this.#remember({ policy: text.trim() });
-    this.#policy = this.#readPolicy();
+    this.#policy = this.#usePolicy();
     await Promise.all([this.#decide(), keptSoon(this.#ports)]);
     return undefined;
   }
@@ -171,7 +176,8 @@ export class DeskKeeper {
     const { clock, settings, agent } = this.#ports;
     const nowMs = clock.nowMs();
     const sight = lookAround(this.#ports, nowMs);
-    const goneAtMs = (sight.activity.lastMs ?? Number.NEGATIVE_INFINITY) + this.#policy.resumeIdleMs;
+    const leftAfterMs = Math.max(leftAfterMinMs, this.#policy.resumeIdleMs);
+    const goneAtMs = Math.max(this.#askedMs, sight.activity.lastMs ?? Number.NEGATIVE_INFINITY) + leftAfterMs;
     const live = livePauses(this.#memory.pauses, nowMs, settings().pauseMaxMs);
     const pauses = goneAtMs <= nowMs ? leavePauses(live) : live;
     if (pauses !== this.#memory.pauses) this.#remember({ pauses });
@@ -242,6 +248,13 @@ export class DeskKeeper {
     const { cause } = this.#yielding;
     const spared = this.#policy.ownJobsGoOn && cause !== 'asked' && cause !== 'asleep';
     return new Set(spared && owner !== undefined ? [owner] : []);
+  }
+
+  /** What holds now; who is at the desk is judged by it, too. */
+  #usePolicy(): DeskPolicy {
+    const policy = this.#readPolicy();
+    this.#ports.presence?.setAwayAfter(policy.resumeIdleMs);
+    return policy;
   }
 
   #readPolicy(): DeskPolicy {

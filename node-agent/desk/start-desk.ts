@@ -88,10 +88,7 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
   return {
     attemptsChanged: () => keeper.attemptsChanged(),
     shellsChanged: () => keeper.tell(),
-    reconfigured() {
-      presence?.setAwayAfter(keeper.policy.resumeIdleMs);
-      keeper.reconfigured();
-    },
+    reconfigured: () => keeper.reconfigured(),
     async close() {
       await socket?.close();
       await strain?.close();

@@ -1,4 +1,5 @@
 import type { DeskPolicy, PolicyHours, YieldStep } from '../../config/desk-policy.ts';
+import { formatDuration } from '../../config/units.ts';
 import type { Pause } from './pauses.ts';
 
 /** What is known of the desk and the machine at one moment. Times are wall clock. */
@@ -124,7 +125,7 @@ function asked({ by, reason, untilMs }: Pause): Claim {
 
 function seenClaims(policy: DeskPolicy, sight: Sight): readonly Claim[] {
   const { resumeIdleMs, newWorkIdleMs } = policy;
-  const wait = `${Math.round(newWorkIdleMs / minuteMs)} min`;
+  const wait = waitText(newWorkIdleMs);
   const causes: readonly [Cause, YieldStep, Seen, string][] = [
     ['activity', policy.onActivity, sight.activity, `when nobody has been at the desk for ${wait}`],
     ['load', policy.onLoad?.do ?? 'nothing', sight.load, `when other programs have left the cores alone for ${wait}`],
@@ -137,6 +138,13 @@ function seenClaims(policy: DeskPolicy, sight: Sight): readonly Claim[] {
     const [untilMs, newWorkMs] = [lastMs + resumeIdleMs, lastMs + newWorkIdleMs];
     return [{ cause, step, by: '', reason: why, untilMs, newWorkMs, condition }];
   });
+}
+
+/** `15 min`, `25 s`, `1m30s`. */
+function waitText(waitMs: number): string {
+  if (waitMs === 0) return 'a moment';
+  if (waitMs < minuteMs) return `${Math.ceil(waitMs / 1_000)} s`;
+  return waitMs % minuteMs === 0 ? `${waitMs / minuteMs} min` : formatDuration(waitMs);
 }
 
 function hoursNow(hours: readonly PolicyHours[], sight: Sight): readonly Claim[] {

@@ -10,7 +10,7 @@ import type { Wish } from '../../../node-agent/effects/tree-yields.ts';
 import type { Seen } from '../../../node-agent/presence/decide-yield.ts';
 import type { Signal, Tell } from '../../../node-agent/presence/signal.ts';
 import type { StrainName } from '../../../node-agent/presence/strain.ts';
-import { openPresence } from '../../../node-agent/presence/watch.ts';
+import { openPresence, type PresenceWatch } from '../../../node-agent/presence/watch.ts';
 import { anAttempt } from '../../kit/attempts.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
 
@@ -28,6 +28,7 @@ let coresInUse: number;
 let requeued: readonly AttemptId[];
 let yielded: { readonly yielding: NodeYield; readonly wish: Wish }[];
 let tell: Tell;
+let watch: PresenceWatch;
 let strain: { seen(name: StrainName): Seen; look(): void; memoryShortSinceMs: number | undefined };
 
 beforeEach(() => {
@@ -58,6 +59,7 @@ function aKeeper(options: { dedicated?: boolean } = {}): DeskKeeper {
   const presence = options.dedicated
     ? undefined
     : openPresence({ clock, log, signals: [keyboard], awayAfterMs: 5 * minute });
+  if (presence) watch = presence;
   const keeper = new DeskKeeper({
     ...{ clock, log, presence, strain },
     record: {
@@ -135,6 +137,17 @@ describe('a pause at the desk', () => {
       code: 'invalid',
     });
   });
+
+  it('until somebody leaves holds though they have not yet been seen to come, and whatever they mind', async () => {
+    const keeper = aKeeper();
+    await keeper.setPolicy('idle: {resume: 0s, newWork: 0s}');
+    await keeper.pause('ada', { ...pause, until: 'away' });
+    expect(now()?.yielding).toMatchObject({ step: 'pause' });
+    clock.advance(minute - 1);
+    expect(now()?.yielding).toMatchObject({ step: 'pause' });
+    clock.advance(1);
+    expect(now()?.yielding).toMatchObject({ step: 'none' });
+  });
 });
 
 describe('somebody who is seen', () => {
@@ -163,6 +176,20 @@ describe('a policy', () => {
     expect(aKeeper().policy.onActivity).toBe('pause');
     expect(await keeper.setPolicy('')).toBeUndefined();
     expect(now()?.yielding).toMatchObject({ step: 'throttle' });
+  });
+
+  it('says also when somebody counts as away, from the moment it is set', async () => {
+    const keeper = aKeeper();
+    type();
+    await keeper.setPolicy('idle: {resume: 20s, newWork: 25s}');
+    expect(watch.current().present).toBe(true);
+    clock.advance(20_000);
+    expect(watch.current().present).toBe(false);
+    expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: false });
+    aKeeper();
+    type();
+    clock.advance(20_000);
+    expect(watch.current().present).toBe(false);
   });
 
   it('that the admin has fixed is what holds', async () => {

@@ -52,6 +52,17 @@ describe('a node whose owner has said nothing', () => {
     expect(decideYield(defaultPolicy, [], sight(typed(15 * minute))).yielding).toEqual(free);
   });
 
+  it.each([
+    ['25s', '25 s'],
+    ['1m30s', '1m30s'],
+    ['2h', '120 min'],
+    ['0s', 'a moment'],
+  ])('says how long %s is', (newWork, told) => {
+    const policy = readDeskPolicy('p', `idle: {resume: 0s, newWork: ${newWork}}`);
+    const acts = sight({ activity: { lastMs: Number.POSITIVE_INFINITY, why: 'somebody types' } });
+    expect(decideYield(policy, [], acts).yielding.condition).toBe(`when nobody has been at the desk for ${told}`);
+  });
+
   it('stays as it is while somebody may sit there unseen', () => {
     const unseen = sight({ activity: { lastMs: Number.POSITIVE_INFINITY, why: 'a display cannot be read' } });
     expect(decideYield(defaultPolicy, [], unseen)).toMatchObject({
