@@ -51,6 +51,13 @@ export const agentFile = section({
   }).prefault({}),
   /** The local account that jobs run as; the agent must be root for it. Default: the agent's own. */
   runAs: accountName.optional(),
+  /**
+   * How jobs are stopped: by the freezer of control groups of version 2 or 1, or by SIGSTOP to each process. An agent that
+   * cannot have the one that is named does not start. Read when it starts. Default: auto, the best that the machine has.
+   */
+  freezing: z
+    .enum(['auto', 'cgroup-v2', 'cgroup-v1', 'stop'], { error: 'expected auto, cgroup-v2, cgroup-v1 or stop' })
+    .default('auto'),
   isolation: section({
     /** Folders of software that jobs with `isolation: strict` may read besides the system's. Default: /opt. */
     readable: z.array(z.string().regex(/^\/./, { error: 'expected a path that starts with /' })).default(['/opt']),
@@ -103,6 +110,8 @@ export interface AgentSettings {
   readonly buildsQuotaBytes: number;
   /** The account that jobs run as. */
   readonly runAs: string | undefined;
+  /** How jobs are stopped. */
+  readonly freezing: 'auto' | 'cgroup-v2' | 'cgroup-v1' | 'stop';
   /** Folders that isolated jobs may read besides the system's. */
   readonly readable: readonly string[];
   /** Processes and threads of one job at a time. */
@@ -155,6 +164,7 @@ export async function readAgentSettings(path: string, options: { readonly requir
     blobsQuotaBytes: file.blobs.quota,
     buildsQuotaBytes: file.builds.quota,
     runAs: file.runAs,
+    freezing: file.freezing,
     readable: file.isolation.readable,
     processesMax: file.limits.processes,
     diskReserveBytes: file.limits.diskReserve,

@@ -91,7 +91,10 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   });
   // What is measured and told of attempts must not jump with the wall clock; certificates have dates of that one.
   const clock = steadyClock(systemClock);
-  const executor = await openExecutor({ folder: join(root, 'supervisors'), clock, architecture: arch() });
+  const executor = await openExecutor({
+    ...{ folder: join(root, 'supervisors'), clock, architecture: arch() },
+    ...(settings.freezing === 'auto' ? {} : { freezings: [settings.freezing] }),
+  });
   const hardware = await readHardware(root, standardPath);
   diskBytes = hardware.diskBytes;
   await ownDisk.start();
@@ -163,6 +166,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const readAndTell = async () => {
     const again = await readAgain(configFile, log);
     if (!again) return;
+    if (again.freezing !== current.freezing) {
+      log.warn(
+        { freezing: again.freezing, now: executor.freezing },
+        '"freezing" counts from the next start of the agent',
+      );
+    }
     current = again;
     machine = await lookAt(hardware, again);
     agent.setInventory({ ...machine.inventory, ...facts });

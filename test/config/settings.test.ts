@@ -20,6 +20,7 @@ describe("the agent's settings", () => {
       blobsQuotaBytes: 20 * 2 ** 30,
       buildsQuotaBytes: 20 * 2 ** 30,
       runAs: undefined,
+      freezing: 'auto',
       readable: ['/opt'],
       processesMax: 4_096,
       diskReserveBytes: undefined,
@@ -39,13 +40,14 @@ describe("the agent's settings", () => {
 
   it('keep versions and variables as written, and take a capability that says nothing about itself', async () => {
     const path = fileOf(
-      'cpus: 6\nmemory: 8G\nkillGrace: 1m\nblobs: {quota: 1G}\ncapabilities:\n  scanner:\n' +
+      'cpus: 6\nmemory: 8G\nkillGrace: 1m\nfreezing: cgroup-v1\nblobs: {quota: 1G}\ncapabilities:\n  scanner:\n' +
         '  fluent: {version: 1.10, setup: source /opt/fluent/env, probe: fluent -v, env: {LICENCE: 0123}}\n',
     );
     expect(await readAgentSettings(path, { required: true })).toMatchObject({
       cpus: 6,
       memoryBytes: 8 * 2 ** 30,
       killGraceMs: 60_000,
+      freezing: 'cgroup-v1',
       blobsQuotaBytes: 2 ** 30,
       capabilities: {
         scanner: { version: undefined, env: {} },
@@ -55,7 +57,9 @@ describe("the agent's settings", () => {
   });
 
   it('tell everything that is wrong, with its place', async () => {
-    const path = fileOf('cpu: 4\nmemory: 1M\nkillGrace: 2h\ncapabilities: {"a b": {}, c: {setups: x}}\nname: ../x\n');
+    const path = fileOf(
+      'cpu: 4\nmemory: 1M\nkillGrace: 2h\ncapabilities: {"a b": {}, c: {setups: x}}\nname: ../x\nfreezing: sigstop\n',
+    );
     const message = await readAgentSettings(path, { required: true }).then(
       () => 'nothing was wrong',
       (error: Error) => error.message.replaceAll(path, 'agent.yaml'),
@@ -67,6 +71,7 @@ describe("the agent's settings", () => {
       'agent.yaml:4:16: capabilities.a b: expected the name of a capability: letters, digits and . _ + -',
       'agent.yaml:4:31: capabilities.c.setups: unknown key "setups"; did you mean "setup"?',
       'agent.yaml:5:7: name: expected a name: letters, digits and . _ + = , @ -, found the text "../x"',
+      'agent.yaml:6:11: freezing: expected auto, cgroup-v2, cgroup-v1 or stop, found the text "sigstop"',
     ]);
   });
 });

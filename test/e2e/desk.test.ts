@@ -3,30 +3,59 @@ import { expect, it } from 'vitest';
 import { call } from '../../base/channel/client.ts';
 import { withDesk } from '../../cli/desk-connect.ts';
 import { countingLab } from '../kit/counting-lab.ts';
+import { heldBy } from '../kit/held-by.ts';
 import { type Lab, ownLab } from '../kit/lab.ts';
 import { capture, type User } from '../kit/processes.ts';
 import { program } from '../kit/program.ts';
 import { deskAccounts, itWith, plainUser } from '../kit/real-parts.ts';
 import { until } from '../kit/until.ts';
 
-it('what somebody at the desk pauses stands still, daemons too, and goes on where it was', async () => {
-  const counting = await countingLab();
-  const { lab } = counting;
-  const before = counting.counts();
-  const paused = lab.must(await counting.desk('pause', '--for', '1h30m', '--reason', 'a talk', '--json'));
-  expect(JSON.parse(paused.stdout)).toMatchObject({
-    step: 'pause',
-    cause: 'asked',
-    reason: 'a talk',
-    takesJobs: false,
-  });
-  await counting.standsStill();
-  expect(counting.counts().every((count, at) => count >= (before[at] ?? 0))).toBe(true);
-  await until('the head says so', async () => (await lab.json('status', 't/counts')).jobs[0].state === 'paused');
-  lab.must(await counting.desk('resume'));
-  await counting.countsOn();
-  await counting.end();
-}, 60_000);
+/** Each way to stop jobs that a node may have, as its admin names it, and what a machine needs to have it. */
+const ways = [
+  { freezing: 'cgroup-v2', part: 'cgroup-v2 freezer', user: undefined },
+  { freezing: 'cgroup-v1', part: 'cgroup-v1 freezer', user: undefined },
+  // Who is an ordinary user, and has no other.
+  { freezing: 'stop', part: 'plain user', user: plainUser() },
+] as const;
+
+for (const { freezing, part, user } of ways) {
+  itWith(part)(
+    `what somebody at the desk pauses stands still, daemons too, and goes on where it was (${freezing})`,
+    async () => {
+      const counting = await countingLab({ agent: { settings: { freezing } }, user });
+      const { lab } = counting;
+      expect(await counting.state()).toMatchObject({ freezing });
+      expect(await lab.json('nodes')).toMatchObject({ nodes: [{ name: 'n1', freezing }] });
+      const before = counting.counts();
+      const paused = lab.must(await counting.desk('pause', '--for', '1h30m', '--reason', 'a talk', '--json'));
+      expect(JSON.parse(paused.stdout)).toMatchObject({
+        step: 'pause',
+        cause: 'asked',
+        reason: 'a talk',
+        takesJobs: false,
+      });
+      await counting.standsStill();
+      expect(counting.counts().every((count, at) => count >= (before[at] ?? 0))).toBe(true);
+      expect(counting.pids().map(heldBy)).toEqual([freezing, freezing, freezing]);
+      await until('the head says so', async () => (await lab.json('status', 't/counts')).jobs[0].state === 'paused');
+      lab.must(await counting.desk('resume'));
+      await counting.countsOn();
+      expect(counting.pids().map(heldBy)).toEqual([undefined, undefined, undefined]);
+      await counting.end();
+    },
+    60_000,
+  );
+}
+
+itWith('plain user')(
+  'an agent that cannot stop jobs in the way that its settings name does not start, and says what that needs',
+  async () => {
+    const lab = await ownLab({ start: false, user: plainUser() });
+    const agent = lab.launchAgent('n1', { settings: { freezing: 'cgroup-v1' } });
+    await agent.line(/"cgroup-v1" needs .*freezer.*"freezing: auto"/);
+    expect(await agent.exited).toMatchObject({ code: 1 });
+  },
+);
 
 it('a pause outlives its terminal and its agent, and ends by itself, with no head all the while', async () => {
   const counting = await countingLab();
@@ -127,35 +156,47 @@ itWith('desk accounts')(
   90_000,
 );
 
-it('time for which a job was stopped does not count against its limit, and is told', async () => {
-  const lab = await ownLab({ agents: { n1: { cpus: 1 } } });
-  const started = lab.path('started');
-  await lab.ok('submit', batch(lab, 'limited', `touch ${started}; sleep 2; echo fine`, { timeLimit: '4s' }));
-  await until('it runs', () => existsSync(started));
-  lab.must(await lab.labrun('pause', '--for', '6s', '--data', lab.agentFolder('n1')));
-  await lab.ok('wait', 't/limited');
-  expect(await lab.ok('logs', 't/limited/j')).toBe('fine\n');
-}, 60_000);
+for (const { freezing, part } of ways.filter(({ user }) => user === undefined)) {
+  itWith(part)(
+    `time for which a job was stopped does not count against its limit, and is told (${freezing})`,
+    async () => {
+      const lab = await ownLab({ agents: { n1: { cpus: 1, settings: { freezing } } } });
+      const started = lab.path('started');
+      await lab.ok('submit', batch(lab, 'limited', `touch ${started}; sleep 2; echo fine`, { timeLimit: '4s' }));
+      await until('it runs', () => existsSync(started));
+      lab.must(await lab.labrun('pause', '--for', '6s', '--data', lab.agentFolder('n1')));
+      await lab.ok('wait', 't/limited');
+      expect(await lab.ok('logs', 't/limited/j')).toBe('fine\n');
+    },
+    60_000,
+  );
+}
 
-it('a paused job can be cancelled and its node drained, and the next waits for the end of both', async () => {
-  const counting = await countingLab();
-  const { lab } = counting;
-  lab.must(await counting.desk('pause'));
-  await lab.ok('drain', 'n1', '--reason', 'a new disk');
-  await lab.ok('cancel', 't/counts');
-  await lab.labrun('wait', 't/counts');
-  expect((await lab.json('status', 't/counts')).jobs).toMatchObject([{ state: 'cancelled' }]);
-  await lab.ok('submit', batch(lab, 'next', 'echo fine'));
-  const [one, other] = await overTime(async () => (await lab.json('status', 't/next')).jobs[0].state);
-  expect([one, other]).toEqual(['queued', 'queued']);
-  lab.must(await counting.desk('resume'));
-  await until('the drain alone is in its way', async () => {
-    const why = await lab.ok('why', 't/next/j');
-    return why.includes('a new disk') && !why.includes('pause');
-  });
-  await lab.ok('undrain', 'n1');
-  await lab.ok('wait', 't/next');
-}, 60_000);
+for (const { freezing, part } of ways.filter(({ user }) => user === undefined)) {
+  itWith(part)(
+    `a paused job can be cancelled and its node drained, and the next waits for the end of both (${freezing})`,
+    async () => {
+      const counting = await countingLab({ agent: { settings: { freezing } } });
+      const { lab } = counting;
+      lab.must(await counting.desk('pause'));
+      await lab.ok('drain', 'n1', '--reason', 'a new disk');
+      await lab.ok('cancel', 't/counts');
+      await lab.labrun('wait', 't/counts');
+      expect((await lab.json('status', 't/counts')).jobs).toMatchObject([{ state: 'cancelled' }]);
+      await lab.ok('submit', batch(lab, 'next', 'echo fine'));
+      const [one, other] = await overTime(async () => (await lab.json('status', 't/next')).jobs[0].state);
+      expect([one, other]).toEqual(['queued', 'queued']);
+      lab.must(await counting.desk('resume'));
+      await until('the drain alone is in its way', async () => {
+        const why = await lab.ok('why', 't/next/j');
+        return why.includes('a new disk') && !why.includes('pause');
+      });
+      await lab.ok('undrain', 'n1');
+      await lab.ok('wait', 't/next');
+    },
+    60_000,
+  );
+}
 
 for (const who of ['whoever runs the tests', 'an ordinary user'] as const) {
   itWith('plain user')(

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it, type TestContext } from 'vitest';
+import { type CgroupVersion, freezerOf, makeGroupsFolder, removeGroup } from '../../node-agent/executor/cgroup.ts';
 import { fakeTime } from './fake-time.ts';
 import type { User } from './processes.ts';
 import { program } from './program.ts';
@@ -128,6 +129,8 @@ const probes = {
     return output(['systemd-nspawn', '--version'], 'systemd');
   },
   'small disk': () => trySmallDisk(),
+  'cgroup-v2 freezer': () => freezer('v2'),
+  'cgroup-v1 freezer': () => freezer('v1'),
   bubblewrap: () =>
     output(['bwrap', '--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'echo', '42'], '42'),
   faketime: () => output(['node', '-p', 'new Date().getFullYear()'], '2001', fakeTime('@2001-01-02 03:04:05')),
@@ -172,6 +175,18 @@ function output(argv: readonly string[], mustHold: string, env: Record<string, s
     throw new Error(`"${argv.join(' ')}" ended with ${result.signal ?? result.status}: ${said.slice(-300)}`);
   }
   return said.split('\n')[0] ?? '';
+}
+
+/** Whether groups can be made, by whoever runs the tests, that the kernel stops. */
+function freezer(version: CgroupVersion): string {
+  const group = makeGroupsFolder(version, `labrun-probe-${process.pid}`);
+  if (group === undefined) throw new Error(`no control groups of ${version} in which we may make any`);
+  try {
+    if (freezerOf(group)?.version !== version) throw new Error(`the kernel has no freezer in "${group}"`);
+    return group;
+  } finally {
+    removeGroup(group);
+  }
 }
 
 function compiled(folder: string, compiler: string, name: string, source: string): string {
