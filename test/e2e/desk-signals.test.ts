@@ -3,6 +3,7 @@ import { chownSync, closeSync, openSync, readFileSync, rmSync, writeFileSync, wr
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
+import type { FreezingName } from '../../node-agent/ports.ts';
 import type { DeskState } from '../../proto/gen/labrun/v1/desk.ts';
 import { type CountingLab, countingLab } from '../kit/counting-lab.ts';
 import { atOnceMs } from '../kit/heard.ts';
@@ -74,6 +75,22 @@ itWith('plain user', 'x11')(
   240_000,
 );
 
+itWith('cgroup-v1 freezer', 'x11')(
+  'a click at a display stops jobs by the freezer of version 1, where an admin wants that',
+  async () => {
+    const counting = await watched({ freezing: 'cgroup-v1' });
+    expect(await counting.state()).toMatchObject({ freezing: 'cgroup-v1' });
+    await setPolicy(counting, `onActivity: pause\n${soon}`);
+    const display = await startXServer();
+    const click = () => display.use('click', '1');
+    expect(await stops(counting, click, new RegExp(`^x11 :${display.number}: `))).toBeLessThan(atOnceMs);
+    await display.stop();
+    await goesOn(counting);
+    await counting.end();
+  },
+  240_000,
+);
+
 itWith('dbusmock')(
   'Mutter tells the helper of a session that somebody acts, and jobs slow down or stop',
   async () => {
@@ -101,11 +118,15 @@ itWith('dbusmock')(
 
 /** A job that runs on a machine where somebody may come; `inputDevices`: in place of those it has. */
 async function watched(
-  options: { readonly user?: User | undefined; readonly inputDevices?: readonly string[] } = {},
+  options: {
+    readonly user?: User | undefined;
+    readonly inputDevices?: readonly string[];
+    readonly freezing?: FreezingName;
+  } = {},
 ): Promise<CountingLab> {
-  const { user, ...own } = options;
+  const { user, freezing = 'auto', ...own } = options;
   const desk = { ...own, policy: { idle: { resume: '2s', newWork: '3s' } } };
-  return countingLab({ agent: { watched: true, settings: { desk } }, user });
+  return countingLab({ agent: { watched: true, settings: { freezing, desk } }, user });
 }
 
 async function setPolicy(counting: CountingLab, text: string): Promise<void> {
