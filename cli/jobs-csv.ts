@@ -30,7 +30,9 @@ export async function writeJobsTable(head: Head, selector: Selector, path: strin
 
 function* linesOf(jobs: readonly JobView[]): Generator<string> {
   const axes = axesOf(jobs);
-  yield csvLine(['job', ...axes, 'state', 'reason', 'exit_code', 'node', 'attempt', 'started_at', 'finished_at']);
+  // Scripts count columns: what is new comes last.
+  const facts = ['state', 'reason', 'exit_code', 'node', 'attempt', 'started_at', 'finished_at', 'paused_ms'];
+  yield csvLine(['job', ...axes, ...facts]);
   for (const job of jobs) {
     yield csvLine([
       job.name,
@@ -42,6 +44,7 @@ function* linesOf(jobs: readonly JobView[]): Generator<string> {
       String(job.attempt),
       isoTime(job.startedAtMs) ?? '',
       isoTime(job.finishedAtMs) ?? '',
+      String(job.pausedMs),
     ]);
   }
 }

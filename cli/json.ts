@@ -40,6 +40,8 @@ export function jobJson(job: JobView): Record<string, unknown> {
     exitCode: job.exitCode ?? null,
     startedAt: isoTime(job.startedAtMs),
     finishedAt: isoTime(job.finishedAtMs),
+    pausedMs: Number(job.pausedMs),
+    pausedSince: isoTime(job.pausedSinceMs),
   };
 }
 

@@ -1,5 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { BatchId, NodeId } from '../base/ids.ts';
+import { formatDuration } from '../config/units.ts';
 import type { AccessEvent } from './scheduler/access-event.ts';
 import type { AttemptRef } from './scheduler/attempt.ts';
 import type { Event } from './scheduler/event.ts';
@@ -279,7 +280,8 @@ function viewAttempt(event: AttemptEvent): EventFacts {
             : event.requeued === 'asked'
               ? '; it waits again'
               : '; it is tried again';
-      return say('job-finished', `${state}${message === '' ? '' : `: ${message}`}${again}`, facts);
+      const paused = pausedMs === undefined ? '' : `; it was paused for ${formatDuration(pausedMs)}`;
+      return say('job-finished', `${state}${message === '' ? '' : `: ${message}`}${paused}${again}`, facts);
     }
     default:
       return unreachable(event);

@@ -19,6 +19,9 @@ export interface JobFacts extends SpecPlace {
   readonly exitCode: number | undefined;
   readonly startedAtMs: number | undefined;
   readonly finishedAtMs: number | undefined;
+  /** For how long in all its attempt was paused, but for the pause that goes on, and since when that does. */
+  readonly pausedMs: number;
+  readonly pausedSinceMs: number | undefined;
 }
 
 /** Puts a job together from its row and, while it lives, its attempt. */
@@ -42,6 +45,8 @@ export function viewJob(state: ClusterState, batch: Batch, index: number): JobFa
     exitCode: exitCode < 0 ? undefined : exitCode,
     startedAtMs,
     finishedAtMs: secondsAt(rows.endedS[index]),
+    pausedMs: attempt?.pausedMs ?? rows.pausedMs.get(index) ?? 0,
+    pausedSinceMs: live === 'paused' ? pausedSince(state, attempt) : undefined,
     part: rows.part[index] ?? 0,
     specIndex: rows.specIndex[index] ?? 0,
   };
@@ -69,6 +74,12 @@ function pausedText(state: ClusterState, attempt: Attempt | undefined): string {
   const node = attempt && state.nodes.get(attempt.nodeId);
   const doing = node?.yielding && doingText(node.yielding);
   return doing === undefined ? '' : `${node?.name} ${doing}`;
+}
+
+/** On a machine that sleeps it is that since when it does. */
+function pausedSince(state: ClusterState, attempt: Attempt | undefined): number | undefined {
+  if (attempt?.phase.kind === 'paused') return attempt.sinceMs;
+  return attempt && state.nodes.get(attempt.nodeId)?.yielding?.sinceMs;
 }
 
 function secondsAt(seconds: number | undefined): number | undefined {

@@ -52,6 +52,7 @@ export function writeActor(actor: Actor): WireActor {
 /** A job as it crosses the wire. */
 export function writeJob(job: JobSeen): JobView {
   const { name, index, state, params, node, attempt, reason, message, exitCode, startedAtMs, finishedAtMs } = job;
+  const { pausedMs, pausedSinceMs } = job;
   return {
     name,
     index,
@@ -64,5 +65,7 @@ export function writeJob(job: JobSeen): JobView {
     exitCode,
     startedAtMs: startedAtMs === undefined ? undefined : BigInt(Math.round(startedAtMs)),
     finishedAtMs: finishedAtMs === undefined ? undefined : BigInt(Math.round(finishedAtMs)),
+    pausedMs: BigInt(Math.round(pausedMs)),
+    pausedSinceMs: pausedSinceMs === undefined ? undefined : BigInt(Math.round(pausedSinceMs)),
   };
 }

@@ -29,8 +29,8 @@ export async function* jobLines(
     let lines = '';
     for (const job of page) {
       const { name, params } = naming(job);
-      const { index, state, node, attempt, reason, message, exitCode, startedAtMs, finishedAtMs } = job;
-      const times = { startedAt: isoTime(startedAtMs), finishedAt: isoTime(finishedAtMs) };
+      const { index, state, node, attempt, reason, message, exitCode, startedAtMs, finishedAtMs, pausedMs } = job;
+      const times = { startedAt: isoTime(startedAtMs), finishedAt: isoTime(finishedAtMs), pausedMs };
       lines += `${JSON.stringify({ job: name, index, params, state, node, attempt, reason, message, exitCode, ...times })}\n`;
     }
     yield lines;
@@ -84,6 +84,7 @@ function readJob(line: string): (JobFacts & NamedJob) | undefined {
     exitCode,
     startedAt,
     finishedAt,
+    pausedMs,
   }: Record<string, unknown> = { ...Object(value) };
   const ended = endStates.find((name) => name === state);
   if (typeof job !== 'string' || !isCount(index) || !isCount(attempt) || !ended || !isTexts(params)) return undefined;
@@ -94,6 +95,9 @@ function readJob(line: string): (JobFacts & NamedJob) | undefined {
     exitCode: typeof exitCode === 'number' ? exitCode : undefined,
     startedAtMs: readTime(startedAt),
     finishedAtMs: readTime(finishedAt),
+    // Lines of earlier versions do not say.
+    pausedMs: isCount(pausedMs) ? pausedMs : 0,
+    pausedSinceMs: undefined,
     // Its name and parameters are here: nobody looks for it in a spec.
     part: 0,
     specIndex: 0,

@@ -18,6 +18,7 @@ export interface KeptResult {
   readonly manifestHash: ContentHash;
   readonly startedAtMs: number | undefined;
   readonly endedAtMs: number;
+  readonly pausedMs: number;
   /** Its job was to run again after it, or may have been: folders of earlier versions do not say. */
   readonly requeued: boolean;
 }
@@ -87,6 +88,7 @@ function resultOf(meta: Readonly<Record<string, unknown>>): KeptResult | undefin
   return {
     ...{ job, index, attempt, node, outcome, manifestHash, endedAtMs },
     startedAtMs: timeOf(meta['startedAt']),
+    pausedMs: isCount(meta['pausedMs']) ? meta['pausedMs'] : 0,
     requeued: typeof requeued === 'boolean' ? requeued : ended !== 'succeeded',
   };
 }

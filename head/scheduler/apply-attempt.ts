@@ -2,10 +2,10 @@ import { assert } from '../../base/assert.ts';
 import { attemptId, type NodeId } from '../../base/ids.ts';
 import { batchOf, noteIfFinished, waitAgain } from './apply-batch.ts';
 import { noteCanary, restNode } from './apply-node.ts';
-import type { Attempt, AttemptRef } from './attempt.ts';
+import type { Attempt, AttemptPhase, AttemptRef } from './attempt.ts';
 import { type BatchDraft, type ClusterDraft, queueOf } from './draft.ts';
 import type { Event } from './event.ts';
-import { rowState, setRowNode, setRowReason, setRowState } from './job-rows.ts';
+import { rowState, setRowNode, setRowPaused, setRowReason, setRowState } from './job-rows.ts';
 import { restMs } from './limits.ts';
 import { advance } from './queue.ts';
 import type { Node } from './state.ts';
@@ -27,6 +27,7 @@ export function applyAssigned(draft: ClusterDraft, event: EventOf<'attempt-assig
   batch.rows.attempts[index] = attempt;
   setRowNode(batch.rows, index, event.nodeId);
   batch.rows.startedS[index] = 0;
+  batch.rows.pausedMs.delete(index);
   const id = attemptId(event.attempt, attempt);
   node.attempts.add(id);
   draft.attempts.set(id, {
@@ -35,6 +36,7 @@ export function applyAssigned(draft: ClusterDraft, event: EventOf<'attempt-assig
     cpus: event.cpus,
     phase: { kind: 'assigned' },
     sinceMs: atMs,
+    pausedMs: 0,
     recalled: false,
     cancelling: false,
     requeueing: false,
@@ -54,6 +56,12 @@ export function changeAttempt(draft: ClusterDraft, ref: AttemptRef, change: (att
   if (changed.phase.kind === 'running' && attempt.phase.kind !== 'running') {
     batchOf(draft, ref.batchId).rows.startedS[ref.index] = Math.floor(changed.phase.startedAtMs / 1000);
   }
+}
+
+/** An attempt has come to another phase. */
+export function movedTo(attempt: Attempt, phase: AttemptPhase, atMs: number): Attempt {
+  const pausedMs = attempt.pausedMs + (attempt.phase.kind === 'paused' ? atMs - attempt.sinceMs : 0);
+  return { ...attempt, phase, sinceMs: atMs, pausedMs };
 }
 
 /** An attempt was given back unstarted. A node that has run out of something rests before it is asked again. */
@@ -113,6 +121,7 @@ export function applyArchive(draft: ClusterDraft, event: EventOf<'archive-accept
   rows.startedS[index] = Math.floor((event.startedAtMs ?? 0) / 1000);
   rows.endedS[index] = Math.floor(event.endedAtMs / 1000);
   rows.exitCode[index] = event.outcome.exitCode ?? -1;
+  setRowPaused(rows, index, event.pausedMs);
   setRowReason(rows, index, event.outcome.reason, event.outcome.state === 'succeeded' ? '' : event.outcome.message);
   noteTrial(batch, nodeId, event);
   noteTally(batch, nodeId, event);

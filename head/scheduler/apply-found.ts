@@ -2,7 +2,7 @@ import { applyBack, removeAttempt } from './apply-attempt.ts';
 import { batchOf, noteIfFinished, reopen } from './apply-batch.ts';
 import { type ClusterDraft, queueOf } from './draft.ts';
 import type { Event } from './event.ts';
-import { rowState, setRowNode, setRowReason, setRowState } from './job-rows.ts';
+import { rowState, setRowNode, setRowPaused, setRowReason, setRowState } from './job-rows.ts';
 import { advance } from './queue.ts';
 
 /**
@@ -32,6 +32,7 @@ export function applyArchiveFound(
   rows.startedS[ref.index] = Math.floor((event.startedAtMs ?? 0) / 1000);
   rows.endedS[ref.index] = Math.floor(event.endedAtMs / 1000);
   rows.exitCode[ref.index] = outcome.exitCode ?? -1;
+  setRowPaused(rows, ref.index, event.pausedMs);
   setRowReason(rows, ref.index, outcome.reason, outcome.state === 'succeeded' ? '' : outcome.message);
   batch.secondTries.delete(ref.index);
   advance(queueOf(batch, ref.index), rows);

@@ -1,6 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import { applyAccess, claimNamespace } from './apply-access.ts';
-import { applyArchive, applyAssigned, applyLost, applyReturned, changeAttempt } from './apply-attempt.ts';
+import { applyArchive, applyAssigned, applyLost, applyReturned, changeAttempt, movedTo } from './apply-attempt.ts';
 import {
   applyDeleted,
   applyEnded,
@@ -25,8 +25,9 @@ import {
   quarantineNode,
   troubleNode,
 } from './apply-node.ts';
+import type { AttemptPhase } from './attempt.ts';
 import type { ClusterDraft } from './draft.ts';
-import type { LogRecord } from './event.ts';
+import type { Event, LogRecord } from './event.ts';
 
 /** Makes a record true. The only writer of the state; it has no opinions and reads no clock. */
 export function apply(draft: ClusterDraft, record: LogRecord): void {
@@ -102,22 +103,14 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
       return applyReturned(draft, event, atMs);
     case 'attempt-progressed':
       return changeAttempt(draft, event.attempt, (attempt) => ({
-        ...attempt,
-        phase:
-          event.phase === 'running' || event.phase === 'paused'
-            ? { kind: event.phase, startedAtMs: event.startedAtMs ?? atMs }
-            : event.phase === 'archiving'
-              ? { kind: 'archiving', startedAtMs: event.startedAtMs }
-              : { kind: event.phase },
-        sinceMs: atMs,
+        ...movedTo(attempt, phaseOf(event, atMs), atMs),
         recalled: false,
       }));
     case 'attempt-resumed':
-      return changeAttempt(draft, event.attempt, (attempt) => ({
-        ...attempt,
-        phase: attempt.phase.kind === 'paused' ? { ...attempt.phase, kind: 'running' } : attempt.phase,
-        sinceMs: atMs,
-      }));
+      return changeAttempt(draft, event.attempt, (attempt) => {
+        const { phase } = attempt;
+        return movedTo(attempt, phase.kind === 'paused' ? { ...phase, kind: 'running' } : phase, atMs);
+      });
     case 'attempt-cancelling':
       return changeAttempt(draft, event.attempt, (attempt) => ({ ...attempt, cancelling: true, requeueing: false }));
     case 'attempt-requeued':
@@ -141,4 +134,12 @@ export function apply(draft: ClusterDraft, record: LogRecord): void {
     default:
       return applyAccess(draft, event, record.actor, atMs);
   }
+}
+
+function phaseOf(
+  { phase: kind, startedAtMs }: Extract<Event, { kind: 'attempt-progressed' }>,
+  atMs: number,
+): AttemptPhase {
+  if (kind === 'running' || kind === 'paused') return { kind, startedAtMs: startedAtMs ?? atMs };
+  return kind === 'archiving' ? { kind, startedAtMs } : { kind };
 }

@@ -24,6 +24,8 @@ export interface Attempt {
   readonly cpus: number;
   readonly phase: AttemptPhase;
   readonly sinceMs: number;
+  /** For how long it was paused before this phase, as the head was told; its end says it exactly. */
+  readonly pausedMs: number;
   /** The head has asked for it back; only `returned` frees the job. */
   readonly recalled: boolean;
   /** It was told to stop. */

@@ -68,6 +68,7 @@ export type Command =
       readonly manifestHash: string;
       readonly startedAtMs: number | undefined;
       readonly endedAtMs: number;
+      readonly pausedMs: number;
       readonly requeued: boolean;
     }
   /** All of the archive has been searched. */

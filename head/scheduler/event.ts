@@ -148,6 +148,7 @@ export type Event =
       readonly manifestHash: string;
       readonly startedAtMs: number | undefined;
       readonly endedAtMs: number;
+      readonly pausedMs: number;
       readonly requeued: boolean;
     }
   /** The archive has been searched for such results. */

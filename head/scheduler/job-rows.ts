@@ -19,6 +19,7 @@ export interface JobRowsDraft extends JobRows {
   specIndex: Uint32Array;
   nodeIds: NodeId[];
   messages: Map<number, string>;
+  pausedMs: Map<number, number>;
   counts: Record<RowState, number>;
 }
 
@@ -54,6 +55,7 @@ export function emptyRows(): JobRowsDraft {
     specIndex: new Uint32Array(0),
     nodeIds: [],
     messages: new Map(),
+    pausedMs: new Map(),
     counts: { queued: 0, held: 0, live: 0, succeeded: 0, failed: 0, cancelled: 0 },
   };
 }
@@ -107,6 +109,12 @@ export function setRowReason(
   rows.reason[index] = reason === undefined ? 0 : failureReasons.indexOf(reason) + 1;
   if (message === '') rows.messages.delete(index);
   else rows.messages.set(index, message);
+}
+
+/** Notes for how long in all a job's attempt was paused, in milliseconds. */
+export function setRowPaused(rows: JobRowsDraft, index: number, pausedMs: number): void {
+  if (pausedMs > 0) rows.pausedMs.set(index, pausedMs);
+  else rows.pausedMs.delete(index);
 }
 
 /** The node of a job's last attempt, or nothing. */

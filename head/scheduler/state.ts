@@ -110,6 +110,8 @@ export interface JobRows {
   readonly nodeIds: readonly NodeId[];
   /** Sentences of jobs that ended badly. */
   readonly messages: ReadonlyMap<number, string>;
+  /** For how long in all the last attempt was paused, in milliseconds; of those that were and have ended. */
+  readonly pausedMs: ReadonlyMap<number, number>;
   readonly counts: Readonly<Record<RowState, number>>;
 }
 

@@ -75,6 +75,7 @@ function encodeRows({ rows }: Batch): disk.SnapshotRows {
     nodeIds: [...rows.nodeIds],
     reasons: [],
     messages: Object.fromEntries(rows.messages),
+    pausedMs: Object.fromEntries([...rows.pausedMs].map(([index, pausedMs]) => [index, big(pausedMs)])),
   };
 }
 
@@ -147,6 +148,9 @@ function decodeRows(batch: BatchDraft, stored: disk.SnapshotRows): void {
   rows.specIndex = column(Uint32Array, stored.specIndex);
   rows.nodeIds = stored.nodeIds.map(nodeId);
   rows.messages = new Map(Object.entries(stored.messages).map(([index, message]) => [Number(index), message]));
+  rows.pausedMs = new Map(
+    Object.entries(stored.pausedMs).map(([index, pausedMs]) => [Number(index), Number(pausedMs)]),
+  );
   for (const state of rowStates) rows.counts[state] = 0;
   for (let index = 0; index < rows.count; index++) {
     const state = rowStates[rows.state[index] ?? -1];

@@ -203,6 +203,7 @@ export function decodeEvent(stored: disk.Event | undefined): Event {
         manifestHash: value.manifestHash,
         startedAtMs: maybeNumber(value.startedAtMs),
         endedAtMs: Number(value.endedAtMs),
+        pausedMs: Number(value.pausedMs),
         requeued: value.requeued,
       };
     }

@@ -184,6 +184,7 @@ export function encodeEvent(event: Event): disk.Event {
           manifestHash: event.manifestHash,
           startedAtMs: maybeBig(event.startedAtMs),
           endedAtMs: big(event.endedAtMs),
+          pausedMs: big(event.pausedMs),
           requeued: event.requeued,
         },
       });

@@ -161,6 +161,7 @@ function encodeAttempt(attempt: Attempt): disk.SnapshotAttempt {
     recalled: attempt.recalled,
     cancelling: attempt.cancelling,
     requeueing: attempt.requeueing,
+    pausedMs: big(attempt.pausedMs),
     lapsedSinceMs: maybeBig(attempt.lapsedSinceMs),
   };
 }
@@ -178,6 +179,7 @@ function decodeAttempt(draft: ClusterDraft, stored: disk.SnapshotAttempt): void 
     recalled: stored.recalled,
     cancelling: stored.cancelling,
     requeueing: stored.requeueing,
+    pausedMs: Number(stored.pausedMs),
     lapsedSinceMs: maybeNumber(stored.lapsedSinceMs),
   });
   draft.nodes.get(nodeId(stored.nodeId))?.attempts.add(id);

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { AttemptPhase, NodeYield } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { sharedLab } from '../kit/lab.ts';
@@ -34,7 +36,9 @@ it('tells who has paused a node and its job, and until when in the time zone of 
   expect(await lab().ok('status', '--all')).toMatch(/ 1 \(1 paused\) /);
   expect(await lab().ok('why', 't/one/j')).toContain(`paused: Paused: ${doing}; it goes on by itself\n`);
   expect(await lab().ok('events')).toContain(`node-yielded  desk  ${doing.slice('desk '.length)}`);
-  expect((await lab().json('status', 't/one')).jobs[0].message).toContain(node.yield.until);
+  const [job] = (await lab().json('status', 't/one')).jobs;
+  expect(job.message).toContain(node.yield.until);
+  expect(Date.parse(job.pausedSince)).toBeGreaterThan(0);
 
   await desk.tell({ $case: 'yield', value: NodeYield.fromPartial({ step: 'pause', cause: 'asleep' }) });
   await desk.report(fence, AttemptPhase.RUNNING);
@@ -42,4 +46,29 @@ it('tells who has paused a node and its job, and until when in the time zone of 
   await until('it sleeps', async () => (await lab().json('nodes')).nodes[0].state === 'asleep');
   expect(await lab().ok('why', 't/one/j')).toContain('Paused: desk is asleep; it goes on by itself');
   expect((await lab().json('status', 't/one')).counts).toMatchObject({ paused: 1, running: 0 });
+});
+
+it('tells for how long a job was paused: to people, to scripts, and beside its results', async () => {
+  const path = lab().path('head.sock');
+  const desk = await new LinkAgent({ kind: 'unix', path }, 'ws2', 2).connected();
+  onTestFinished(() => desk.close());
+  const jobs = ['long', 'short'].map((name) => ({ name, needs: { cpus: 1 }, run: 'true' }));
+  await lab().ok('submit', lab().jobFile('two', { name: 'two', namespace: 't', jobs }));
+  const [long, short] = [await desk.hear('assign'), await desk.hear('assign')];
+  await desk.endInline(long.fence, { x: '1' }, '', { pausedMs: 4_500_000n });
+  await desk.endInline(short.fence, { x: '2' });
+  await lab().ok('wait', 't/two');
+
+  expect((await lab().json('status', 't/two')).jobs).toMatchObject([
+    { name: 'long', attempt: 1, pausedMs: 4_500_000, pausedSince: null },
+    { name: 'short', attempt: 1, pausedMs: 0, pausedSince: null },
+  ]);
+  expect(await lab().ok('status', 't/two')).toMatch(/^JOB .* TIME +PAUSED .*\nlong .* 1h15m /m);
+  expect(await lab().ok('events', 't/two')).toContain('succeeded; it was paused for 1h15m');
+  await lab().ok('pull', 't/two', '--to', lab().path('pulled'));
+  const rows = readFileSync(lab().path('pulled/two/jobs.csv'), 'utf8').trimEnd().split('\n');
+  expect(rows[0]).toBe('job,state,reason,exit_code,node,attempt,started_at,finished_at,paused_ms');
+  expect(rows.slice(1).map((row) => row.split(',').at(-1))).toEqual(['4500000', '0']);
+  const meta = readFileSync(join(lab().archive, 't/two/long/.labrun/meta.json'), 'utf8');
+  expect(JSON.parse(meta)).toMatchObject({ attempt: 1, pausedMs: 4_500_000 });
 });

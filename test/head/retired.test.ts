@@ -33,7 +33,7 @@ beforeEach(async () => {
   await agent.endInline(first.fence, { 'result.txt': 'one' }, 'a log');
   await agent.stage(second.fence, { 'result.txt': 'two' }, 'a log');
   const { manifest } = archiveOf({ 'result.txt': 'two' }, 'a log');
-  await agent.report(second.fence, AttemptPhase.ENDED, endOf(manifest, true));
+  await agent.report(second.fence, AttemptPhase.ENDED, { ...endOf(manifest, true), pausedMs: 7_000n });
   await world.ended('batch');
   agent.close();
 });
@@ -86,6 +86,7 @@ describe('a batch that ended over 30 days ago', () => {
     const before = await shown();
     expect(before).toMatchObject({
       summary: { state: 'failed', failures: [{ reason: 'exit', exampleJob: 'job_i-1' }] },
+      jobs: [{ pausedMs: 0n }, { pausedMs: 7_000n }],
       files: [
         ['job_i-0/result.txt', 'one'],
         ['job_i-1/result.txt', 'two'],

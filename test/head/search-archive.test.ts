@@ -50,7 +50,9 @@ async function jobs(batch = 'batch'): Promise<string[]> {
   const all: JobView[] = [];
   for await (const page of readStream(world.batches.jobs({ selector: aSelector({ batch }) }, metadata)))
     all.push(...page.jobs);
-  return all.map(({ state, attempt, node, exitCode }) => `${state} ${attempt} ${node} ${exitCode ?? '-'}`);
+  return all.map(({ state, attempt, node, exitCode, pausedMs }) =>
+    [state, attempt, node, exitCode ?? '-', ...(pausedMs > 0n ? [`paused ${pausedMs}`] : [])].join(' '),
+  );
 }
 
 describe('a head that was restored', () => {
@@ -61,10 +63,11 @@ describe('a head that was restored', () => {
     await agent.endInline(fences[0], { 'result.txt': 'small' }, 'a log');
     for (const [at, fence] of fences.slice(1).entries()) {
       const end = await agent.stage(fence, { 'result.txt': 'x'.repeat(9_000 + at) }, 'a log', { link: 'result.txt' });
-      await agent.report(fence, AttemptPhase.ENDED, end);
+      await agent.report(fence, AttemptPhase.ENDED, { ...end, pausedMs: 7_000n });
     }
     await world.ended('batch');
     const before = await jobs();
+    expect(before[1]).toBe('succeeded 1 n1 0 paused 7000');
     await restore();
     expect(await jobs()).toEqual(before);
     expect(await world.get('batch')).toMatchObject({ state: 'succeeded', counts: { succeeded: 3 } });
@@ -83,7 +86,7 @@ describe('a head that was restored', () => {
     const fences = await assigned(3);
     await world.backup(join(folder, 'copy'));
     await agent.endInline(fences[0], { 'result.txt': 'will change' });
-    await agent.endInline(fences[1], { 'result.txt': 'failed, and tried again' }, '', true);
+    await agent.endInline(fences[1], { 'result.txt': 'failed, and tried again' }, '', { failed: true });
     const end = await agent.stage(fences[2], { 'result.txt': 'x'.repeat(9_000) });
     await agent.report(fences[2], AttemptPhase.ENDED, end);
     const again = await agent.hear('assign');
@@ -103,8 +106,8 @@ describe('a head that was restored', () => {
   });
 
   it('records what ended anew after it had ended, and how its batch ended with that', async () => {
-    for (const fence of await assigned(3)) await agent.endInline(fence, {}, '', true);
-    for (const fence of await assigned(3)) await agent.endInline(fence, {}, '', true);
+    for (const fence of await assigned(3)) await agent.endInline(fence, {}, '', { failed: true });
+    for (const fence of await assigned(3)) await agent.endInline(fence, {}, '', { failed: true });
     await world.ended('batch');
     await world.backup(join(folder, 'copy'));
     const selector = aSelector({ batch: 'batch', states: ['failed'] });

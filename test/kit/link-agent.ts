@@ -144,11 +144,11 @@ export class LinkAgent {
     fence: Fence | undefined,
     files: Readonly<Record<string, string>>,
     log = '',
-    failed = false,
+    { failed = false, pausedMs = 0n }: { readonly failed?: boolean; readonly pausedMs?: bigint } = {},
   ): Promise<void> {
     const { manifest, staged } = archiveOf(files, log);
     const inlineArchive = { manifest, files: [...staged].map(([path, data]) => ({ path, data })) };
-    await this.report(fence, AttemptPhase.ENDED, { ...endOf(manifest, failed), inlineArchive });
+    await this.report(fence, AttemptPhase.ENDED, { ...endOf(manifest, failed), inlineArchive, pausedMs });
   }
 
   /** Sends chunks of one stream and gives the answers, one each; it reads none before `reading` has resolved. */

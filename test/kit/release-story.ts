@@ -204,7 +204,7 @@ function* longAfter(): Generator<Told> {
   yield [head, { kind: 'batch-retired', batchId: batchNumber(2) }];
   const found = {
     ...{ outcome: failed, manifestHash: `blake3:${'2'.repeat(64)}`, startedAtMs: 1_800_000_000_500 },
-    endedAtMs: 1_800_000_090_500,
+    ...{ endedAtMs: 1_800_000_090_500, pausedMs: 30_000 },
   };
   for (const [index, requeued] of [
     [8, false],

@@ -148,6 +148,7 @@ function attemptOf(head: PureHead, subject: string): Attempt {
     cpus: 1,
     phase: { kind: 'assigned' },
     sinceMs: 0,
+    pausedMs: 0,
     recalled: false,
     cancelling: false,
     requeueing: false,

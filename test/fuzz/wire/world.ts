@@ -148,7 +148,7 @@ export class World {
       );
       this.#words.set('clusterId', fence?.clusterId ?? '');
       await this.#agent.report(fence, AttemptPhase.RUNNING);
-      await this.#agent.endInline(fence, { 'out.txt': 'result\n', 'sub/a': 'x' }, 'said\n', index === 2);
+      await this.#agent.endInline(fence, { 'out.txt': 'result\n', 'sub/a': 'x' }, 'said\n', { failed: index === 2 });
     }
     this.#words.set('doneId', done);
     await this.#submit('eve', 'secret');

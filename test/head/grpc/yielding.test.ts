@@ -61,7 +61,8 @@ it('shows who has paused a node and its jobs, sends elsewhere what it has not be
 
   const by = /^desk is paused by ada until \d{4}-\d\d-\d\dT[\d:.]+Z: "presentation"$/;
   const [paused, other] = await jobs();
-  expect(paused).toMatchObject({ state: 'paused', message: expect.stringMatching(by) });
+  expect(paused).toMatchObject({ state: 'paused', message: expect.stringMatching(by), pausedMs: 0n });
+  expect(paused?.pausedSinceMs).toBeGreaterThan(0n);
   expect(other).toMatchObject({ state: 'queued', message: '' });
   expect((await world.get('batch')).counts).toMatchObject({ paused: 1, queued: 1 });
   expect(await world.why('batch', paused?.name ?? '')).toMatch(/^Paused: desk is paused by ada until .*; it goes on/);
@@ -77,6 +78,7 @@ it('shows who has paused a node and its jobs, sends elsewhere what it has not be
   await free.report((await free.hear('assign')).fence, AttemptPhase.RUNNING);
   await desk.tell(yields({ step: 'none', takesJobs: true }));
   await desk.report(runs, AttemptPhase.RUNNING);
+  expect((await jobs())[0]).toMatchObject({ state: 'running', pausedSinceMs: undefined });
   expect(await nodeCalled('desk')).toMatchObject({ yielding: '', yield: { takesJobs: true, text: '' } });
   const story = await world.story();
   expect(story.map(({ kind }) => kind)).toEqual(
@@ -103,6 +105,7 @@ it('stops a job that its node wants to be rid of, lets it wait again without a r
   await desk.report(fence, AttemptPhase.ENDED, { ...end, outcome, pausedMs: 7_000n });
   const again = await free.hear('assign');
   expect(again.fence).toMatchObject({ index: 0, attempt: 2 });
+  expect((await jobs())[0]).toMatchObject({ attempt: 2, pausedMs: 0n });
   await free.endInline(again.fence, { 'whole.csv': '1\n' });
   expect((await world.ended('batch')).state).toBe('succeeded');
   const story = await world.story({ batch: 'batch' });
@@ -111,8 +114,22 @@ it('stops a job that its node wants to be rid of, lets it wait again without a r
   });
   expect(story.find(({ kind }) => kind === 'job-finished')).toMatchObject({
     ...{ attempt: 1, facts: { pausedMs: '7000', requeued: 'true' } },
+    message: 'cancelled; it was paused for 7.0s; it waits again',
   });
   expect(world.complaints).toEqual([]);
+});
+
+it('tells whoever submitted a job for how long it was paused, also after the next start', async () => {
+  const desk = await anAgent('desk', 1);
+  await world.submit(aSpec());
+  const { fence } = await desk.hear('assign');
+  await desk.report(fence, AttemptPhase.PAUSED);
+  await desk.endInline(fence, { 'whole.csv': '1\n' }, '', { pausedMs: 7_000n });
+  await world.ended('batch');
+  const told = { state: 'succeeded', attempt: 1, pausedMs: 7_000n, pausedSinceMs: undefined };
+  expect(await jobs()).toMatchObject([told]);
+  await world.restart();
+  expect(await jobs()).toMatchObject([told]);
 });
 
 it('drains a node by name, says so everywhere until it is undrained, and remembers it over a restart', async () => {

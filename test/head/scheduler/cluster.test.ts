@@ -329,6 +329,7 @@ function stepOf(head: PureHead, what: number, a: number, b: number, next: () => 
         manifestHash: 'blake3:00',
         startedAtMs: undefined,
         endedAtMs: head.nowMs,
+        pausedMs: 1_000 * (a % 3),
         requeued: b % 5 === 0,
       };
     }

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { viewJob } from '../../../head/job-view.ts';
 import { nextDeadlineMs } from '../../../head/scheduler/deadline.ts';
 import { asleepLeaseMs, leaseMs } from '../../../head/scheduler/limits.ts';
 import { unyielding, yieldText } from '../../../head/scheduler/yielding.ts';
+import { decodeState, encodeState } from '../../../head/store/state-codec.ts';
+import * as snapshot from '../../../proto/gen/labrun/store/v1/snapshot.ts';
 import { someNeeds } from '../../kit/spec.ts';
 import {
   aConnect,
@@ -113,6 +116,38 @@ describe('a paused job', () => {
     head.take({ ...news, phase: 'running', startedMsAgo: 49_000 });
     expect(phase()).toEqual({ kind: 'running', startedAtMs: 1_000 });
     expect(head.state.batches.get(batchNumber(1))?.rows.startedS[0]).toBe(1);
+  });
+
+  it('tells how long it was paused: as the head was told while it lives, at its end as its node has measured it', () => {
+    const head = new PureHead();
+    head.take(aConnect(1));
+    head.take(aSubmit(1));
+    const { attempt, news } = running(head);
+    const seen = () => {
+      const batch = head.state.batches.get(batchNumber(1));
+      if (!batch) throw new Error('it was submitted');
+      const { pausedMs, pausedSinceMs } = viewJob(head.state, batch, 0);
+      return { pausedMs, pausedSinceMs };
+    };
+    for (const pausedMs of [0, 4_000]) {
+      head.take({ ...news, phase: 'paused', startedMsAgo: 0 });
+      expect(seen()).toEqual({ pausedMs, pausedSinceMs: head.nowMs });
+      head.nowMs += 4_000;
+      head.take({ ...news, phase: 'running', startedMsAgo: 0 });
+      expect(seen()).toEqual({ pausedMs: pausedMs + 4_000, pausedSinceMs: undefined });
+      const stored = snapshot.Snapshot.encode(encodeState(head.state, Buffer.alloc(16))).finish();
+      expect([...decodeState(snapshot.Snapshot.decode(stored)).attempts.values()]).toEqual(liveOn(head));
+    }
+    head.take({ ...news, phase: 'paused', startedMsAgo: 0 });
+    head.nowMs += 1_000;
+    head.take({ ...news, phase: 'archiving', startedMsAgo: 0 });
+    expect(seen()).toEqual({ pausedMs: 9_000, pausedSinceMs: undefined });
+    const end = staged(attempt);
+    if (end.kind !== 'archive-staged') throw new Error('an end is an end');
+    head.take({ ...end, pausedMs: 8_750 });
+    expect(seen()).toEqual({ pausedMs: 8_750, pausedSinceMs: undefined });
+    head.take({ kind: 'retry', batchId: batchNumber(1), jobs: [0, 1] });
+    expect(seen()).toEqual({ pausedMs: 0, pausedSinceMs: undefined });
   });
 
   it('can be cancelled, and requeued by its node once', () => {
