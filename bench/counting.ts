@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { deskState, withDesk } from '../cli/desk-connect.ts';
 import type { DeskState } from '../proto/gen/labrun/v1/desk.ts';
@@ -19,7 +19,7 @@ export class Counting {
   async start(processes: number): Promise<void> {
     const counters = this.#files.length;
     const run = `mkfifo gate; exec 3<>gate
-count() { while :; do read -t 0.01 -u 3 || true; echo >"$1"; done; }
+count() { echo $BASHPID >"$1.pid"; while :; do read -t 0.01 -u 3 || true; echo >"$1"; done; }
 i=0; while [ $i -lt ${counters - 1} ]; do count ${this.#cluster.folder}/count-$i & i=$((i+1)); done
 i=0; while [ $i -lt ${processes - counters} ]; do (exec 3>&-; exec sleep 6000) & i=$((i+1)); done
 count ${this.#cluster.folder}/count-${counters - 1}`;
@@ -27,6 +27,11 @@ count ${this.#cluster.folder}/count-${counters - 1}`;
     await this.#cluster.labrun('submit', this.#cluster.write('counts', { 'labrun.yaml': JSON.stringify(spec) }));
     // The last one starts when the others have.
     await until('the job counts', () => this.lastCountMs() > 0, 120_000);
+  }
+
+  /** Those that write. */
+  pids(): readonly number[] {
+    return this.#files.map((file) => Number(readFileSync(`${file}.pid`, 'utf8')));
   }
 
   /** When the last of them wrote last, on the wall clock in milliseconds. */

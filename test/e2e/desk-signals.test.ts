@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { chownSync, closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
@@ -7,6 +7,7 @@ import type { FreezingName } from '../../node-agent/ports.ts';
 import type { DeskState } from '../../proto/gen/labrun/v1/desk.ts';
 import { type CountingLab, countingLab } from '../kit/counting-lab.ts';
 import { atOnceMs } from '../kit/heard.ts';
+import { isHeldBack } from '../kit/held-back.ts';
 import type { Lab } from '../kit/lab.ts';
 import { startMessageBus } from '../kit/message-bus.ts';
 import { fireMutter, firstActiveWatch, idleWatch, startMutter } from '../kit/mutter.ts';
@@ -180,20 +181,6 @@ function hasSeen({ presence }: DeskState, signal: RegExp, sinceMs: number): bool
     ({ name, detail, lastActivityMs = 0n }) =>
       signal.test(`${name}: ${detail}`) && Number(lastActivityMs) > sinceMs - clocksMs,
   );
-}
-
-/** Whether it may use but some processors, or its control group but a part of their time. */
-function isHeldBack(pid: number): boolean {
-  if (processorsOf(pid) !== processorsOf(process.pid)) return true;
-  const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
-  const [, path] = /^\d+:(?:cpu|cpu,cpuacct|cpuacct,cpu):(.*)$/m.exec(groups) ?? [];
-  if (path !== undefined) return Number(readFileSync(`/sys/fs/cgroup/cpu${path}/cpu.cfs_quota_us`, 'utf8')) > 0;
-  const [, unified = ''] = /^0::(.*)$/m.exec(groups) ?? [];
-  return !readFileSync(`/sys/fs/cgroup${unified}/cpu.max`, 'utf8').startsWith('max');
-}
-
-function processorsOf(pid: number): string | undefined {
-  return /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
 }
 
 /** The helper, as it runs in a desktop session with this environment. */
