@@ -13,7 +13,8 @@ const head: Actor = { kind: 'system', name: 'head' };
  * every later release. Add what is new at its end; what is there must not change.
  */
 export function releaseStory(): LogRecord[] {
-  const told = [...beginnings(), ...attempts(), ...ends(), ...people(), ...longAfter(), ...atTheDesk()];
+  const parts = [beginnings(), attempts(), ends(), people(), longAfter(), atTheDesk(), fromAfar()];
+  const told = parts.flatMap((part) => [...part]);
   return told.map(([actor, event], at) => ({ seq: at + 1, atMs: 1_800_000_000_000 + at * 1_000, actor, event }));
 }
 
@@ -229,4 +230,18 @@ function* atTheDesk(): Generator<Told> {
     yield [ws1, { kind: 'attempt-progressed', attempt: job(1, 12, 1), phase, startedAtMs: 1_800_000_000_500 }];
   yield [ws1, { kind: 'attempt-resumed', attempt: job(1, 12, 1) }];
   yield [ws1, { kind: 'attempt-requeued', attempt: job(1, 12, 1), reason: 'its owner needs the memory' }];
+}
+
+function* fromAfar(): Generator<Told> {
+  const inJob = { shellId: 's1', nodeId: nodeNumber(1), inPlaceOf: job(1, 12, 1) };
+  const onNode = { shellId: 's2', nodeId: nodeNumber(1), inPlaceOf: undefined };
+  for (const shell of [inJob, onNode]) yield [ada, { kind: 'shell-opened', ...shell }];
+  for (const shell of [inJob, onNode]) yield [ada, { kind: 'shell-closed', ...shell, message: 'it ended with 7' }];
+  const paused = job(3, 0, 1);
+  yield assign(paused);
+  for (const phase of ['running', 'paused'] as const)
+    yield [ws1, { kind: 'attempt-progressed', attempt: paused, phase, startedAtMs: 1_800_000_000_500 }];
+  yield [ws1, { kind: 'attempt-resumed', attempt: paused }];
+  yield accept(paused, { pausedMs: 9_000 });
+  yield [head, { kind: 'batch-ended', batchId: batchNumber(3), state: 'succeeded' }];
 }

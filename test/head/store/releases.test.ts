@@ -10,7 +10,8 @@ import { recordKey, snapshotKey } from '../../../head/store/keys.ts';
 import { openStore } from '../../../head/store/open.ts';
 import * as records from '../../../proto/gen/labrun/store/v1/log.ts';
 import * as disk from '../../../proto/gen/labrun/store/v1/snapshot.ts';
-import { meaningOf, releasesFolder } from '../../kit/release-fixture.ts';
+import { meaningOf, missingKinds, releasesFolder } from '../../kit/release-fixture.ts';
+import { releaseStory } from '../../kit/release-story.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 
 /** A database as that release has written it. */
@@ -40,6 +41,10 @@ describe.each(readdirSync(releasesFolder))('what release %s has written', (relea
     expect(JSON.parse(JSON.stringify(meaningOf(store.draft)))).toEqual(expected(release));
     await store.abandon();
   });
+});
+
+it('has a story in which every kind of event occurs (else: add it at the end of test/kit/release-story.ts)', () => {
+  expect(missingKinds(releaseStory())).toEqual([]);
 });
 
 it('has a fixture of this version (else: node scripts/release-fixture.mjs)', () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
 import { version } from '../../../base/version.ts';
+import { readDeskMemory } from '../../../node-agent/desk/desk-memory.ts';
 import { recordOver } from '../../../node-agent/store/agent-record.ts';
 import { GroupWriter } from '../../../node-agent/store/group-writer.ts';
 import { type AgentFixture, meaningOfAttempts } from '../../kit/agent-release-fixture.ts';
@@ -16,12 +17,13 @@ it('has a fixture of this version (else: node scripts/release-fixture.mjs)', () 
 });
 
 describe.each(releases)('the record that an agent of release %s has written', (release) => {
-  const { entries, meaning }: AgentFixture = JSON.parse(readFileSync(fixtureOf(release), 'utf8'));
+  const { entries, meaning, desk }: AgentFixture = JSON.parse(readFileSync(fixtureOf(release), 'utf8'));
 
   it('means the same today: every attempt is taken up as what it was', async () => {
     const record = await open(entries);
     // What later releases know besides has its default.
     expect(meaningOfAttempts(record.attempts)).toMatchObject(meaning as object[]); // one for each attempt
+    expect(readDeskMemory(record.desk)).toMatchObject(desk as object); // one that remembers
     expect(record.nodeId).toBe(new Map(entries).get('node'));
     expect(record.clusterId).toBe(new Map(entries).get('cluster'));
     expect(record.bootId).toBe(new Map(entries).get('boot'));
