@@ -69,7 +69,11 @@ export class FrozenTrees {
   #gripsOf(identity: Identity): readonly [Grip, ...Grip[]] {
     const { clock, freezerParent } = this.#ports;
     const beside = freezerParent && join(freezerParent, basename(identity.folder));
-    const groups = [...new Set([identity.group, beside])].filter((group) => group !== '' && freezerOf(group));
-    return [new SignalGrip(identity, clock), ...groups.map((group) => new GroupGrip(identity, group, clock))];
+    const groups = [...new Set([identity.group, beside])].filter((group) => group !== '');
+    const byGroups = groups.flatMap((group) => {
+      const version = freezerOf(group)?.version;
+      return version ? [new GroupGrip(identity, { version, group }, clock)] : [];
+    });
+    return [new SignalGrip(identity, clock), ...byGroups];
   }
 }

@@ -4,7 +4,7 @@ import { type Clock, delay } from '../../base/clock.ts';
 import { deferred } from '../../base/deferred.ts';
 import { isSystemError } from '../../base/errors.ts';
 import type { FreezingName } from '../ports.ts';
-import { freezerOf, groupMembers, setFrozen } from './cgroup.ts';
+import { type CgroupVersion, freezerOf, groupMembers, setFrozen } from './cgroup.ts';
 import type { Grip, Held } from './freeze.ts';
 import type { Identity } from './identity.ts';
 import { isRunning, readProcess } from './process-table.ts';
@@ -28,11 +28,15 @@ export class GroupGrip implements Grip {
   readonly #group: string;
   readonly #clock: Clock;
 
-  constructor(identity: Identity, group: string, clock: Clock) {
+  constructor(
+    identity: Identity,
+    { version, group }: { readonly version: CgroupVersion; readonly group: string },
+    clock: Clock,
+  ) {
     this.#identity = identity;
     this.#group = group;
     this.#clock = clock;
-    this.name = freezerOf(group)?.version === 'v1' ? 'cgroup-v1' : 'cgroup-v2';
+    this.name = `cgroup-${version}`;
   }
 
   isHeld(): boolean {
