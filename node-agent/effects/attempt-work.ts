@@ -1,14 +1,11 @@
-import { AssertionError } from '../../base/assert.ts';
 import { background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
-import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
+import { Fault } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { hashBytes } from '../../base/transfer/hash.ts';
 import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
-import { outcomeOf } from '../attempts/outcome.ts';
 import type { Pace } from '../attempts/pace.ts';
 import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
@@ -20,6 +17,8 @@ import type { LocatedOrder } from './specs.ts';
 import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
 import type { Sweep } from './sweep.ts';
 import { TimeLimit } from './time-limit.ts';
+import { unkept } from './unkept.ts';
+import { withRoom } from './with-room.ts';
 
 /** What the work on attempts needs. */
 export interface WorkPorts extends StagePorts {
@@ -156,22 +155,7 @@ export class AttemptWork {
       this.#live = undefined;
       if (started) await executor.kill(workspace.homeOf(attempt.id), leftoverGraceMs);
       try {
-        const finish = await keepTrying(this.#ports, signal, async () => {
-          const located = await this.#locate(attempt, signal);
-          return await withRoom(
-            this.#ports.sweep(
-              {
-                workspace,
-                order: located.order,
-                sender: this.#sender,
-                ending: phase.ending,
-                timeLimitMs: located.timeLimitMs,
-                started,
-              },
-              signal,
-            ),
-          );
-        });
+        const finish = await this.#sweep(attempt, phase.ending, started, signal);
         this.#emit({ kind: 'archived', finish });
       } catch (error) {
         if (!signal.aborted) this.#emit({ kind: 'archived', finish: unkept(phase.ending, error) });
@@ -187,15 +171,8 @@ export class AttemptWork {
     this.#sender.unknow(paths);
     this.#then(async (signal) => {
       try {
-        const finish = await keepTrying(this.#ports, signal, async () => {
-          const { order, timeLimitMs } = await this.#locate(attempt, signal);
-          const started = phase.startedAtMs !== undefined;
-          const ending = { kind: 'exited' as const, exitCode: 0, ranMs: 0 };
-          const { workspace } = this.#ports;
-          return withRoom(
-            this.#ports.sweep({ workspace, order, sender: this.#sender, ending, timeLimitMs, started }, signal),
-          );
-        });
+        const ending = { kind: 'exited' as const, exitCode: 0, ranMs: 0 };
+        const finish = await this.#sweep(attempt, ending, phase.startedAtMs !== undefined, signal);
         // How it ended was known before; only what it left was looked at again.
         this.#emit({ kind: 'archived', finish: { ...finish, outcome: phase.outcome } });
       } catch (error) {
@@ -267,6 +244,17 @@ export class AttemptWork {
     this.#limits?.close();
   }
 
+  /** Sends what it left; while the head, or room for it, is away that is tried again until the signal. */
+  #sweep(attempt: Attempt, ending: Ending, started: boolean, signal: AbortSignal): Promise<Finish> {
+    return keepTrying(this.#ports, signal, async () => {
+      const { order, timeLimitMs } = await this.#locate(attempt, signal);
+      const { workspace } = this.#ports;
+      return withRoom(
+        this.#ports.sweep({ workspace, order, sender: this.#sender, ending, timeLimitMs, started }, signal),
+      );
+    });
+  }
+
   async #restoreLimits(attempt: Attempt, running: RunningProcess): Promise<void> {
     try {
       const located = await this.#locate(attempt, this.#ports.closing);
@@ -293,27 +281,5 @@ export class AttemptWork {
       }
     });
     background(this.#tail);
-  }
-}
-
-/** The end of an attempt of which nothing can be kept, not even its log. Bugs are not outcomes. */
-function unkept(ending: Ending, error: unknown): Finish {
-  if (error instanceof AssertionError) throw error;
-  const limits = { memoryBytes: 0, processes: 0, diskBytes: 0 };
-  const known = { missing: [], lastLine: '', timeLimitMs: 0, limits, diskIsFull: false };
-  const remains = { ...known, archiveProblem: messageOf(error) };
-  const manifest = new Uint8Array(0);
-  return { outcome: outcomeOf(ending, remains), manifestHash: hashBytes(manifest), inline: { manifest, files: [] } };
-}
-
-/** A disk of our own that is full or read-only will be well some day; what an attempt left must not be lost by it. */
-async function withRoom<Result>(work: Promise<Result>): Promise<Result> {
-  try {
-    return await work;
-  } catch (error) {
-    if (isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM')) {
-      throw new Fault('no-room', `the agent is out of something: ${error.message}`, { cause: error });
-    }
-    throw error;
   }
 }
