@@ -132,7 +132,7 @@ export function capture(
   return new Promise((resolve, reject) => {
     const { cwd, env = process.env, user } = options;
     const child = spawn(command, args, { cwd, env, ...user, stdio: 'pipe' });
-    const timeoutMs = options.timeoutMs ?? 60_000;
+    const timeoutMs = options.timeoutMs ?? 120_000;
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
       reject(new Error(`"${argv.join(' ')}" ran for more than ${timeoutMs} ms\n${stdout}\n${stderr}`));
