@@ -79,6 +79,8 @@ export interface CoreParts {
 
 /** An agent's core at work. */
 export interface OpenCore {
+  /** Dials the head and starts what waits, head or no head. Call it once what the node yields is known. */
+  begin(): void;
   setInventory(inventory: NodeInventory): void;
   /** Does this for the person at the desk, and tells the head. Resolves when everything that runs does it. */
   yieldTo(yielding: NodeYield, wish: Wish): Promise<void>;
@@ -105,7 +107,7 @@ export interface OpenCore {
 /** The protocol this agent speaks. */
 const protocol = 1;
 
-/** Takes up what an earlier agent left, then dials the head. Resolves when the agent works, head or no head. */
+/** Takes up what an earlier agent left. Resolves when that is done; nothing new is started before `begin`. */
 export async function openCore(parts: CoreParts): Promise<OpenCore> {
   const { clock, random, log, record, executor } = parts;
   const { nodeId } = record;
@@ -133,9 +135,10 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
       builds: effects.buildReports().map(writeBuildReport),
       yield: writeYield(agent.yields.report()),
     }),
-    welcomed: (welcome) => {
+    async welcomed(welcome) {
       lease.setTerm(welcome.leaseMs);
-      return join(record, welcome);
+      await join(record, welcome);
+      agent.greeted();
     },
     heard: (word) => agent.heard(word),
     leased: (heardMs) => {
@@ -183,8 +186,11 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
   );
   parts.ownDisk.onWell(() => agent.resume());
   await agent.restore();
-  uplink.start();
   return {
+    begin() {
+      agent.begin();
+      uplink.start();
+    },
     setInventory: (inventory) => agent.setInventory(inventory),
     yieldTo: (yielding, wish) => agent.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => agent.askRequeue(ids, reason),

@@ -17,7 +17,7 @@ import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 /** What the agent decides with and acts through. */
 export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
-  readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'retry' | 'forgetAll' | 'trees'>;
+  readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'endUnclaimed' | 'retry' | 'forgetAll' | 'trees'>;
   readonly ownDisk: Pick<OwnDisk, 'trouble'>;
   /** Of this start of the machine. */
   readonly bootId: string;
@@ -56,8 +56,10 @@ export class Agent {
   /** Those of them whose processes run, or stand still for a while: few beside what waits and what has ended. */
   readonly #running = new Map<AttemptId, Held>();
   readonly #yields: NodeYields;
+  /** Why those that stand still should run elsewhere, until they go on. */
+  readonly #unwanted = new Map<AttemptId, string>();
   #inventory: NodeInventory;
-  #restored = false;
+  #hasBegun = false;
 
   constructor(ports: AgentPorts, inventory: NodeInventory) {
     this.#ports = ports;
@@ -73,7 +75,7 @@ export class Agent {
     return this.#inventory;
   }
 
-  /** Takes up what earlier agents left: processes go on, ends are noticed, what nobody knows is removed. */
+  /** Takes up what earlier agents left: processes go on, ends are noticed, what nobody knows is removed. Starts nothing. */
   async restore(): Promise<void> {
     const { record, workspace, executor, builds, log, bootId } = this.#ports;
     const hasRebooted = record.bootId !== undefined && record.bootId !== bootId;
@@ -93,7 +95,11 @@ export class Agent {
       await workspace.wipe(id);
     }
     await builds.restore([...this.#held.values()].some(({ attempt }) => attempt.phase.kind === 'assigned'));
-    this.#restored = true;
+  }
+
+  /** From now on what waits is started, as far as who is at the desk lets it: that should be known by now. */
+  begin(): void {
+    this.#hasBegun = true;
     this.#fillSlots();
   }
 
@@ -130,8 +136,12 @@ export class Agent {
   /** Does this for the person at the desk, and tells the head. Resolves when everything that runs does it. */
   async yieldTo(yielding: NodeYield, wish: Wish): Promise<void> {
     const done = this.#yields.want(yielding, wish);
+    if (wish.step !== 'pause' && wish.step !== 'asleep') this.#unwanted.clear();
     if (yielding.takesJobs) this.#fillSlots();
-    else for (const held of [...this.#held.values()]) this.#take(held, { kind: 'give-back' });
+    else {
+      for (const held of [...this.#held.values()]) this.#take(held, { kind: 'give-back' });
+      background(this.#ports.builds.endUnclaimed());
+    }
     await done;
   }
 
@@ -139,16 +149,15 @@ export class Agent {
     return this.#yields;
   }
 
-  /** Asks the head to let these jobs run elsewhere. */
+  /** Asks the head to let these jobs run elsewhere, unless they go on before it hears of that. */
   askRequeue(ids: readonly AttemptId[], reason: string): void {
-    for (const id of ids) {
-      const news = (): AgentNews | undefined => {
-        const attempt = this.#held.get(id)?.attempt;
-        if (attempt?.phase.kind !== 'running') return undefined;
-        return { kind: 'requeue', fence: attempt.assignment.fence, reason };
-      };
-      this.#ports.tell(`requeue ${id}`, news, 'now');
-    }
+    for (const id of ids) this.#unwanted.set(id, reason);
+    this.greeted();
+  }
+
+  /** A head listens that may not know what no hello says. */
+  greeted(): void {
+    for (const id of this.#unwanted.keys()) this.#ports.tell(`requeue ${id}`, () => this.#wishOf(id), 'now');
   }
 
   /** What is here and has not ended. */
@@ -210,6 +219,8 @@ export class Agent {
     const isElsewhere = before.phase.kind !== attempt.phase.kind;
     if (isElsewhere || before.pace.share !== attempt.pace.share) this.#ports.attemptsChanged();
     if (holdsCpus(before) && !holdsCpus(attempt)) this.#fillSlots();
+    // The build was begun before somebody came, and is of use to others; its job is not begun now.
+    if (event.kind === 'build-ready' && !this.#yields.takesJobs) this.#take(held, { kind: 'give-back' });
   }
 
   #perform({ attempt, work }: Held, effect: Effect): void {
@@ -237,11 +248,12 @@ export class Agent {
   #drop(id: AttemptId): void {
     this.#ports.record.remove(id);
     this.#held.delete(id);
+    this.#unwanted.delete(id);
   }
 
   #fillSlots(): void {
     const { lease, ownDisk } = this.#ports;
-    if (!this.#restored || !lease.isValid || ownDisk.trouble !== '' || !this.#yields.takesJobs) return;
+    if (!this.#hasBegun || !lease.isValid || ownDisk.trouble !== '' || !this.#yields.takesJobs) return;
     const attempts = [...this.#held.values()].map(({ attempt }) => attempt);
     for (const id of startable(attempts, this.#inventory.cpus)) {
       const held = this.#held.get(id);
@@ -259,6 +271,15 @@ export class Agent {
         if (held) this.#take(held, { kind: 'paced', share });
       },
     }));
+  }
+
+  #wishOf(id: AttemptId): AgentNews | undefined {
+    const reason = this.#unwanted.get(id);
+    const attempt = this.#held.get(id)?.attempt;
+    const isHere = attempt?.phase.kind === 'running' || attempt?.phase.kind === 'building';
+    if (reason !== undefined && isHere) return { kind: 'requeue', fence: attempt.assignment.fence, reason };
+    this.#unwanted.delete(id);
+    return undefined;
   }
 
   #report(id: AttemptId): void {

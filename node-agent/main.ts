@@ -162,6 +162,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     freezing: executor.freezing,
     gpus: machine.inventory.gpus,
   });
+  // Who is at the desk is known before anything new is started, and before the head asks.
+  agent.begin();
   let reading = Promise.resolve();
   const readAndTell = async () => {
     const again = await readAgain(configFile, log);

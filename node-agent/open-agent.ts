@@ -65,7 +65,7 @@ export interface AgentParts {
 /** An agent at work. */
 export type OpenAgent = Omit<OpenCore, 'connected'>;
 
-/** Opens an agent with real disks, processes and connections. Resolves when it works, head or no head. */
+/** Opens an agent with real disks, processes and connections. It starts nothing and dials nobody before `begin`. */
 export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
   const { identity, cacheFolder } = parts;
   const endpoint = () => identity.endpoint;
@@ -76,8 +76,11 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     dial: (to) => openClient(AgentLinkClient, to, 'control'),
     makeEffects: (context) => makeEffects(parts, endpoint, context),
   });
-  identity.start((signal) => core.connected(signal));
   return {
+    begin() {
+      core.begin();
+      identity.start((signal) => core.connected(signal));
+    },
     setInventory: (inventory) => core.setInventory(inventory),
     yieldTo: (yielding, wish) => core.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => core.askRequeue(ids, reason),

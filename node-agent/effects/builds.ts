@@ -1,5 +1,5 @@
 import { background } from '../../base/background.ts';
-import { Fault } from '../../base/errors.ts';
+import { Fault, messageOf } from '../../base/errors.ts';
 import type { AttemptId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { paceAt } from '../attempts/pace.ts';
@@ -34,6 +34,10 @@ export class Builds {
   readonly #runs = new Map<string, Run>();
   readonly #ready = new Map<string, { readonly view: BuildView; readonly digest: string }>();
   readonly #failed = new Map<string, { readonly message: string; readonly digest: string; readonly batchId: string }>();
+  /** Builds that an earlier agent has begun and nobody has asked this one for. */
+  readonly #unclaimed = new Set<string>();
+  /** Those of them that are being ended. */
+  readonly #ending = new Map<string, Promise<void>>();
   /** Who is laid over which build, so that none is removed under a job. */
   readonly #users = new Map<AttemptId, string>();
 
@@ -50,11 +54,31 @@ export class Builds {
     for (const { key, digest, finished } of await folders.list()) {
       const view = finished ? await folders.find(key) : undefined;
       if (view) this.#ready.set(key, { view, digest });
-      else if (!keepUnfinished) {
+      else if (keepUnfinished) this.#unclaimed.add(key);
+      else {
         await executor.kill(folders.homeOf(key), 0);
         await folders.remove(key);
       }
     }
+  }
+
+  /** Ends builds of an earlier agent for which nobody has come: they would go on unseen by whoever sits here. */
+  async endUnclaimed(): Promise<void> {
+    const { folders, executor, log } = this.#ports;
+    for (const key of this.#unclaimed) {
+      const end = async () => {
+        try {
+          await executor.kill(folders.homeOf(key), 0);
+          await folders.remove(key);
+        } catch (error) {
+          log.error({ key, error: messageOf(error) }, 'cannot end a build that nobody waits for any more');
+        }
+        this.#ending.delete(key);
+      };
+      this.#ending.set(key, end());
+    }
+    this.#unclaimed.clear();
+    await Promise.all(this.#ending.values());
   }
 
   /**
@@ -71,6 +95,7 @@ export class Builds {
     const failure = this.#failed.get(key);
     if (failure) throw new Fault('build-failed', failure.message);
     onWait();
+    await this.#ending.get(key);
     for (;;) {
       const running = this.#runs.get(key);
       // One that everybody has left is being cleared away; then it is begun anew.
@@ -146,6 +171,7 @@ export class Builds {
       waiters: new Set<AttemptId>(),
     };
     this.#runs.set(key, run);
+    this.#unclaimed.delete(key);
     return run;
   }
 

@@ -43,8 +43,8 @@ class AgentWorld {
     return join(this.folder, name);
   }
 
-  async startAgent(cpus = 2, bootId = 'boot') {
-    const started = await aTestAgent(this.at('agent'), this.at('head.sock'), cpus, bootId);
+  async startAgent(cpus = 2, bootId = 'boot', begins = true) {
+    const started = await aTestAgent(this.at('agent'), this.at('head.sock'), cpus, bootId, begins);
     this.#agents.push(started);
     return started;
   }

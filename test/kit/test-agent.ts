@@ -11,8 +11,11 @@ import { Identity } from '../../node-agent/uplink/identity.ts';
 import { plainBuildFolders, plainWorkspace } from './plain-workspace.ts';
 import { wellDisk } from './well-disk.ts';
 
-/** A whole agent in this process, with real processes, over plain working folders. `close` leaves its jobs running. */
-export async function aTestAgent(folder: string, socketPath: string, cpus = 2, bootId = 'boot') {
+/**
+ * A whole agent in this process, with real processes, over plain working folders. `close` leaves its jobs running.
+ * `begins`: whether it starts what waits and dials the head, or leaves that to the test.
+ */
+export async function aTestAgent(folder: string, socketPath: string, cpus = 2, bootId = 'boot', begins = true) {
   mkdirSync(folder, { recursive: true });
   const lines: string[] = [];
   const events: string[] = [];
@@ -33,7 +36,8 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
     },
     systemClock,
   );
-  const agent: OpenAgent = await openAgent({
+  let opened: OpenAgent | undefined;
+  const agent = await openAgent({
     clock: systemClock,
     random: systemRandom,
     log: openLog('agent', 'silent'),
@@ -76,9 +80,12 @@ export async function aTestAgent(folder: string, socketPath: string, cpus = 2, b
       agentIsRoot: false,
       freezing: 'stop',
     },
-    attemptsChanged: () => void coresInUse.push(agent.coresInUse),
+    // While it is opened it takes up what runs, and nobody has it to ask.
+    attemptsChanged: () => opened && void coresInUse.push(opened.coresInUse),
     shellsChanged: () => undefined,
     say: (line) => lines.push(line),
   });
+  opened = agent;
+  if (begins) agent.begin();
   return { agent, lines, events, builds, coresInUse, executor, record };
 }

@@ -13,6 +13,7 @@ import {
   type HeadMessage,
   type Hello,
   type Inventory,
+  type RequeueWish,
 } from '../../proto/gen/labrun/v1/agent_link.ts';
 import {
   type ArchiveAck,
@@ -38,6 +39,8 @@ export class TestHead {
   readonly reports: AttemptReport[] = [];
   readonly builds: BuildReport[] = [];
   readonly inventories: Inventory[] = [];
+  /** Attempts that their nodes want to be rid of. */
+  readonly requeues: RequeueWish[] = [];
   readonly acknowledged: bigint[] = [];
   /** When agents sent their heartbeats, by their own clocks. */
   readonly heartbeats: bigint[] = [];
@@ -183,6 +186,7 @@ export class TestHead {
           if (change?.$case === 'attempt') this.#heard(change.value);
           else if (change?.$case === 'build') this.builds.push(change.value);
           else if (change?.$case === 'inventory') this.inventories.push(change.value);
+          else if (change?.$case === 'requeue') this.requeues.push(change.value);
         }
       }
       this.#news.emit('heard');

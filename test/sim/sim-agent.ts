@@ -93,7 +93,7 @@ export class SimAgent {
       takes: (leastMs, mostMs) => this.#takes(running, leastMs, mostMs),
       programFor: (home) => this.#programFor(home),
     });
-    await openCore({
+    const core = await openCore({
       ...{ clock, random, log, record, nodeName: machine.name, version: '0.0.0', killGraceMs: 2_000 },
       bootId: `boot ${machine.boot}`,
       executor,
@@ -119,6 +119,7 @@ export class SimAgent {
       attemptsChanged: () => undefined,
       say: (line) => log.warn({ node: machine.name, at: this.#ports.time.nowMs }, line),
     });
+    core.begin();
   }
 
   /** `kill -9`: jobs go on. */
