@@ -59,11 +59,14 @@ export interface OpenDesk {
 
 /**
  * Watches who is at the desk and lets them say what they want. An agent whose desk socket cannot be opened (its path is
- * too long, its group is unknown) works on, and says so: it still yields to whoever it sees.
+ * too long, its group is unknown) works on, and says so: it still yields to whoever it sees. Resolves when the agent knows
+ * what to do for them.
  */
 export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
   const { clock, random, log, root, record, agent, settings, cores } = parts;
   const presence = parts.dedicated ? undefined : watchDesk(parts);
+  // Before they have answered somebody may sit here unseen: jobs would be slowed down, and told so, at every start.
+  await presence?.answered();
   const strain = parts.dedicated ? undefined : watchStrain(parts, () => keeper);
   const keeper: DeskKeeper = new DeskKeeper({ clock, log, record, agent, settings, cores, presence, strain });
   const sleep = guardSleep(parts, keeper);

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../base/clock.ts';
+import { deferred } from '../../base/deferred.ts';
 import { harmlessLine } from '../../base/harmless.ts';
 import type { Log } from '../../base/log.ts';
 import { type Fused, fuse, words } from './fuse.ts';
@@ -21,6 +22,8 @@ export interface HelperId {
 export interface PresenceWatch {
   /** As of now. */
   current(): PresenceVerdict;
+  /** Resolves when every signal has said something, or has had time enough to. */
+  answered(): Promise<void>;
   /** Calls `listener` whenever the verdict, its reason or the last activity changes; the answer ends that. */
   onChange(listener: (verdict: PresenceVerdict) => void): () => void;
   /** How long nobody must have acted to count as away, in milliseconds; from now on. */
@@ -42,6 +45,8 @@ export interface PresenceParts {
 /** Most sources that one helper may have, and longest text of each, in characters. */
 const sourcesMax = 16;
 const textMax = 200;
+/** How long an agent that starts waits for its signals, in milliseconds: what runs stays meanwhile as it is. */
+const answerMaxMs = 2_000;
 /** The source that stands for all that are gone. */
 const earlier = 'earlier';
 
@@ -56,6 +61,9 @@ class Watch implements PresenceWatch {
   /** Names in `#sources` that a helper brought, by its id. */
   readonly #helpers = new Map<string, Set<string>>();
   readonly #listeners = new Set<(verdict: PresenceVerdict) => void>();
+  /** Names of signals that have said nothing yet. */
+  readonly #awaited: Set<string>;
+  readonly #answered = deferred<void>();
   #awayAfterMs: number;
   #verdict: PresenceVerdict;
   #timer: Timer | undefined;
@@ -65,9 +73,17 @@ class Watch implements PresenceWatch {
     this.#awayAfterMs = parts.awayAfterMs;
     const reading: SignalReading = { kind: 'unknown', why: 'has not answered yet', places: [] };
     for (const { name } of parts.signals) this.#sources.set(name, { reading, sees: [] });
+    this.#awaited = new Set(this.#sources.keys());
     const nowMs = parts.clock.sinceBootMs();
     this.#verdict = { ...fuse(this.#sources, nowMs, this.#awayAfterMs), sinceMs: nowMs };
     for (const signal of parts.signals) signal.start((source, said) => this.#takeOwn(source, said));
+  }
+
+  async answered(): Promise<void> {
+    if (this.#awaited.size === 0) return;
+    const timer = this.#parts.clock.setTimer(answerMaxMs, () => this.#answered.resolve());
+    await this.#answered.promise;
+    timer.cancel();
   }
 
   current(): PresenceVerdict {
@@ -117,6 +133,7 @@ class Watch implements PresenceWatch {
       this.#parts.log.warn({ signal: source, why: words(said.reading) }, 'a signal of presence does not work');
     }
     this.#take(source, said);
+    if (this.#awaited.delete(source) && this.#awaited.size === 0) this.#answered.resolve();
   }
 
   #take(source: string, said: Seen | undefined): void {

@@ -18,6 +18,27 @@ describe('the watch', () => {
     expect(watch.current()).toMatchObject({ present: false });
   });
 
+  it('waits for its signals no longer than until all have answered, or for a moment', async () => {
+    const { watch, say, clock } = start('a', 'b');
+    const order: string[] = [];
+    const waiting = [watch.answered(), start().watch.answered()].map(async (answered, at) => {
+      await answered;
+      order.push(`${at}`);
+    });
+    say('a', { kind: 'absent', why: 'none' });
+    await waiting[1];
+    expect(order).toEqual(['1']);
+    say('b', { kind: 'absent', why: 'none' });
+    await waiting[0];
+    expect(clock.waits).toEqual([]);
+    const silent = start('c');
+    const patience = silent.watch.answered();
+    expect(silent.clock.waits).toEqual([2_000]);
+    silent.clock.advance(2_000);
+    await patience;
+    expect(silent.watch.current()).toMatchObject({ present: true });
+  });
+
   it('tells at once when somebody acts, and by itself when they have been away for long enough', () => {
     const { watch, say, clock, news } = start('desk');
     say('desk', { kind: 'absent', why: 'none' });
