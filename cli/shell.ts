@@ -1,6 +1,6 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { readStream, writeTo } from '../base/channel/streams.ts';
-import { Fault } from '../base/errors.ts';
+import { Fault, RefusedError, refused } from '../base/errors.ts';
 import type { ShellEnd, ShellInput, ShellOpened, ShellOutput } from '../proto/gen/labrun/v1/shell.ts';
 import { chooseSelector, type Head, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
@@ -31,7 +31,8 @@ export async function shell(
     const outputs = readStream<ShellOutput>(stream, left.signal);
     const term = process.env['TERM'] ?? '';
     await writeTo(stream, { input: { $case: 'start', value: { where, size, term, argv } } });
-    return await converse(stream, outputs, left, argv.length > 0 ? undefined : print);
+    if (argv.length === 0) return await converse(stream, outputs, left, print);
+    return await converse(stream, onlyOfCommands(outputs), left, undefined);
   });
 }
 
@@ -40,6 +41,20 @@ async function open(head: Head, text: string | undefined, options: SelectorOptio
     return { stream: head.shells.onNode(head.metadata), where: { $case: 'node' as const, value: options.node } };
   const job = await chooseSelector(head, readSelector(text, options));
   return { stream: head.shells.inJob(head.metadata), where: { $case: 'job' as const, value: job } };
+}
+
+/** Nobody would end a shell in a script; a head of an earlier release opens one. Throws `RefusedError`. */
+async function* onlyOfCommands(outputs: AsyncIterable<ShellOutput>): AsyncGenerator<ShellOutput> {
+  for await (const one of outputs) {
+    if (one.output?.$case === 'opened' && !one.output.value.runsArgv)
+      throw new RefusedError(
+        refused(
+          'unsupported',
+          'Cannot run a command in a terminal: this head opens shells alone; bring it to this release',
+        ),
+      );
+    yield one;
+  }
 }
 
 /** Until the shell ends, or whoever sits here leaves it; the terminal is as before then. A shell is greeted, a command not. */

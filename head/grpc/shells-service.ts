@@ -99,7 +99,7 @@ async function* serve(
         wrong.error = error;
       })
       .finally(leave);
-    for await (const output of outputs(room, place)) {
+    for await (const output of outputs(room, place, start.argv.length > 0)) {
       if (output.output?.$case === 'ended') message = endText(output.output.value);
       yield output;
       if (output.output?.$case === 'ended') return;
@@ -122,9 +122,13 @@ async function* serve(
 const messageMax = 300;
 
 /** What the node says, as a person gets it. */
-async function* outputs(room: ShellRoom, { nodeName: node, job }: ShellPlace): AsyncGenerator<ShellOutput> {
+async function* outputs(
+  room: ShellRoom,
+  { nodeName: node, job }: ShellPlace,
+  runsArgv: boolean,
+): AsyncGenerator<ShellOutput> {
   for await (const { message } of room.fromAgent) {
-    if (message?.$case === 'started') yield { output: { $case: 'opened', value: { node, job } } };
+    if (message?.$case === 'started') yield { output: { $case: 'opened', value: { node, job, runsArgv } } };
     else if (message?.$case === 'data') yield { output: { $case: 'data', value: message.value } };
     else if (message?.$case === 'ended') yield { output: { $case: 'ended', value: message.value } };
     else if (message?.$case === 'forbidden') {

@@ -100,7 +100,7 @@ it('hands on what either end says, and tells who had it, until when', async () =
   node.leave();
   await person.over;
   expect(person.heard.map(({ output }) => output)).toEqual([
-    { $case: 'opened', value: { node: 'n1', job: 'ada/b/job' } },
+    { $case: 'opened', value: { node: 'n1', job: 'ada/b/job', runsArgv: false } },
     { $case: 'data', value: Buffer.from('\x1b[1m$ ') },
     { $case: 'ended', value: { exitCode: 7, message: '' } },
   ]);
@@ -159,8 +159,14 @@ it('takes no more at a time than a message may have', async () => {
 it('runs a command in place of a shell, where the node knows how to, and none that no node could run', async () => {
   const argv = ['sh', '-c', 'ls "$1"', 'sh', ''];
   const person = ask('ada', inJob, argv);
-  expect((await agent.shell()).argv).toEqual(argv);
+  const { id, argv: wanted } = await agent.shell();
+  expect(wanted).toEqual(argv);
+  const node = attach('n1', id);
+  node.say({ $case: 'started', value: true });
+  await until('it is open', () => person.heard.length === 1);
+  expect(person.heard[0]?.output).toMatchObject({ value: { runsArgv: true } });
   person.leave();
+  await node.over;
   const on = (name: string, words: readonly string[]) => ask('root', { $case: 'node', value: name }, words).over;
   await expect(on('n3', ['ls'])).rejects.toThrow('its labrun 0.1.0 runs nothing but a shell in them');
   await expect(on('n1', ['x'.repeat(16_384)])).rejects.toThrow('has 16385 bytes, at most 16384 are taken');
