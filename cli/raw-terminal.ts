@@ -1,4 +1,5 @@
 import { Fault } from '../base/errors.ts';
+import { OtherScreen } from './other-screen.ts';
 
 // The one way past `cli/terminal.ts`: a program elsewhere is to move the cursor and colour the screen as if it ran here,
 // so its bytes reach the terminal as they are. docs/security.md says what that means.
@@ -11,9 +12,9 @@ export interface RawTerminal {
   close(cut: boolean): void;
 }
 
-/** Modes that programs which were cut off leave on: colours, another screen, a hidden cursor, mouse, paste, keys. */
-const sane =
-  '\u001b[0m\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[?1l\u001b>\u001b[?1049l';
+/** Modes that programs which were cut off leave on: colours, a hidden cursor, mouse, paste, keys. */
+const sane = '\u001b[0m\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[?1l\u001b>';
+const leaveOtherScreen = '\u001b[?1049l';
 
 /** Whether somebody sits here. */
 export function hasTerminal(): boolean {
@@ -41,20 +42,24 @@ export function takeTerminal(onKeys: (keys: Buffer) => Promise<void>, onResize: 
     };
     onKeys(keys).then(goOn, goOn); // that they cannot be sent any more is told by the connection's end
   };
+  const otherScreen = new OtherScreen();
   let isClosed = false;
   stdin.setRawMode(true);
   stdin.on('data', hear);
   stdin.resume();
   stdout.on('resize', onResize);
   return {
-    show,
+    show(data) {
+      otherScreen.take(data);
+      return show(data);
+    },
     close(cut) {
       isClosed = true;
       stdin.off('data', hear);
       stdout.off('resize', onResize);
       stdin.setRawMode(false);
       stdin.pause();
-      if (cut) stdout.write(sane);
+      if (cut) stdout.write(otherScreen.isOn ? `${sane}${leaveOtherScreen}` : sane);
     },
   };
 }

@@ -75,7 +75,7 @@ async function converse(
       else if (output?.$case === 'ended') end = output.value;
     }
   } catch (error) {
-    if (!left.signal.aborted) throw error;
+    if (!left.signal.aborted) throw terminal && isCutOff(error) ? cutOff : error;
   } finally {
     // Only what ended by itself had the time to leave the terminal as it was.
     terminal?.close(end?.exitCode === undefined);
@@ -87,6 +87,13 @@ async function converse(
   if (end?.exitCode !== undefined) return end.exitCode;
   throw new Fault('shell-ended', `The shell has ended: ${end?.message || 'the head closed the connection'}`);
 }
+
+/** A head that stops cancels what it has begun. */
+function isCutOff(error: unknown): boolean {
+  return error instanceof Fault && (error.code === 'UNAVAILABLE' || error.code === 'CANCELLED');
+}
+
+const cutOff = new Fault('UNAVAILABLE', 'The shell has ended: the connection to the head broke off');
 
 function take(stream: Stream, left: AbortController): RawTerminal {
   const lineEscape = new LineEscape();

@@ -92,11 +92,14 @@ async function* serve(
     const order = { id: shellId, attempt, ...window, user: caller.name, argv: start.argv };
     if (signal.aborted || !ports.tell(nodeId, order)) room.close();
     if (!(await room.attached(door.clock))) throw silent(place);
-    const wrong: { error?: unknown } = {};
+    const typed: { hasEnded?: boolean; error?: unknown } = {};
     // Not awaited: it goes on until they say something more, or are gone.
     void forward(rest, room)
+      .then((hasEnded) => {
+        typed.hasEnded = hasEnded;
+      })
       .catch((error: unknown) => {
-        wrong.error = error;
+        typed.error = error;
       })
       .finally(leave);
     for await (const output of outputs(room, place, start.argv.length > 0)) {
@@ -105,8 +108,8 @@ async function* serve(
       if (output.output?.$case === 'ended') return;
     }
     if (signal.aborted) return;
-    if (wrong.error !== undefined) throw wrong.error;
-    message = `the connection to "${place.nodeName}" was lost`;
+    if (typed.error !== undefined) throw typed.error;
+    if (!typed.hasEnded) message = `the connection to "${place.nodeName}" was lost`;
     yield { output: { $case: 'ended', value: { exitCode: undefined, message } } };
   } catch (error) {
     message = messageOf(error);
@@ -138,17 +141,18 @@ async function* outputs(
   }
 }
 
-async function forward(typed: AsyncIterator<ShellInput>, room: ShellRoom): Promise<void> {
+/** Answers whether whoever types has gone; else the node's end has. */
+async function forward(typed: AsyncIterator<ShellInput>, room: ShellRoom): Promise<boolean> {
   for (;;) {
     const next = await typed.next();
-    if (next.done) return;
+    if (next.done) return true;
     const { input } = next.value;
     if (input?.$case === 'data') checkSize(input.value);
     const isTaken =
       input?.$case === 'size'
         ? await room.toAgent.write({ input: { $case: 'size', value: readWindow(input.value) } })
         : input?.$case !== 'data' || (await room.toAgent.write(next.value));
-    if (!isTaken) return;
+    if (!isTaken) return false;
   }
 }
 

@@ -117,11 +117,18 @@ it('hands on what either end says, and tells who had it, until when', async () =
 
 it('ends for either end when the other has gone', async () => {
   const left = ask('ada', inJob);
-  const first = attach('n1', (await agent.shell()).id);
+  const { id } = await agent.shell();
+  const first = attach('n1', id);
   first.say({ $case: 'started', value: true });
   await until('it is open', () => left.heard.length === 1);
   left.leave();
   await first.over;
+  // Nothing was lost: somebody has left.
+  await until('who left is told', async () =>
+    (await eventsOf('ada')).some(
+      ({ facts, message }) => facts['shell'] === id && message.includes('whoever had it has gone'),
+    ),
+  );
   const stays = ask('ada', inJob);
   const second = attach('n1', (await agent.shell()).id);
   second.say({ $case: 'started', value: true });
