@@ -2,18 +2,28 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { call } from '../base/channel/client.ts';
-import { RefusedError } from '../base/errors.ts';
+import { isSystemError, messageOf, RefusedError, refused } from '../base/errors.ts';
+import { readDeskPolicy } from '../config/desk-policy.ts';
+import { ConfigError } from '../config/reading/problems.ts';
+import type { PolicyText } from '../proto/gen/labrun/v1/desk.ts';
 import { type Desk, type DeskCommandOptions, withDesk } from './desk-connect.ts';
-import { exitCodes } from './exit.ts';
+import { exitCodes, noMoreWords, usageError } from './exit.ts';
 import type { Printer } from './print.ts';
 import { openEditor } from './terminal.ts';
 
-/** Prints the policy of the machine's owner. */
-export async function showPolicy(_: readonly string[], options: DeskCommandOptions, print: Printer): Promise<number> {
-  const { yaml } = await withDesk(options, getPolicy);
-  if (options.json) print.json({ policy: yaml });
-  else if (yaml === '') print.note('The default; docs/desk.md says what that is');
-  else print.line(yaml);
+/** Prints the policy of the machine's owner as they wrote it; where nobody has, all that holds. */
+export async function showPolicy(
+  words: readonly string[],
+  options: DeskCommandOptions,
+  print: Printer,
+): Promise<number> {
+  noMoreWords('labrun desk policy', words, ['show', 'set FILE', 'edit']);
+  const { yaml, effective } = await withDesk(options, getPolicy);
+  if (options.json) print.json({ policy: yaml, effective });
+  else {
+    if (yaml === '') print.note('Nobody has set a policy here; what holds is:');
+    print.line((yaml || effective).trimEnd());
+  }
   return exitCodes.done;
 }
 
@@ -23,20 +33,18 @@ export async function setPolicy(
   options: DeskCommandOptions,
   print: Printer,
 ): Promise<number> {
-  const yaml = readFileSync(file === '-' ? 0 : file, 'utf8');
-  await withDesk(options, ({ client, prove }) => call(client, client.setPolicy, { yaml }, { metadata: prove() }));
-  if (options.json) print.json({ policy: yaml });
-  else print.line(yaml.trim() === '' ? 'the default holds again' : 'the new policy holds');
-  return exitCodes.done;
+  return take(file === '-' ? 'standard input' : file, readPolicy(file), options, print);
 }
 
 /** Opens the policy in an editor, again and again until it is right or left as it was. */
 export async function editPolicy(_: readonly string[], options: DeskCommandOptions, print: Printer): Promise<number> {
+  const { yaml, effective, refusal } = await withDesk(options, getPolicy);
+  // Before anybody has written anything.
+  if (refusal !== '') throw new RefusedError(refused('denied', refusal));
   const folder = mkdtempSync(join(tmpdir(), 'labrun-policy-'));
   const file = join(folder, 'policy.yaml');
   try {
-    const { yaml } = await withDesk(options, getPolicy);
-    writeFileSync(file, yaml === '' ? policyStart : yaml);
+    writeFileSync(file, yaml === '' ? policyStart(effective) : yaml);
     for (let before = readFileSync(file, 'utf8'); ; ) {
       await openEditor(file);
       const text = readFileSync(file, 'utf8');
@@ -44,13 +52,13 @@ export async function editPolicy(_: readonly string[], options: DeskCommandOptio
         print.note('Nothing was changed');
         return exitCodes.done;
       }
-      before = text;
       try {
-        return await setPolicy([file], options, print);
+        return await take('policy', text, options, print);
       } catch (error) {
-        if (!(error instanceof RefusedError) || error.refusal.code !== 'invalid') throw error;
-        writeFileSync(file, `${error.message.replaceAll(/^/gm, '# ')}\n${text.replaceAll(/^# .*\n/gm, '')}`);
-        before = readFileSync(file, 'utf8');
+        if (!(error instanceof ConfigError || (error instanceof RefusedError && error.refusal.code === 'invalid')))
+          throw error;
+        before = marked(text.replaceAll(wrongLines, ''), error.message);
+        writeFileSync(file, before);
       }
     }
   } finally {
@@ -58,16 +66,51 @@ export async function editPolicy(_: readonly string[], options: DeskCommandOptio
   }
 }
 
-const policyStart = `# What is done on this machine while you are at it. These are the defaults.
-#onActivity: throttle        # nothing, throttle or pause
-#throttleTo: half            # or a number of cores
-#onMemoryPressure: pause
-#onGpuUse: pause
-#idle: {resume: 5m, newWork: 15m}
-#ownJobsGoOn: true
-#hours: [{days: [mon, tue, wed, thu, fri], from: "9:00", to: "18:00", do: pause}]
-`;
+/** Before the lines that say what is wrong, above the text that is. */
+const wrongMark = '#! ';
+const wrongLines = /^#! .*\n/gm;
 
-function getPolicy({ client, prove }: Desk): Promise<{ readonly yaml: string }> {
+/** A text with what is wrong above it, its lines counted from there. */
+function marked(text: string, message: string): string {
+  const below = '\n'.repeat(message.split('\n').length);
+  return `${(problemsOf(below + text) ?? message).replaceAll(/^/gm, wrongMark)}\n${text}`;
+}
+
+function problemsOf(text: string): string | undefined {
+  try {
+    readDeskPolicy('policy', text);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Checked here, where its file has a name, and by the agent, whose word counts. */
+async function take(name: string, yaml: string, options: DeskCommandOptions, print: Printer): Promise<number> {
+  readDeskPolicy(name, yaml);
+  await withDesk(options, ({ client, prove }) =>
+    call(client, client.setPolicy, { yaml, effective: '', refusal: '' }, { metadata: prove() }),
+  );
+  if (options.json) print.json({ policy: yaml });
+  else print.line(yaml.trim() === '' ? 'the default holds again' : 'the new policy holds');
+  return exitCodes.done;
+}
+
+function readPolicy(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    const why = isSystemError(error, 'ENOENT') ? 'there is no such file' : messageOf(error);
+    throw usageError(`Cannot read the policy "${file}": ${why}`);
+  }
+}
+
+function policyStart(effective: string): string {
+  return `# What is done on this machine while you are at it. This holds now, though nobody has written it: take away the # of
+# lines that you change. Each is told of at docs/desk.md.
+${effective.replaceAll(/^(?=.)/gm, '#')}`;
+}
+
+function getPolicy({ client, prove }: Desk): Promise<PolicyText> {
   return call(client, client.getPolicy, {}, { metadata: prove() });
 }

@@ -20,6 +20,13 @@ export function usageError(message: string): RefusedError {
   return new RefusedError(refused('invalid', message));
 }
 
+/** Throws where words follow a command that has only commands below it: `known` are those. */
+export function noMoreWords(command: string, words: readonly string[], known: readonly string[]): void {
+  const [word] = words;
+  if (word !== undefined)
+    throw usageError(`Unknown command "${command} ${word}": there is ${known.map((name) => `"${name}"`).join(', ')}`);
+}
+
 /** The exit status for anything a command threw. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof RefusedError) return refusalExits[error.refusal.code];

@@ -10,7 +10,8 @@ import { Written } from './reading/written.ts';
 const step = (...words: readonly ['nothing', ...('throttle' | 'pause')[]]) =>
   z.enum(words, { error: `expected one of ${words.join(', ')}` });
 const cores = z.union([z.literal('half'), z.int().min(1).max(4_096)], { error: 'expected half, or a number of cores' });
-const dayNames = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+/** As hours of the week name them; 0 is Monday. */
+export const dayNames = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 const clockTime = z
   .string({ error: 'expected a time of day in quotes, such as "18:30"' })
   .regex(/^([01]?\d|2[0-3]):[0-5]\d$|^24:00$/, { error: 'expected a time of day, such as "18:30"' })

@@ -20,6 +20,19 @@ export function readDuration(text: string): number | undefined {
   return Math.round(total);
 }
 
+/** The same time exactly, as `readDuration` reads it: `1h30m10s`, `0s`. Milliseconds, a whole number. */
+export function writeDuration(durationMs: number): string {
+  let left = durationMs;
+  let text = '';
+  for (const unit of ['d', 'h', 'm', 's', 'ms']) {
+    const size = timeUnits[unit] ?? 1;
+    const amount = Math.floor(left / size);
+    if (amount > 0) text += `${amount}${unit}`;
+    left -= amount * size;
+  }
+  return text || '0s';
+}
+
 /** `1.5 GiB`, `12 KiB`, `7 B`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

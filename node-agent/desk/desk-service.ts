@@ -4,7 +4,8 @@ import { Gate } from '../../base/gate.ts';
 import { harmlessLine } from '../../base/harmless.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import type { DeskServer, DeskState } from '../../proto/gen/labrun/v1/desk.ts';
+import { writeDeskPolicy } from '../../config/desk-policy-text.ts';
+import type { DeskServer, DeskState, PolicyText } from '../../proto/gen/labrun/v1/desk.ts';
 import type { OpenAgent } from '../open-agent.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { DeskCaller, DeskCallers } from './caller.ts';
@@ -25,6 +26,8 @@ export interface DeskServicePorts {
   readonly node: string;
   cores(): number;
   readonly freezing: string;
+  /** How long a pause may be at a time. */
+  pauseMaxMs(): number;
   /** What is done about sleep, in words. */
   sleep(): string;
   /** What sessions of people are to show. */
@@ -56,6 +59,7 @@ export function deskService(ports: DeskServicePorts, log: Log): DeskServer {
       mayChange: ports.mayChange(caller),
       sleep: ports.sleep(),
       notice: ports.notice(),
+      pauseMaxMs: ports.pauseMaxMs(),
     });
   return {
     pause: deskUnary(door, async ({ forMs, reason, until }, caller) => {
@@ -76,16 +80,22 @@ export function deskService(ports: DeskServicePorts, log: Log): DeskServer {
       return state(caller);
     }),
     watch: deskStream(door, ({ follow }, caller, signal) => states(ports, () => state(caller), follow, signal)),
-    getPolicy: deskUnary(door, async () => ({ yaml: keeper.policyText })),
+    getPolicy: deskUnary(door, async (_, caller) => policyFor(caller, ports)),
     setPolicy: deskUnary(door, async ({ yaml }, caller) => {
       if (!ports.mayChange(caller)) return notYours(caller);
-      return (await keeper.setPolicy(yaml)) ?? { yaml: keeper.policyText };
+      return (await keeper.setPolicy(yaml)) ?? policyFor(caller, ports);
     }),
     report: deskReports(door, async (messages, caller) => {
       if (presence) await takeReports(messages, caller, presence, ports);
       return {};
     }),
   };
+}
+
+function policyFor(caller: DeskCaller, { keeper, mayChange }: DeskServicePorts): PolicyText {
+  const { policyText, policy, policyRefusal } = keeper;
+  const no = policyRefusal ?? (mayChange(caller) ? undefined : notYours(caller));
+  return { yaml: policyText, effective: writeDeskPolicy(policy), refusal: no?.message ?? '' };
 }
 
 function notYours({ name }: DeskCaller): Refusal {

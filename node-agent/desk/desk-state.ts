@@ -23,6 +23,7 @@ export interface DeskFacts {
   /** What is done about sleep. */
   readonly sleep: string;
   readonly notice: Notice;
+  readonly pauseMaxMs: number;
 }
 
 const hourMs = 3_600_000;
@@ -53,6 +54,7 @@ export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState 
     sleep: facts.sleep,
     notice: facts.notice.text,
     noticeNumber: BigInt(facts.notice.number),
+    pauseMaxMs: BigInt(facts.pauseMaxMs),
     shells: facts.shells.map(({ user, sinceMs, attempt }) => ({
       user,
       sinceMs: BigInt(Math.round(sinceMs)),

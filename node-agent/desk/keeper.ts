@@ -86,6 +86,12 @@ export class DeskKeeper {
     return this.#memory.policy;
   }
 
+  /** Why nobody may change the policy; nothing where its owner may. */
+  get policyRefusal(): Refusal | undefined {
+    if (!this.#ports.settings().policyIsFixed) return undefined;
+    return refused('denied', 'Cannot change the policy of this machine: its admin has fixed it in agent.yaml');
+  }
+
   /** Cores times milliseconds that jobs were given since Monday. */
   get givenCoreMs(): number {
     return this.#given.at(this.#ports.clock.nowMs(), this.#ports.agent.coresInUse).coreMs;
@@ -140,8 +146,7 @@ export class DeskKeeper {
 
   /** Keeps a policy; a refusal says what is wrong with it. Empty text: the default again. */
   async setPolicy(text: string): Promise<Refusal | undefined> {
-    if (this.#ports.settings().policyIsFixed)
-      return refused('denied', 'Cannot change the policy of this machine: its admin has fixed it in agent.yaml');
+    if (this.policyRefusal) return this.policyRefusal;
     if (text.length > policyMaxLength)
       return refused('limit', `Cannot take a policy of over ${policyMaxLength} characters`);
     try {

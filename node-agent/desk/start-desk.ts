@@ -82,6 +82,7 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
       ...{ clock, random, log, root, keeper, agent, presence, cores },
       ...{ node: parts.node, freezing: parts.freezing, group: settings().group },
       mayChange: (caller) => mayChange(caller, parts),
+      pauseMaxMs: () => settings().pauseMaxMs,
       sleep: () => sleep.words,
       notice: notices.current,
     });

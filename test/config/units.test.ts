@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatDuration, readBytes, readDuration } from '../../config/units.ts';
+import { formatBytes, formatDuration, readBytes, readDuration, writeDuration } from '../../config/units.ts';
 
 describe('amounts as people write them', () => {
   it('reads bytes in powers of 1024', () => {
@@ -24,5 +24,17 @@ describe('amounts as people write them', () => {
       '2h10m',
       '1d04h',
     ]);
+  });
+
+  it('writes times exactly, as they are read', () => {
+    expect([0, 500, 90_000, 5_410_000, 90_061_001].map(writeDuration)).toEqual([
+      '0s',
+      '500ms',
+      '1m30s',
+      '1h30m10s',
+      '1d1h1m1s1ms',
+    ]);
+    for (const durationMs of [1, 59_999, 3_600_000, 123_456_789])
+      expect(readDuration(writeDuration(durationMs))).toBe(durationMs);
   });
 });
