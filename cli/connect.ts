@@ -153,11 +153,20 @@ function osUser(): string {
 /** `plain`: nobody has logged in, and a head that wants a certificate looks like none. */
 function noHead(text: string, cause: Fault, plain: boolean): Fault {
   // gRPC wraps the one thing worth telling ("connect ECONNREFUSED …") in two sentences of its own.
-  const why = /connect E[A-Z]+\b/.exec(cause.message)?.[0] ?? cause.message;
+  const errno = /connect E[A-Z]+\b/.exec(cause.message)?.[0];
+  const orElse = 'or say where the head is with --head or LABRUN_HEAD';
+  if (plain && errno === undefined && cause.message.includes('Failed to connect')) {
+    return new Fault(
+      'no-head',
+      `Cannot reach the head at "${text}": you have not logged in there, and what listens there wants that; use "labrun login ${text} --token T" with a token from an admin, ${orElse}`,
+      { cause },
+    );
+  }
+  const why = errno ?? cause.message;
   const what = `Cannot reach the head at "${text}": ${why}`;
   // Somebody answers there: to start a head would not help.
   if (cause.code === strangerCode) return new Fault(strangerCode, what, { cause });
   const login = plain ? `, log in with "labrun login ${text} --token T"` : '';
-  const next = `start it with "labrun head start"${login}, or say where it is with --head or LABRUN_HEAD`;
+  const next = `start it with "labrun head start"${login}, ${orElse}`;
   return new Fault('no-head', `${what}; ${next}`, { cause });
 }

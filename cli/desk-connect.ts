@@ -4,8 +4,9 @@ import { join, resolve } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import { openClient } from '../base/channel/client.ts';
 import { readStream } from '../base/channel/streams.ts';
-import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
+import { Fault, isSystemError } from '../base/errors.ts';
 import { DeskClient, type DeskState } from '../proto/gen/labrun/v1/desk.ts';
+import { deskDenied } from './desk-denied.ts';
 
 /** Which agent a command of the desk speaks to. */
 export interface DeskCommandOptions {
@@ -49,7 +50,8 @@ export async function withDesk<Result>(
       },
     });
   } catch (error) {
-    if (error instanceof Fault && error.code === 'UNAVAILABLE') throw noAgent(folder);
+    // An agent that stops cancels what it has begun.
+    if (error instanceof Fault && (error.code === 'UNAVAILABLE' || error.code === 'CANCELLED')) throw awayAgent(folder);
     throw error;
   } finally {
     client.close();
@@ -69,14 +71,7 @@ function prove(proofs: string, proof: string, folder: string): void {
     symlinkSync(proof, join(proofs, proof));
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) throw noAgent(folder);
-    if (isSystemError(error, 'EACCES', 'EPERM')) {
-      throw new RefusedError(
-        refused(
-          'denied',
-          `Cannot speak with the agent in "${folder}": you are not in the group that may; its admin names one with desk.group in agent.yaml`,
-        ),
-      );
-    }
+    if (isSystemError(error, 'EACCES', 'EPERM')) throw deskDenied(folder);
     throw error;
   }
 }
@@ -84,6 +79,13 @@ function prove(proofs: string, proof: string, folder: string): void {
 function noAgent(folder: string): Fault {
   return new Fault(
     'no-agent',
-    `Cannot reach an agent on this machine: none answers in "${folder}"; say where its data is with --data or LABRUN_DESK. To stop your own jobs wherever they are, use "labrun hold"`,
+    `Cannot reach an agent on this machine: there is none in "${folder}"; say where its data is with --data or LABRUN_DESK. To keep your own jobs from starting wherever they are, use "labrun hold"`,
+  );
+}
+
+function awayAgent(folder: string): Fault {
+  return new Fault(
+    'no-agent',
+    `Cannot reach the agent in "${folder}": it has stopped, or is just starting, and what it runs goes on; try again in a few seconds, or have its admin start it ("systemctl start labrun-agent")`,
   );
 }

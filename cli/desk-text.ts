@@ -1,6 +1,6 @@
 import { systemClock } from '../base/clock.ts';
-import { formatDuration } from '../config/units.ts';
-import type { DeskJob, DeskShell, DeskState, PresenceView } from '../proto/gen/labrun/v1/desk.ts';
+import { formatDuration, writeDuration } from '../config/units.ts';
+import type { DeskJob, DeskPause, DeskShell, DeskState, PresenceView } from '../proto/gen/labrun/v1/desk.ts';
 import { counted, isoTime, type Printer, stateText } from './print.ts';
 import { tableText } from './table.ts';
 
@@ -31,13 +31,28 @@ export function deskText(state: DeskState, print: Printer): readonly string[] {
     ...(dedicated ? ['dedicated: nobody is watched for, only a pause stops it'] : []),
     ...(headConnected ? [] : ['the head is away: what runs goes on, and results wait here']),
     ...(state.sleep === '' ? [] : [`sleep: ${state.sleep}`]),
-    ...state.pauses.map(
-      ({ by, untilMs, reason }) => `pause of ${by} until ${clockText(untilMs)}${reason && `: ${reason}`}`,
-    ),
+    `stops jobs by: ${state.freezing}`,
+    ...state.pauses.map(pauseText),
     ...state.shells.map(shellText),
     ...(jobs.length === 0 ? [] : [jobsText(jobs, print)]),
   ];
 }
+
+function pauseText({ by, sinceMs, untilMs, untilAway, reason }: DeskPause): string {
+  const until = untilAway ? `until they leave, ${clockText(untilMs)} at the latest` : `until ${clockText(untilMs)}`;
+  return `pause of ${by} since ${clockText(sinceMs)}, ${until}${reason && `: ${reason}`}`;
+}
+
+/** Says that the pause which was just asked for is as long as one may be, and no longer; nothing where it may be longer. */
+export function cutText({ pauses, pauseMaxMs }: DeskState): string | undefined {
+  const last = pauses.at(-1);
+  const leftMs = Number(last?.untilMs ?? 0n) - systemClock.nowMs();
+  if (last === undefined || pauseMaxMs === 0n || leftMs < Number(pauseMaxMs) - justNowMs) return undefined;
+  return `No pause is longer than ${writeDuration(Number(pauseMaxMs))} here: pause again before ${clockText(last.untilMs)} to renew it`;
+}
+
+/** An answer takes less than this, in milliseconds. */
+const justNowMs = 60_000;
 
 /** Who has a terminal here, for whoever may wonder what they type. */
 function shellText({ user, sinceMs, job }: DeskShell): string {

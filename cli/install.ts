@@ -117,10 +117,12 @@ function carryOut(steps: readonly Step[], dryRun: boolean, print: Printer): void
   }
 }
 
-function sayNext({ kind, account, dataFolder, head }: Service, print: Printer): void {
+function sayNext({ kind, account, dataFolder, head, deskGroup }: Service, print: Printer): void {
   const as = `sudo -u ${account} labrun ${kind}`;
   if (kind === 'head') print.note(`Next, unless it was done: ${as} init --data ${dataFolder}`);
   else if (head === undefined)
     print.note(`Next, unless it was done: ${as} join HEAD:PORT --token T --data ${dataFolder}`);
   print.note(`Then: systemctl start ${unitName({ kind })}`);
+  if (deskGroup !== undefined)
+    print.note(`Whoever may pause it: usermod -aG ${deskGroup} NAME, which counts from their next login on`);
 }

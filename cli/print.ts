@@ -19,6 +19,8 @@ export interface Printer {
   /** A line for people beside the answer, on standard error. */
   note(text: string): void;
   readonly width: number | undefined;
+  /** Whether standard output is a terminal whose cursor can be moved. */
+  readonly paints: boolean;
   /** Whether standard error is a terminal that shows progress. */
   readonly progress: boolean;
   readonly colour: Colours;
@@ -38,6 +40,7 @@ export function makePrinter(colour: 'auto' | 'always' | 'never'): Printer {
     jsonPart: writeJson,
     note: writeNote,
     width: stdout.isTTY ? Math.max(40, stdout.columns || 80) : undefined,
+    paints: stdout.isTTY === true && !dumb,
     progress: stderr.isTTY === true && !dumb,
     colour: makeColours(colours),
   };

@@ -1,11 +1,12 @@
 import { emitKeypressEvents } from 'node:readline';
 import { Fault } from '../base/errors.ts';
 import { shown } from './colours.ts';
+import { joined, wrapped } from './wrap.ts';
 
 /** A terminal taken over whole, until it is closed; what was there before is there again then. */
 export interface Screen {
-  /** Shows these lines in place of the last ones; what does not fit below is cut off. */
-  draw(lines: readonly string[]): void;
+  /** Shows these lines in place of the last ones, and words at the end that always can be read; lines that do not fit are cut off. */
+  draw(lines: readonly string[], words: readonly string[]): void;
   close(): void;
 }
 
@@ -33,10 +34,13 @@ export function openScreen(onKey: (key: string) => void, onResize: () => void): 
   stdout.on('resize', onResize);
   stdout.write(enter);
   return {
-    draw(lines) {
-      const room = Math.max(1, (stdout.rows || 24) - 1);
-      const all = lines.flatMap((line) => line.split('\n')).slice(0, room);
-      stdout.write(`${home}${all.map((line) => `${shown(line)}${clearLine}`).join('\n')}${clearLine}\n${clearBelow}`);
+    draw(lines, words) {
+      const width = Math.max(1, stdout.columns || 80);
+      const below = joined(words, '   ', width);
+      const room = Math.max(0, (stdout.rows || 24) - below.length - 1);
+      const above = lines.flatMap((line) => line.split('\n')).flatMap((line) => wrapped(line, width));
+      const all = [...above.slice(0, room), '', ...below];
+      stdout.write(`${home}${all.map((line) => `${shown(line)}${clearLine}`).join('\r\n')}${clearBelow}`);
     },
     close() {
       stdin.off('keypress', press);

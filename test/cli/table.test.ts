@@ -13,7 +13,7 @@ function printer(width: number | undefined, colours = false): Printer {
   const nothing = () => undefined;
   const later = async () => undefined;
   const silent = { line: nothing, lines: later, bytes: later, json: nothing, jsonPart: later, note: nothing };
-  return { ...silent, progress: false, width, colour: makeColours(colours) };
+  return { ...silent, paints: false, progress: false, width, colour: makeColours(colours) };
 }
 
 it('is as wide as it must be in a pipe, with no space at line ends', () => {

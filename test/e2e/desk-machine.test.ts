@@ -74,7 +74,7 @@ idle: {resume: 20s, newWork: 25s}' | labrun desk policy set - --data ${agentData
     await machine.ok(['runuser', '-u', 'labrun', '--', 'labrun', 'wait', 'counts', '--head', socket]);
     // Somebody of no such group is told whom to ask.
     const stranger = await machine.run(['runuser', '-u', 'eve', '--', 'labrun', 'pause', '--data', agentData]);
-    expect(stranger).toMatchObject({ code: 4, stderr: expect.stringContaining('desk.group') });
+    expect(stranger).toMatchObject({ code: 4, stderr: expect.stringContaining('"usermod -aG lab eve"') });
   },
   300_000,
 );

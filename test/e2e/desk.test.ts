@@ -150,7 +150,10 @@ itWith('desk accounts')(
     lab.must(await as(bob, 'resume', '--all'));
     await counting.countsOn();
     const stranger = await as(deskAccounts.stranger, 'pause');
-    expect(stranger).toMatchObject({ code: 4, stderr: expect.stringContaining('desk.group') });
+    expect(stranger).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(`not in the group "${deskAccounts.group}"`),
+    });
     await counting.end();
   },
   90_000,
