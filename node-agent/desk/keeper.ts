@@ -105,6 +105,7 @@ export class DeskKeeper {
   /** The settings have been read again. */
   reconfigured(): void {
     this.#policy = this.#usePolicy();
+    this.#ports.strain?.look(); // it may ask about what nobody wanted to know before
     this.look();
   }
 
@@ -156,6 +157,7 @@ export class DeskKeeper {
     }
     this.#remember({ policy: text.trim() });
     this.#policy = this.#usePolicy();
+    this.#ports.strain?.look();
     await Promise.all([this.#decide(), keptSoon(this.#ports)]);
     return undefined;
   }
@@ -213,12 +215,17 @@ export class DeskKeeper {
     this.tell();
   }
 
-  /** Kept once an hour: to lose the last is no loss. */
+  /**
+   * Kept once an hour: to lose the last is no loss. While nobody is there and nothing runs, it waits until somebody comes:
+   * a disk that sleeps is not woken for it.
+   */
   #habitsAt(nowMs: number): Habits {
     const { presence } = this.#ports;
     if (!presence) return { usuallyFreeFromMinute: undefined, interruption: undefined };
-    this.#habits.note(nowMs, presence.current().present);
-    if (nowMs - this.#habitsKeptMs >= habitsEveryMs) {
+    const { present } = presence.current();
+    this.#habits.note(nowMs, present);
+    const isAwake = present || this.#ports.agent.attempts().length > 0;
+    if (isAwake && nowMs - this.#habitsKeptMs >= habitsEveryMs) {
       this.#habitsKeptMs = nowMs;
       this.#remember({ history: this.#habits.text });
     }
@@ -233,7 +240,9 @@ export class DeskKeeper {
     const exempt = this.#exempt();
     const ids = this.#ports.agent
       .attempts()
-      .filter(({ phase, assignment }) => phase.kind === 'running' && !exempt.has(assignment.user))
+      // One that waits for a build waits for processes that stand still, too.
+      .filter(({ phase }) => phase.kind === 'running' || phase.kind === 'building')
+      .filter(({ assignment }) => !exempt.has(assignment.user))
       .map(({ id }) => id);
     this.#ports.agent.askRequeue(
       ids,

@@ -153,7 +153,9 @@ function watchStrain({ clock, log, agent, gpus }: DeskParts, keeper: () => DeskK
     },
     wanted() {
       const { onMemoryPressure, onGpuUse, onLoad } = keeper().policy;
-      if (!agent.attempts().some(({ phase }) => phase.kind === 'running')) return new Set();
+      // Compilers are in the way, too.
+      if (!agent.attempts().some(({ phase }) => phase.kind === 'running' || phase.kind === 'building'))
+        return new Set();
       const wanted: StrainName[] = [];
       if (onMemoryPressure !== 'nothing') wanted.push('memory');
       if (onGpuUse !== 'nothing' && gpus > 0) wanted.push('gpu');

@@ -68,7 +68,10 @@ export class StrainWatch {
   async #lookOnce(): Promise<void> {
     const { clock, probes, wanted, changed } = this.#parts;
     let isNews = false;
-    for (const name of wanted()) {
+    const names = wanted();
+    // Nobody asks any more since when memory is short: that it was is no reason to send jobs away.
+    if (!names.has('memory')) this.#memoryShortSinceMs = undefined;
+    for (const name of names) {
       const why = await this.#ask(name, probes[name]);
       const before = this.seen(name);
       const is = why !== undefined;

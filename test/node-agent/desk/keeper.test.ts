@@ -203,13 +203,38 @@ describe('a policy', () => {
   it('lets jobs look for another machine when they were stopped for long, but not what has not begun', async () => {
     const keeper = aKeeper({ dedicated: true });
     await keeper.setPolicy('requeue: {afterPause: 2h}');
-    attempts = [anAttempt(0, { kind: 'running', startedAtMs: 1 }), anAttempt(1, { kind: 'staging' })];
+    const running = { kind: 'running', startedAtMs: 1 } as const;
+    attempts = [anAttempt(0, running), anAttempt(1, { kind: 'staging' }), anAttempt(2, { kind: 'building' })];
     await keeper.pause('ada', pause);
     clock.advance(2 * hour - 1);
     expect(requeued).toEqual([]);
     clock.advance(1);
-    expect(requeued).toEqual([attempts[0]?.id]);
+    // Who waits for a build waits for what stands still.
+    expect(requeued).toEqual([attempts[0]?.id, attempts[2]?.id]);
   });
+});
+
+it('asks at once about what a new policy names', async () => {
+  let looks = 0;
+  strain.look = () => void looks++;
+  const keeper = aKeeper();
+  await keeper.setPolicy('onLoad: {cores: 2}');
+  expect(looks).toBe(1);
+  keeper.reconfigured();
+  expect(looks).toBe(2);
+});
+
+it('wakes no disk while nobody is there and nothing runs, and loses nothing of what it learns then', () => {
+  aKeeper();
+  type();
+  clock.advance(2 * hour);
+  const before = kept;
+  clock.advance(20 * hour);
+  expect(kept).toBe(before);
+  type();
+  expect(kept).not.toBe(before);
+  const watchedS = JSON.parse(JSON.parse(kept ?? '').history).watchedS as number[]; // as presence/history.ts writes it
+  expect(watchedS.reduce((sum, one) => sum + one, 0)).toBeGreaterThan(18 * 3_600);
 });
 
 it('jobs look for another machine when memory stays short although they are stopped', () => {
