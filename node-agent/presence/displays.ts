@@ -1,8 +1,9 @@
-import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Clock, Timer } from '../../base/clock.ts';
-import { isSystemError, messageOf } from '../../base/errors.ts';
+import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import { type Place, type Seen, type Signal, seen, type Tell } from './signal.ts';
+import { namesIn, WatchedFolder } from './watched-folder.ts';
 import { x11Display } from './x11.ts';
 
 export interface DisplaysOptions {
@@ -17,10 +18,6 @@ export interface DisplaysOptions {
   readonly host: string;
 }
 
-/** Sockets come before their server answers, in milliseconds. */
-const settleMs = 1_000;
-/** A folder that is not there yet is looked for this often, in milliseconds. */
-const againMs = 60_000;
 /** Most displays that are watched. */
 const displaysMax = 32;
 /** Accounts of people, by number; others belong to the system. */
@@ -53,27 +50,23 @@ class DisplaysWatch {
   readonly #options: DisplaysOptions;
   readonly #tell: Tell;
   readonly #signals = new Map<string, Signal>();
-  #folder: FSWatcher | undefined;
-  #timer: Timer | undefined;
-  #closed = false;
+  readonly #folder: WatchedFolder;
 
   constructor(options: DisplaysOptions, tell: Tell) {
     this.#options = options;
     this.#tell = tell;
+    this.#folder = new WatchedFolder(options.clock, options.folder, () => this.#scan());
     this.#scan();
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#timer?.cancel();
-    this.#folder?.close();
+    this.#folder.close();
     await Promise.all([...this.#signals.values()].map((signal) => signal.close()));
   }
 
   #scan(): void {
-    this.#timer = undefined;
     try {
-      this.#watchFolder();
+      this.#folder.watch();
       const found = this.#found();
       for (const key of this.#signals.keys()) if (!found.has(key)) this.#stop(key);
       for (const [key, display] of found) if (!this.#signals.has(key)) this.#start(key, display);
@@ -81,7 +74,7 @@ class DisplaysWatch {
       this.#tell(name, seen({ kind: 'absent', why: count }));
     } catch (error) {
       this.#tell(name, seen({ kind: 'failed', why: messageOf(error) }));
-      this.#scanLater(againMs);
+      this.#folder.lookAgain();
     }
   }
 
@@ -89,7 +82,7 @@ class DisplaysWatch {
   #found(): Map<string, Found> {
     const { folder, jobUids } = this.#options;
     const found = new Map<string, Found>();
-    for (const entry of names(folder)) {
+    for (const entry of namesIn(folder)) {
       const number = /^X(\d{1,5})$/.exec(entry)?.[1];
       const uid = number === undefined ? undefined : ownerOf(join(folder, entry));
       if (number === undefined || uid === undefined || jobUids.includes(uid)) continue;
@@ -125,36 +118,6 @@ class DisplaysWatch {
     if (signal === undefined) return;
     this.#tell(signal.name, undefined);
     void signal.close(); // `x11Display` never rejects there, and tells nothing from here on
-  }
-
-  #watchFolder(): void {
-    if (this.#folder !== undefined) return;
-    try {
-      this.#folder = watch(this.#options.folder, () => this.#scanLater(settleMs));
-      this.#folder.once('error', () => {
-        this.#folder?.close();
-        this.#folder = undefined;
-        this.#scanLater(againMs);
-      });
-    } catch (error) {
-      if (!isSystemError(error, 'ENOENT')) throw error;
-      this.#scanLater(againMs);
-    }
-  }
-
-  #scanLater(delayMs: number): void {
-    if (this.#closed) return;
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#scan());
-  }
-}
-
-function names(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return [];
-    throw error;
   }
 }
 

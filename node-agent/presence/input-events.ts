@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, type FSWatcher, watch } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { basename } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { isSystemError, messageOf } from '../../base/errors.ts';
 import { readSmallFile } from '../executor/small-file.ts';
 import { hasActivity, peopleDevices } from './input-devices.ts';
 import { type Signal, type SignalReading, seen, type Tell } from './signal.ts';
+import { WatchedFolder } from './watched-folder.ts';
 
 export interface InputOptions {
   readonly clock: Clock;
@@ -15,10 +16,6 @@ export interface InputOptions {
 
 /** After an event no more are read for so long; as long again without one is idle, in milliseconds. */
 const quietMs = 5_000;
-/** Devices come in groups, and get their permissions a little after they appear, in milliseconds. */
-const settleMs = 1_000;
-/** A reader that has ended, and a folder that is not there yet, are looked at again after so long, in milliseconds. */
-const againMs = 60_000;
 /** Most devices that are read. */
 const devicesMax = 32;
 const folder = '/dev/input';
@@ -48,11 +45,13 @@ class InputWatch {
   readonly #options: InputOptions;
   readonly #tell: Tell;
   readonly #readers = new Map<string, Reader>();
-  #folder: FSWatcher | undefined;
-  /** For the next look at which devices there are, and for what was read of them. */
-  #scanTimer: Timer | undefined;
+  readonly #folder: WatchedFolder;
   #quietTimer: Timer | undefined;
   #lastActiveMs: number;
+  /** The device that was used last. */
+  #lastUsed = '';
+  /** Whether all keyboards and pointers are read. */
+  #sees = false;
   #phase: 'idle' | 'resting' | 'listening' = 'idle';
   #closed = false;
 
@@ -60,22 +59,29 @@ class InputWatch {
     this.#options = options;
     this.#tell = tell;
     this.#lastActiveMs = options.clock.sinceBootMs();
+    this.#folder = new WatchedFolder(options.clock, folder, () => this.#scan());
     this.#scan();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#scanTimer?.cancel();
     this.#quietTimer?.cancel();
-    this.#folder?.close();
+    this.#folder.close();
     await Promise.all([...this.#readers.keys()].map((path) => this.#stop(path)));
   }
 
-  /** Reads what is there now and no more what has gone. */
   #scan(): void {
-    this.#scanTimer?.cancel();
-    this.#scanTimer = undefined;
-    this.#watchFolder();
+    try {
+      this.#look();
+    } catch (error) {
+      this.#tell(name, seen({ kind: 'failed', why: messageOf(error) }));
+      this.#folder.lookAgain();
+    }
+  }
+
+  /** Reads what is there now and no more what has gone. */
+  #look(): void {
+    if (this.#options.paths === undefined) this.#folder.watch();
     const paths = this.#options.paths ?? devicePaths();
     const denied = paths.filter((path) => !mayRead(path));
     const readable = paths.filter((path) => !denied.includes(path)).slice(0, devicesMax);
@@ -85,9 +91,8 @@ class InputWatch {
     // What this account can't read is unseen; logind then still says that a desktop is.
     this.#sees = denied.length === 0;
     if (this.#phase === 'idle') this.#tellIdle();
+    else this.#tellActive();
   }
-
-  #sees = false;
 
   #start(path: string): void {
     // Node would give each device one of its few threads for reading files, for ever.
@@ -99,16 +104,16 @@ class InputWatch {
       reader.rest = rest;
       if (acted) this.#acted(path);
     });
-    const gone = () => {
+    const gone = (why = '') => {
       if (this.#readers.get(path) !== reader) return;
       this.#readers.delete(path);
-      this.#scanLater(againMs);
+      // Until it is read again, whoever uses it acts unseen.
+      this.#sees = false;
+      this.#folder.lookAgain();
+      if (!this.#closed) this.#tell(name, seen({ kind: 'failed', why: `nothing reads ${path} any more${why}` }));
     };
-    child.once('error', (error) => {
-      gone();
-      if (!this.#closed) this.#tell(name, seen({ kind: 'failed', why: messageOf(error) }));
-    });
-    child.once('close', gone);
+    child.once('error', (error) => gone(`: ${messageOf(error)}`));
+    child.once('close', () => gone());
     if (this.#phase === 'resting') child.stdout?.pause();
   }
 
@@ -129,10 +134,8 @@ class InputWatch {
     const { clock } = this.#options;
     this.#lastActiveMs = clock.sinceBootMs();
     if (this.#phase === 'resting') return;
-    if (this.#phase === 'idle') {
-      const reading = { kind: 'active', sinceMs: this.#lastActiveMs, detail: basename(path) } as const;
-      this.#tell(name, seen(reading, ...(this.#sees ? (['seats'] as const) : [])));
-    }
+    this.#lastUsed = basename(path);
+    if (this.#phase === 'idle') this.#tellActive();
     this.#phase = 'resting';
     for (const { child } of this.#readers.values()) child.stdout?.pause();
     this.#quietTimer?.cancel();
@@ -148,31 +151,15 @@ class InputWatch {
     for (const { child } of this.#readers.values()) child.stdout?.resume();
   }
 
+  #tellActive(): void {
+    const reading = { kind: 'active', sinceMs: this.#lastActiveMs, detail: this.#lastUsed } as const;
+    this.#tell(name, seen(reading, ...(this.#sees ? (['seats'] as const) : [])));
+  }
+
   #tellIdle(): void {
     const detail = `${this.#readers.size} keyboards and pointers`;
     const reading = { kind: 'idle', lastActiveMs: this.#lastActiveMs, detail } as const;
     this.#tell(name, seen(reading, ...(this.#sees ? (['seats'] as const) : [])));
-  }
-
-  #watchFolder(): void {
-    if (this.#folder !== undefined || this.#options.paths !== undefined) return;
-    try {
-      this.#folder = watch(folder, () => this.#scanLater(settleMs));
-      this.#folder.once('error', () => {
-        this.#folder?.close();
-        this.#folder = undefined;
-        this.#scanLater(againMs);
-      });
-    } catch (error) {
-      if (!isSystemError(error, 'ENOENT', 'EACCES', 'ENOSPC')) throw error;
-      this.#scanLater(againMs);
-    }
-  }
-
-  #scanLater(delayMs: number): void {
-    if (this.#closed) return;
-    this.#scanTimer?.cancel();
-    this.#scanTimer = this.#options.clock.setTimer(delayMs, () => this.#scan());
   }
 }
 

@@ -1,9 +1,10 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { isSystemError, messageOf } from '../../base/errors.ts';
 import { remoteMark } from '../executor/terminal.ts';
 import { type Signal, type SignalReading, seen } from './signal.ts';
+import { namesIn } from './watched-folder.ts';
 
 export interface TerminalOptions {
   readonly clock: Clock;
@@ -111,18 +112,9 @@ class TerminalLooks {
 
 /** Entries of a folder that fit, those with low numbers first. */
 function numbered(folder: string, fit: RegExp): string[] {
-  const entries = names(folder).filter((entry) => fit.test(entry));
+  const entries = namesIn(folder).filter((entry) => fit.test(entry));
   entries.sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
   return entries.slice(0, terminalsMax).map((entry) => join(folder, entry));
-}
-
-function names(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return [];
-    throw error;
-  }
 }
 
 function statOf(path: string) {

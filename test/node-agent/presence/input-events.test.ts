@@ -5,8 +5,10 @@ import { systemClock } from '../../../base/clock.ts';
 import { hasActivity, peopleDevices } from '../../../node-agent/presence/input-devices.ts';
 import { inputEvents } from '../../../node-agent/presence/input-events.ts';
 import { atOnceMs, Heard } from '../../kit/heard.ts';
+import { processesNaming } from '../../kit/proc.ts';
 import { capture } from '../../kit/processes.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
+import { until } from '../../kit/until.ts';
 
 const key = 1;
 const lamp = 17;
@@ -45,6 +47,25 @@ describe('keyboards and pointers', () => {
     for (let n = 0; n < 20; n++) written += device.write(storm);
     expect(written, 'the kernel keeps what fits, and nobody takes more').toBeLessThan(20 * storm.length);
     expect(heard.said.filter(({ seen }) => seen?.reading.kind === 'active')).toHaveLength(1);
+  });
+
+  it('that nobody reads any more are told of as unseen, until they are read again', async () => {
+    const device = await fifo();
+    // Nobody waits for the next look of a minute.
+    const hasty = { ...systemClock, setTimer: (ms: number, task: () => void) => systemClock.setTimer(ms / 100, task) };
+    const heard = Heard.of(inputEvents({ clock: hasty, paths: [device.path] }));
+    await heard.kind('input', 'idle');
+    const since = heard.said.length;
+    const [reader] = await until('it is read', () => {
+      const readers = processesNaming(device.path).filter(({ command }) => command === `cat ${device.path}`);
+      return readers.length === 1 && readers;
+    });
+    process.kill(reader?.pid ?? 0, 'SIGKILL');
+    const { seen } = await heard.kind('input', 'failed', since);
+    expect(seen).toMatchObject({ sees: [], reading: { why: expect.stringContaining(device.path) } });
+    expect((await heard.kind('input', 'idle', since)).seen?.sees).toEqual(['seats']);
+    device.write(event(key, 30));
+    await heard.kind('input', 'active', since);
   });
 
   it('that are not there, or that this account may not read, are nothing to watch', async () => {
