@@ -153,7 +153,8 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     say: (line) => options.say(`labrun agent ${nodeName}: ${line}`),
   });
   desk = await startDesk({
-    ...{ ...ports, root, record, agent, account, ownUid },
+    ...{ clock, random: systemRandom, log, root, record, agent, account, ownUid },
+    wallMs: () => systemClock.nowMs(),
     node: nodeName,
     dedicated: options.dedicated,
     env: process.env,

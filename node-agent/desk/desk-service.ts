@@ -18,6 +18,8 @@ import { takeReports } from './session-reports.ts';
 /** What the desk's service needs. */
 export interface DeskServicePorts {
   readonly clock: Clock;
+  /** The wall clock, for people. */
+  wallMs(): number;
   readonly random: Random;
   readonly keeper: DeskKeeper;
   readonly agent: Pick<OpenAgent, 'attempts' | 'shells' | 'headConnected'>;
@@ -49,6 +51,7 @@ export function deskService(ports: DeskServicePorts, log: Log): DeskServer {
     writeDeskState(keeper, {
       node: ports.node,
       nowMs: clock.nowMs(),
+      wallMs: ports.wallMs(),
       sinceBootMs: clock.sinceBootMs(),
       attempts: agent.attempts(),
       shells: agent.shells(),

@@ -11,7 +11,9 @@ import type { Notice } from './notices.ts';
 /** What the desk shows besides what its keeper decides. */
 export interface DeskFacts {
   readonly node: string;
+  /** By the clock of what is shown, and by that on the wall. */
   readonly nowMs: number;
+  readonly wallMs: number;
   readonly sinceBootMs: number;
   readonly attempts: readonly Attempt[];
   readonly shells: ReturnType<OpenAgent['shells']>;
@@ -32,18 +34,19 @@ const hourMs = 3_600_000;
 export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState {
   const { step, takesJobs, cause, by, reason, sinceMs, untilMs, condition } = keeper.yielding;
   const { verdict } = facts;
+  const wall = (ms: number) => onWall(ms, facts);
   return {
     ...{ node: facts.node, step, takesJobs, cause, by, reason, condition },
-    sinceMs: BigInt(Math.round(sinceMs)),
-    ...(untilMs === undefined ? {} : { untilMs: BigInt(Math.round(untilMs)) }),
+    sinceMs: wall(sinceMs),
+    ...(untilMs === undefined ? {} : { untilMs: wall(untilMs) }),
     pauses: keeper.pauses.map((pause) => ({
       by: pause.by,
       reason: pause.reason,
-      sinceMs: BigInt(Math.round(pause.sinceMs)),
-      untilMs: BigInt(Math.round(pause.untilMs)),
+      sinceMs: wall(pause.sinceMs),
+      untilMs: wall(pause.untilMs),
       untilAway: pause.untilAway,
     })),
-    jobs: facts.attempts.map((attempt) => jobOf(attempt, facts.nowMs)),
+    jobs: facts.attempts.map((attempt) => jobOf(attempt, facts)),
     ...(verdict ? { presence: presenceOf(verdict, facts) } : {}),
     headConnected: facts.headConnected,
     coreHoursThisWeek: keeper.givenCoreMs / hourMs,
@@ -57,26 +60,31 @@ export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState 
     pauseMaxMs: BigInt(facts.pauseMaxMs),
     shells: facts.shells.map(({ user, sinceMs, attempt }) => ({
       user,
-      sinceMs: BigInt(Math.round(sinceMs)),
-      ...(attempt && { job: jobOf(attempt, facts.nowMs) }),
+      sinceMs: wall(sinceMs),
+      ...(attempt && { job: jobOf(attempt, facts) }),
     })),
   };
 }
 
-function jobOf({ assignment, phase, pace }: Attempt, nowMs: number): DeskJob {
+/** A moment as clocks on the wall show it now. */
+function onWall(ms: number, { nowMs, wallMs }: DeskFacts): bigint {
+  return BigInt(Math.round(ms + wallMs - nowMs));
+}
+
+function jobOf({ assignment, phase, pace }: Attempt, facts: DeskFacts): DeskJob {
   const startedMs = 'startedAtMs' in phase ? phase.startedAtMs : undefined;
   const stopped = phase.kind === 'running' && pace.share === 0;
   return {
     ...{ namespace: assignment.namespace, batch: assignment.batch, index: assignment.fence.index, name: '' },
     ...{ attempt: assignment.fence.attempt, user: assignment.user, cpus: assignment.cpus },
     state: stopped ? 'paused' : phase.kind === 'starting' ? 'staging' : phase.kind,
-    ...(startedMs === undefined ? {} : { startedMs: BigInt(Math.round(startedMs)) }),
-    pausedMs: BigInt(Math.round(paceAt(pace, nowMs).pausedMs)),
+    ...(startedMs === undefined ? {} : { startedMs: onWall(startedMs, facts) }),
+    pausedMs: BigInt(Math.round(paceAt(pace, facts.nowMs).pausedMs)),
   };
 }
 
-function presenceOf(verdict: PresenceVerdict, { nowMs, sinceBootMs }: DeskFacts): PresenceView {
-  const wall = (bootMs: number) => BigInt(Math.round(nowMs - (sinceBootMs - bootMs)));
+function presenceOf(verdict: PresenceVerdict, { wallMs, sinceBootMs }: DeskFacts): PresenceView {
+  const wall = (bootMs: number) => BigInt(Math.round(wallMs - (sinceBootMs - bootMs)));
   const signals: SignalView[] = verdict.signals.map(({ source, reading }) => {
     const lastMs = lastOf(reading, sinceBootMs);
     return {

@@ -35,10 +35,11 @@ export class Given {
   }
 }
 
-/** Minutes since Monday, 00:00, local time. */
+/** Minutes since Monday, 00:00, local time, and parts of one. */
 export function minuteOfWeek(nowMs: number): number {
   const at = new Date(nowMs);
-  return dayOfWeek(at) * 24 * 60 + at.getHours() * 60 + at.getMinutes();
+  const seconds = at.getSeconds() + at.getMilliseconds() / 1_000;
+  return dayOfWeek(at) * 24 * 60 + at.getHours() * 60 + at.getMinutes() + seconds / 60;
 }
 
 /** 06:00 of the next day, local time. */

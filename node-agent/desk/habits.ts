@@ -58,9 +58,9 @@ export class DeskHabits {
     };
   }
 
-  /** When the next hour begins: the chance is another one then. */
-  nextHourMs(nowMs: number): number {
-    return this.#local.nextHourMs(nowMs);
+  /** In how long the next hour begins: the chance is another one then. */
+  nextHourInMs(nowMs: number): number {
+    return this.#local.nextHourMs(nowMs) - nowMs;
   }
 }
 

@@ -8,7 +8,7 @@ import type { NodeYield } from '../effects/node-yields.ts';
 import type { OpenAgent } from '../open-agent.ts';
 import { asleep, decideYield, free } from '../presence/decide-yield.ts';
 import { localTime } from '../presence/history.ts';
-import { addPause, endPauses, leavePauses, livePauses, type Pause } from '../presence/pauses.ts';
+import { addPause, endPauses, leavePauses, livePauses, movePauses, type Pause } from '../presence/pauses.ts';
 import type { StrainWatch } from '../presence/strain.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { AgentRecord } from '../store/agent-record.ts';
@@ -22,7 +22,10 @@ import { lookAround } from './sight.ts';
 
 /** What the keeper decides with and acts through. */
 export interface KeeperPorts {
+  /** Never jumps: pauses and waits end when they should, whatever somebody sets. */
   readonly clock: Clock;
+  /** The wall clock: what people mean by a time of day, and what a record means after the machine was started again. */
+  wallMs(): number;
   readonly log: Log;
   readonly record: Pick<AgentRecord, 'desk' | 'noteDesk' | 'durable'>;
   readonly agent: Pick<OpenAgent, 'yieldTo' | 'askRequeue' | 'attempts' | 'coresInUse'>;
@@ -36,6 +39,8 @@ export interface KeeperPorts {
 }
 
 const habitsEveryMs = 3_600_000;
+/** Clocks that drift apart by less were not set, in milliseconds. */
+const setByMs = 1_000;
 /** Somebody has left who did nothing for so long, though their policy lets work come back sooner, in milliseconds. */
 const leftAfterMinMs = 60_000;
 
@@ -45,10 +50,13 @@ export class DeskKeeper {
   readonly #listeners = new Set<() => void>();
   readonly #given: Given;
   readonly #habits: DeskHabits;
+  /** Its pauses by our clock; as it is kept, by the wall clock. */
   #memory: DeskMemory;
+  /** How far the wall clock was ahead of ours when the memory was kept. */
+  #keptShiftMs = 0;
   #policy: DeskPolicy;
   #yielding: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
-  #habitsKeptMs = 0;
+  #habitsKeptMs = Number.NEGATIVE_INFINITY;
   /** When somebody asked for a pause: they were there, though what sees them may be slower than they. */
   #askedMs = Number.NEGATIVE_INFINITY;
   readonly #longPause = new LongPause();
@@ -58,12 +66,13 @@ export class DeskKeeper {
 
   constructor(ports: KeeperPorts) {
     this.#ports = ports;
-    const { record, log, clock, presence } = ports;
-    const memory = readDeskMemory(record.desk);
-    if (!memory) log.error({}, 'what the desk has remembered cannot be read: pauses and policy are gone');
-    this.#memory = memory ?? blankMemory;
+    const { record, log, presence } = ports;
+    const kept = readDeskMemory(record.desk);
+    if (!kept) log.error({}, 'what the desk has remembered cannot be read: pauses and policy are gone');
+    const memory = kept ?? blankMemory;
+    this.#memory = { ...memory, pauses: movePauses(memory.pauses, -this.#wallShiftMs()) };
     this.#policy = this.#usePolicy();
-    this.#given = new Given(this.#memory.given, clock.nowMs());
+    this.#given = new Given(this.#memory.given, ports.wallMs());
     this.#habits = new DeskHabits(this.#memory.history, localTime);
     presence?.onChange(() => this.look());
   }
@@ -94,7 +103,7 @@ export class DeskKeeper {
 
   /** Cores times milliseconds that jobs were given since Monday. */
   get givenCoreMs(): number {
-    return this.#given.at(this.#ports.clock.nowMs(), this.#ports.agent.coresInUse).coreMs;
+    return this.#given.at(this.#ports.wallMs(), this.#ports.agent.coresInUse).coreMs;
   }
 
   /** Looks at everything again: something may be different now. */
@@ -112,7 +121,7 @@ export class DeskKeeper {
   /** Attempts have begun or ended, or go at another pace. */
   attemptsChanged(): void {
     this.#ports.strain?.look();
-    this.#given.at(this.#ports.clock.nowMs(), this.#ports.agent.coresInUse);
+    this.#given.at(this.#ports.wallMs(), this.#ports.agent.coresInUse);
     this.tell();
   }
 
@@ -128,9 +137,10 @@ export class DeskKeeper {
    * stopped and the disk knows.
    */
   async pause(by: string, wish: PauseWish): Promise<Refusal | undefined> {
-    const { clock, settings, presence } = this.#ports;
+    const { clock, wallMs, settings, presence } = this.#ports;
     const { pauseMaxMs } = settings();
-    const terms = { nowMs: clock.nowMs(), maxMs: pauseMaxMs, isWatched: presence !== undefined };
+    const now = { nowMs: clock.nowMs(), wallMs: wallMs() };
+    const terms = { ...now, maxMs: pauseMaxMs, isWatched: presence !== undefined };
     const pause = pauseFor(by, wish, terms);
     if (isRefusal(pause)) return pause;
     this.#askedMs = terms.nowMs;
@@ -187,7 +197,9 @@ export class DeskKeeper {
     const goneAtMs = Math.max(this.#askedMs, sight.activity.lastMs ?? Number.NEGATIVE_INFINITY) + leftAfterMs;
     const live = livePauses(this.#memory.pauses, nowMs, settings().pauseMaxMs);
     const pauses = goneAtMs <= nowMs ? leavePauses(live) : live;
-    if (pauses !== this.#memory.pauses) this.#remember({ pauses });
+    // A later agent knows the wall clock alone: when that was set, what is kept is wrong.
+    const wasSet = pauses.length > 0 && Math.abs(this.#wallShiftMs() - this.#keptShiftMs) > setByMs;
+    if (pauses !== this.#memory.pauses || wasSet) this.#remember({ pauses });
     const decided = decideYield(this.#policy, pauses, sight);
     const { lookAgainMs } = decided;
     const yielding = this.#isAsleep ? asleep : decided.yielding;
@@ -195,13 +207,13 @@ export class DeskKeeper {
     const isNew =
       step !== yielding.step || takesJobs !== yielding.takesJobs || cause !== yielding.cause || by !== yielding.by;
     const sinceMs = isNew ? nowMs : this.#yielding.sinceMs;
-    this.#yielding = { ...yielding, sinceMs, ...this.#habitsAt(nowMs) };
+    this.#yielding = { ...yielding, sinceMs, ...this.#habitsAt() };
     // To sleep is no pause, and the end of none.
     this.#longPause.note(decided.yielding.step === 'pause', nowMs);
     const requeueInMs = this.#requeueInMs(nowMs);
     this.#timer?.cancel();
     const leavesInMs = goneAtMs > nowMs ? goneAtMs - nowMs : Number.POSITIVE_INFINITY;
-    const hourInMs = this.#ports.presence ? this.#habits.nextHourMs(nowMs) - nowMs : Number.POSITIVE_INFINITY;
+    const hourInMs = this.#ports.presence ? this.#habits.nextHourInMs(this.#ports.wallMs()) : Number.POSITIVE_INFINITY;
     const nextMs = Math.min(lookAgainMs ?? Number.POSITIVE_INFINITY, requeueInMs, leavesInMs, hourInMs);
     if (Number.isFinite(nextMs) && !this.#closed) this.#timer = clock.setTimer(nextMs, () => this.look());
     const done = agent.yieldTo(this.#yielding, {
@@ -219,17 +231,17 @@ export class DeskKeeper {
    * Kept once an hour: to lose the last is no loss. While nobody is there and nothing runs, it waits until somebody comes:
    * a disk that sleeps is not woken for it.
    */
-  #habitsAt(nowMs: number): Habits {
-    const { presence } = this.#ports;
+  #habitsAt(): Habits {
+    const { presence, clock, wallMs } = this.#ports;
     if (!presence) return { usuallyFreeFromMinute: undefined, interruption: undefined };
     const { present } = presence.current();
-    this.#habits.note(nowMs, present);
+    this.#habits.note(wallMs(), present);
     const isAwake = present || this.#ports.agent.attempts().length > 0;
-    if (isAwake && nowMs - this.#habitsKeptMs >= habitsEveryMs) {
-      this.#habitsKeptMs = nowMs;
+    if (isAwake && clock.monotonicMs() - this.#habitsKeptMs >= habitsEveryMs) {
+      this.#habitsKeptMs = clock.monotonicMs();
       this.#remember({ history: this.#habits.text });
     }
-    return this.#habits.at(nowMs);
+    return this.#habits.at(wallMs());
   }
 
   /** In how long jobs look for another machine; when that is due they are told, and there is nothing more to wait for. */
@@ -286,8 +298,14 @@ export class DeskKeeper {
   }
 
   #remember(change: Partial<DeskMemory>): void {
-    const { clock, record } = this.#ports;
-    this.#memory = { ...this.#memory, ...change, given: this.#given.at(clock.nowMs(), this.#ports.agent.coresInUse) };
-    record.noteDesk(writeDeskMemory(this.#memory));
+    const { record, agent, wallMs } = this.#ports;
+    this.#memory = { ...this.#memory, ...change, given: this.#given.at(wallMs(), agent.coresInUse) };
+    this.#keptShiftMs = this.#wallShiftMs();
+    record.noteDesk(writeDeskMemory({ ...this.#memory, pauses: movePauses(this.#memory.pauses, this.#keptShiftMs) }));
+  }
+
+  /** How far the wall clock is ahead of ours. */
+  #wallShiftMs(): number {
+    return this.#ports.wallMs() - this.#ports.clock.nowMs();
   }
 }

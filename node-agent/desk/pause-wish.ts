@@ -14,6 +14,8 @@ export interface PauseWish {
 /** What a pause may be here and now. */
 export interface PauseTerms {
   readonly nowMs: number;
+  /** By the clock on the wall. */
+  readonly wallMs: number;
   /** The longest that is allowed, in milliseconds. */
   readonly maxMs: number;
   /** Somebody who leaves is noticed. */
@@ -21,7 +23,11 @@ export interface PauseTerms {
 }
 
 /** The pause that somebody wants, or why they cannot have it. */
-export function pauseFor(by: string, wish: PauseWish, { nowMs, maxMs, isWatched }: PauseTerms): Pause | Refusal {
+export function pauseFor(
+  by: string,
+  wish: PauseWish,
+  { nowMs, wallMs, maxMs, isWatched }: PauseTerms,
+): Pause | Refusal {
   const { forMs, until, reason } = wish;
   if (forMs !== undefined && !(forMs > 0)) return refused('invalid', 'Cannot pause: the time must be above 0');
   if (forMs !== undefined && forMs > maxMs) {
@@ -37,6 +43,6 @@ export function pauseFor(by: string, wish: PauseWish, { nowMs, maxMs, isWatched 
       'Cannot pause until you leave: this machine is dedicated, and nobody is watched for; say for how long',
     );
   }
-  const untilMs = until === 'tomorrow' ? nextMorning(nowMs) : nowMs + (forMs ?? maxMs);
+  const untilMs = nowMs + (until === 'tomorrow' ? nextMorning(wallMs) - wallMs : (forMs ?? maxMs));
   return { by, reason, sinceMs: nowMs, untilMs, untilAway: until === 'away' };
 }

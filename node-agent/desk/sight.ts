@@ -8,6 +8,7 @@ import { minuteOfWeek } from './given.ts';
 /** What is looked at; both are missing on a machine where nobody sits. */
 export interface SightPorts {
   readonly clock: Clock;
+  wallMs(): number;
   readonly presence: Pick<PresenceWatch, 'current'> | undefined;
   /** What other programs want. */
   readonly strain: Pick<StrainWatch, 'seen'> | undefined;
@@ -15,11 +16,11 @@ export interface SightPorts {
 
 const unseen: Seen = { lastMs: undefined, why: '' };
 
-/** What can be seen of desk and machine at `nowMs`, the present by the wall clock. */
-export function lookAround({ clock, presence, strain }: SightPorts, nowMs: number): Sight {
+/** What can be seen of desk and machine at `nowMs`, the present by `clock`. */
+export function lookAround({ clock, wallMs, presence, strain }: SightPorts, nowMs: number): Sight {
   const seen = (name: StrainName) => strain?.seen(name) ?? unseen;
   const strained = { load: seen('load'), memory: seen('memory'), gpu: seen('gpu') };
-  const sight = { nowMs, minuteOfWeek: minuteOfWeek(nowMs), ...strained };
+  const sight = { nowMs, minuteOfWeek: minuteOfWeek(wallMs()), ...strained };
   if (!presence) return { ...sight, activity: unseen };
   const verdict = presence.current();
   const awayMs = awayForMs(verdict, clock.sinceBootMs());

@@ -25,7 +25,10 @@ import { keepsAwake, sceneOf } from './work-scene.ts';
 
 /** What a desk is made of. */
 export interface DeskParts {
+  /** The agent's own, which never jumps. */
   readonly clock: Clock;
+  /** The wall clock. */
+  wallMs(): number;
   readonly random: Random;
   readonly log: Log;
   /** The agent's data folder. */
@@ -63,12 +66,12 @@ export interface OpenDesk {
  * what to do for them.
  */
 export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
-  const { clock, random, log, root, record, agent, settings, cores } = parts;
+  const { clock, wallMs, random, log, root, record, agent, settings, cores } = parts;
   const presence = parts.dedicated ? undefined : watchDesk(parts);
   // Before they have answered somebody may sit here unseen: jobs would be slowed down, and told so, at every start.
   await presence?.answered();
   const strain = parts.dedicated ? undefined : watchStrain(parts, () => keeper);
-  const keeper: DeskKeeper = new DeskKeeper({ clock, log, record, agent, settings, cores, presence, strain });
+  const keeper: DeskKeeper = new DeskKeeper({ clock, wallMs, log, record, agent, settings, cores, presence, strain });
   const sleep = guardSleep(parts, keeper);
   const notices = makeNotices(parts, keeper);
   keeper.onChange(() => {
@@ -79,7 +82,7 @@ export async function startDesk(parts: DeskParts): Promise<OpenDesk> {
   let socket: { close(): Promise<void> } | undefined;
   try {
     socket = await openDesk({
-      ...{ clock, random, log, root, keeper, agent, presence, cores },
+      ...{ clock, wallMs, random, log, root, keeper, agent, presence, cores },
       ...{ node: parts.node, freezing: parts.freezing, group: settings().group },
       mayChange: (caller) => mayChange(caller, parts),
       pauseMaxMs: () => settings().pauseMaxMs,

@@ -2,10 +2,10 @@ import type { DeskPolicy, PolicyHours, YieldStep } from '../../config/desk-polic
 import { formatDuration } from '../../config/units.ts';
 import type { Pause } from './pauses.ts';
 
-/** What is known of the desk and the machine at one moment. Times are wall clock. */
+/** What is known of the desk and the machine at one moment. Times are those of a clock that does not jump. */
 export interface Sight {
   readonly nowMs: number;
-  /** Since Monday, 00:00, by the machine's own time. */
+  /** Since Monday, 00:00, by the machine's own time, parts of a minute included. */
   readonly minuteOfWeek: number;
   readonly activity: Seen;
   readonly load: Seen;
@@ -151,7 +151,7 @@ function hoursNow(hours: readonly PolicyHours[], sight: Sight): readonly Claim[]
   return hours.flatMap((window) => {
     const leftMinutes = Math.max(...starts(window).map((start) => lengthOf(window) - since(start, sight)));
     if (window.do === 'nothing' || leftMinutes <= 0) return [];
-    const untilMs = sight.nowMs - (sight.nowMs % minuteMs) + leftMinutes * minuteMs;
+    const untilMs = wholeSeconds(sight.nowMs + leftMinutes * minuteMs);
     const until = timeOfDay(window.toMinute);
     const reason = `its owner has these hours, until ${until}`;
     return [
@@ -160,10 +160,15 @@ function hoursNow(hours: readonly PolicyHours[], sight: Sight): readonly Claim[]
   });
 }
 
-/** When the next of these hours begin, on the wall clock. */
+/** When the next of these hours begin. */
 function nextHoursMs(hours: readonly PolicyHours[], sight: Sight): number {
   const minutes = hours.flatMap((window) => starts(window).map((start) => weekMinutes - since(start, sight)));
-  return sight.nowMs - (sight.nowMs % minuteMs) + Math.min(...minutes) * minuteMs;
+  return sight.nowMs + Math.min(...minutes) * minuteMs;
+}
+
+/** The same each time it is computed: what differs is told to the head. */
+function wholeSeconds(ms: number): number {
+  return Math.ceil((ms - 1) / 1_000) * 1_000;
 }
 
 function starts({ days, fromMinute }: PolicyHours): readonly number[] {

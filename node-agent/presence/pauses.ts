@@ -1,4 +1,7 @@
-/** A pause that somebody at the desk has asked for. Times are wall clock: a pause outlives a reboot. */
+/**
+ * A pause that somebody at the desk has asked for. Times are those of a clock that does not jump; as they are kept, of the
+ * wall clock, for a pause outlives a reboot.
+ */
 export interface Pause {
   /** The account that asked. */
   readonly by: string;
@@ -31,6 +34,11 @@ export function endPauses(pauses: readonly Pause[], by: string | undefined): rea
 /** Without those of people who have left. */
 export function leavePauses(pauses: readonly Pause[]): readonly Pause[] {
   return pauses.some(({ untilAway }) => untilAway) ? pauses.filter(({ untilAway }) => !untilAway) : pauses;
+}
+
+/** The same by a clock that is ahead by so much. */
+export function movePauses(pauses: readonly Pause[], byMs: number): readonly Pause[] {
+  return pauses.map((pause) => ({ ...pause, sinceMs: pause.sinceMs + byMs, untilMs: pause.untilMs + byMs }));
 }
 
 /** Those that still hold. What would end later than a pause can was written by a clock that was ahead. */

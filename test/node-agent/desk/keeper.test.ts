@@ -19,6 +19,8 @@ const hour = 60 * minute;
 const log = openLog('test', 'fatal');
 
 let clock: ManualClock;
+/** How far the clock on the wall is ahead of the one that never jumps. */
+let wallShiftMs: number;
 /** What the disk has. */
 let kept: string | undefined;
 let durable: Promise<void>;
@@ -33,6 +35,7 @@ let strain: { seen(name: StrainName): Seen; look(): void; memoryShortSinceMs: nu
 
 beforeEach(() => {
   clock = new ManualClock(1_000 * hour);
+  wallShiftMs = 0;
   kept = undefined;
   durable = Promise.resolve();
   settings = {
@@ -62,6 +65,7 @@ function aKeeper(options: { dedicated?: boolean } = {}): DeskKeeper {
   if (presence) watch = presence;
   const keeper = new DeskKeeper({
     ...{ clock, log, presence, strain },
+    wallMs: () => clock.nowMs() + wallShiftMs,
     record: {
       desk: kept,
       noteDesk: (text) => {
@@ -104,6 +108,34 @@ describe('a pause at the desk', () => {
     clock.advance(50 * minute);
     expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: true });
     expect(next.pauses).toEqual([]);
+  });
+
+  it.each([2 * hour, -2 * hour])(
+    'ends when it should, and not later or sooner when the clock is set by %i ms',
+    async (jumpMs) => {
+      const keeper = aKeeper();
+      await keeper.pause('ada', { ...pause, forMs: hour });
+      wallShiftMs = jumpMs;
+      keeper.look();
+      clock.advance(59 * minute);
+      expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + minute });
+      // The next agent has no other clock than the one on the wall.
+      clock = new ManualClock(clock.nowMs() + jumpMs);
+      wallShiftMs = 0;
+      aKeeper();
+      expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + minute });
+      clock.advance(minute);
+      expect(now()?.yielding).toMatchObject({ step: 'none' });
+    },
+  );
+
+  it('until tomorrow means the morning of the clock on the wall', async () => {
+    const keeper = aKeeper();
+    settings = { ...settings, pauseMaxMs: 48 * hour };
+    const at = new Date(clock.nowMs());
+    wallShiftMs = new Date(at.getFullYear(), at.getMonth(), at.getDate(), 23, 30).getTime() - at.getTime();
+    await keeper.pause('ada', { ...pause, until: 'tomorrow' });
+    expect(keeper.pauses[0]?.untilMs).toBe(clock.nowMs() + 6.5 * hour);
   });
 
   it('stops also the jobs of the owner, and is no longer than allowed', async () => {
