@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import type { Clock } from '../../base/clock.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { asNodeId, type ClusterId } from '../../base/ids.ts';
@@ -25,7 +26,7 @@ import { viewNamespaces, viewToken, viewTokens, viewUsers } from './access-views
 import type { AttemptLimit } from './attempt-limit.ts';
 import { type AuditPorts, audit } from './audit.ts';
 import type { Door } from './door.ts';
-import { type CallFacts, orThrow, serverStream, unary } from './handle.ts';
+import { type CallFacts, serverStream, unary } from './handle.ts';
 
 /** What the access door needs. */
 export interface AccessPorts extends AuditPorts {

@@ -1,5 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { background } from '../../base/background.ts';
+import { failed, orThrow } from '../../base/channel/answer.ts';
 import { statusFromRefusal } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
@@ -22,7 +23,7 @@ import type { Notices } from '../notices.ts';
 import { knownBatch } from '../scheduler/retired.ts';
 import { callingNode } from '../wire.ts';
 import type { Door } from './door.ts';
-import { attend, failed, messagesOf, orThrow } from './handle.ts';
+import { attend, messagesOf } from './handle.ts';
 
 /** What the service needs besides what each session does. */
 export interface AgentLinkPorts extends Omit<SessionPorts, 'nodeId' | 'send'> {

@@ -1,8 +1,9 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { AgentShellMessage, AgentShellsServer, ShellInput } from '../../proto/gen/labrun/v1/shell.ts';
 import { callingNode } from '../wire.ts';
 import type { Door } from './door.ts';
-import { bidi, type CallFacts, orThrow } from './handle.ts';
+import { bidi, type CallFacts } from './handle.ts';
 import { checkSize } from './shell-input.ts';
 import type { ShellRoom, ShellRooms } from './shell-rooms.ts';
 

@@ -1,5 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { background } from '../../base/background.ts';
+import { failed, orThrow } from '../../base/channel/answer.ts';
 import { writeTo } from '../../base/channel/streams.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { asBatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
@@ -17,7 +18,7 @@ import type { Disks } from '../disk-watch.ts';
 import type { HeadEngine } from '../ports.ts';
 import { callingNode, readFence } from '../wire.ts';
 import type { Door } from './door.ts';
-import { attend, failed, messagesOf, orThrow } from './handle.ts';
+import { attend, messagesOf } from './handle.ts';
 
 /** What is staged of an attempt, as far as it comes in here. */
 export type StagedPieces = Pick<StagedAttempt, 'closed' | 'isCrowded' | 'take' | 'list'>;

@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import type { Caller } from '../../base/channel/caller.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { asBatchId } from '../../base/ids.ts';
@@ -24,7 +25,7 @@ import { isThere, refuseDeleted } from './delete-batch.ts';
 import type { Door, Pass } from './door.ts';
 import { findBatch, findJobs } from './find-jobs.ts';
 import { foreignJobs, readForeignId, writeForeignId } from './foreign-folder.ts';
-import { bidi, type CallFacts, orThrow, serverStream } from './handle.ts';
+import { bidi, type CallFacts, serverStream } from './handle.ts';
 import { type LogPorts, logStream } from './log-stream.ts';
 
 /** What the archive's door needs. */

@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { type Clock, delay } from '../../base/clock.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
@@ -26,7 +27,7 @@ import { actorOf, writeJob } from '../wire.ts';
 import { deleteBatch } from './delete-batch.ts';
 import type { Door } from './door.ts';
 import { findBatch, findJob, findJobs } from './find-jobs.ts';
-import { type CallFacts, orThrow, serverStream, unary } from './handle.ts';
+import { type CallFacts, serverStream, unary } from './handle.ts';
 import { requeue } from './requeue.ts';
 import { type SubmitPorts, submit } from './submit.ts';
 

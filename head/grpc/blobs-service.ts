@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { NodeId } from '../../base/ids.ts';
 import { nameKey, nameProblem } from '../../base/names.ts';
@@ -11,7 +12,7 @@ import type { Disks } from '../disk-watch.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { Specs } from '../specs.ts';
 import type { Door, Pass } from './door.ts';
-import { type CallFacts, clientStream, orThrow, serverStream, unary } from './handle.ts';
+import { type CallFacts, clientStream, serverStream, unary } from './handle.ts';
 
 /** What the blobs' door needs. */
 export interface BlobsPorts {

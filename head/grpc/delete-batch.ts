@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { orThrow } from '../../base/channel/answer.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { DeleteBatchRequest, DeleteBatchResponse } from '../../proto/gen/labrun/v1/batches.ts';
@@ -8,7 +9,7 @@ import { knownBatch } from '../scheduler/retired.ts';
 import type { Usage } from '../usage.ts';
 import { actorOf } from '../wire.ts';
 import { type FindPorts, findBatch } from './find-jobs.ts';
-import { type CallFacts, orThrow } from './handle.ts';
+import type { CallFacts } from './handle.ts';
 
 /** What deleting results needs. */
 export interface DeletePorts extends FindPorts {

@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { assert } from '../../base/assert.ts';
 import { type Caller, callerOf } from '../../base/channel/caller.ts';
+import { type CallKind, Crowd } from '../../base/channel/crowd.ts';
 import type { Peer } from '../../base/channel/tls-listener.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type Refusal, RefusedError, refused } from '../../base/errors.ts';
@@ -11,7 +12,7 @@ import type { Certificate } from '../../base/pki/certificate.ts';
 import { type About, needsAbout, type Right, refusal, type Who } from '../access.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { AccessState } from '../scheduler/access-state.ts';
-import { type CallKind, Crowd } from './crowd.ts';
+import { callLimits } from './call-limits.ts';
 
 /** What a door looks at of a call. */
 export interface Knock {
@@ -90,7 +91,7 @@ interface Visitor {
 }
 
 function door(ports: DoorPorts, look: (knock: Knock) => Visitor | Refusal): Door {
-  const crowd = new Crowd();
+  const crowd = new Crowd(callLimits, 'the head');
   return {
     log: ports.log,
     clock: ports.clock,

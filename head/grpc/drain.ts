@@ -1,10 +1,11 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { DrainRequest, DrainResponse, UndrainRequest } from '../../proto/gen/labrun/v1/nodes.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { Command } from '../scheduler/command.ts';
 import { actorOf } from '../wire.ts';
 import { findNode } from './find-node.ts';
-import { type CallFacts, orThrow } from './handle.ts';
+import type { CallFacts } from './handle.ts';
 
 /** Longest reason of a drain, in characters. */
 const reasonMax = 200;

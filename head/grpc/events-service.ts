@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { EventPage, EventsServer, EventView, SubscribeRequest } from '../../proto/gen/labrun/v1/events.ts';
@@ -11,7 +12,7 @@ import type { NamedJob, SpecPlace } from '../specs.ts';
 import { readSeq, writeActor } from '../wire.ts';
 import type { Door } from './door.ts';
 import { type FindPorts, findBatch } from './find-jobs.ts';
-import { type CallFacts, orThrow, serverStream } from './handle.ts';
+import { type CallFacts, serverStream } from './handle.ts';
 
 /** What the events' door needs. */
 export interface EventsPorts extends FindPorts {

@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { Selector } from '../../proto/gen/labrun/v1/common.ts';
@@ -7,7 +8,7 @@ import { retiredJobs } from '../retired-jobs.ts';
 import { readSelection, resolveBatch, type Selection } from '../select.ts';
 import { type JobSeen, jobsOf, selectedJobs } from '../selected-jobs.ts';
 import type { Specs } from '../specs.ts';
-import { type CallFacts, orThrow } from './handle.ts';
+import type { CallFacts } from './handle.ts';
 
 /** A batch that was found, as its doors name it. */
 export interface BatchFound {

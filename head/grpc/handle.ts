@@ -6,14 +6,10 @@ import type {
   ServerDuplexStream,
   ServerReadableStream,
 } from '@grpc/grpc-js';
-import { background } from '../../base/background.ts';
+import { answerOnce, answerSender, answerStream, pour } from '../../base/channel/answer.ts';
 import type { Caller } from '../../base/channel/caller.ts';
-import { statusFromError, statusFromRefusal } from '../../base/channel/refusals.ts';
-import { writeTo } from '../../base/channel/streams.ts';
-import { cutOff, isRefusal, messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
-import type { Log } from '../../base/log.ts';
+import type { CallKind } from '../../base/channel/crowd.ts';
 import type { Right } from '../access.ts';
-import type { CallKind } from './crowd.ts';
 import type { Door, Knock, Pass } from './door.ts';
 import { untilSilent } from './silence.ts';
 import { requestOf } from './unreadable.ts';
@@ -32,20 +28,10 @@ export function unary<Request, Response>(
   right: Right,
   handler: (request: Request, facts: CallFacts) => Promise<Response>,
 ): handleUnaryCall<Request, Response> {
-  return (call, callback) => {
-    const act = () =>
-      attend(door, right, call, 'unary', async (facts) => {
-        const response = await handler(requestOf(call.request), facts);
-        facts.pass.assertChecked();
-        return response;
-      });
-    background(
-      act().then(
-        (response) => callback(null, response),
-        (error: unknown) => callback(failed(door.log, call.getPath(), error)),
-      ),
+  return (call, callback) =>
+    answerOnce(door.log, call, callback, () =>
+      attend(door, right, call, 'unary', (facts) => checked(facts, handler(requestOf(call.request), facts))),
     );
-  };
 }
 
 /** A method that answers with a stream; a slow reader makes the handler wait. */
@@ -54,24 +40,12 @@ export function serverStream<Request, Response>(
   right: Right,
   handler: (request: Request, facts: CallFacts) => AsyncIterable<Response>,
 ): handleServerStreamingCall<Request, Response> {
-  return (call) => {
-    const act = () =>
-      attend(door, right, call, 'stream', async (facts) => {
-        for await (const message of handler(requestOf(call.request), facts)) {
-          if (facts.signal.aborted) return;
-          facts.pass.assertChecked();
-          await writeTo(call, message);
-        }
-      });
-    background(
-      act().then(
-        () => call.end(),
-        (error: unknown) => {
-          if (!call.cancelled) call.emit('error', failed(door.log, call.getPath(), error));
-        },
+  return (call) =>
+    answerStream(door.log, call, () =>
+      attend(door, right, call, 'stream', (facts) =>
+        pour(call, handler(requestOf(call.request), facts), () => facts.pass.assertChecked()),
       ),
     );
-  };
 }
 
 /** A method that reads a stream and answers with one; a slow reader makes the handler wait. */
@@ -80,24 +54,12 @@ export function bidi<Request, Response>(
   right: Right,
   handler: (requests: AsyncIterable<Request>, facts: CallFacts) => AsyncIterable<Response>,
 ): handleBidiStreamingCall<Request, Response> {
-  return (call) => {
-    const act = () =>
-      attend(door, right, call, 'stream', async (facts) => {
-        for await (const message of handler(messagesOf(call), facts)) {
-          if (facts.signal.aborted) return;
-          facts.pass.assertChecked();
-          await writeTo(call, message);
-        }
-      });
-    background(
-      act().then(
-        () => call.end(),
-        (error: unknown) => {
-          if (!call.cancelled) call.emit('error', failed(door.log, call.getPath(), error));
-        },
+  return (call) =>
+    answerStream(door.log, call, () =>
+      attend(door, right, call, 'stream', (facts) =>
+        pour(call, handler(messagesOf(call), facts), () => facts.pass.assertChecked()),
       ),
     );
-  };
 }
 
 /** A method that reads a stream and answers once; a stream that falls silent is refused. */
@@ -106,21 +68,19 @@ export function clientStream<Request, Response>(
   right: Right,
   handler: (requests: AsyncIterable<Request>, facts: CallFacts) => Promise<Response>,
 ): handleClientStreamingCall<Request, Response> {
-  return (call: ServerReadableStream<Request, Response>, callback) => {
-    const act = () =>
-      attend(door, right, call, 'upload', async (facts) => {
-        const response = await handler(untilSilent(eachOf<Request>(call), door.clock), facts);
-        facts.pass.assertChecked();
-        return response;
-      });
-    background(
-      act().then(
-        (response) => callback(null, response),
-        // Who has gone while sending hears nothing, and that their stream broke off is no news.
-        (error: unknown) => callback(call.cancelled ? statusFromError(error) : failed(door.log, call.getPath(), error)),
+  return (call: ServerReadableStream<Request, Response>, callback) =>
+    answerSender(door.log, call, callback, () =>
+      attend(door, right, call, 'upload', (facts) =>
+        checked(facts, handler(untilSilent(eachOf<Request>(call), door.clock), facts)),
       ),
     );
-  };
+}
+
+/** No answer leaves a call of which nobody has asked what it is about. */
+async function checked<Response>({ pass }: CallFacts, making: Promise<Response>): Promise<Response> {
+  const response = await making;
+  pass.assertChecked();
+  return response;
 }
 
 /** What comes in on a two-way stream. Reading it to its end must not destroy it: the answers are still to go out. */
@@ -156,17 +116,4 @@ export async function attend<Result>(
   } finally {
     pass.leave();
   }
-}
-
-/** A value, or its refusal thrown: inside a handler both ends of a call are one `try`. */
-export function orThrow<Value>(value: Value | Refusal): Value {
-  if (isRefusal(value)) throw new RefusedError(value);
-  return value;
-}
-
-/** The status for what went wrong. */
-export function failed(log: Log, path: string, error: unknown) {
-  if (error instanceof RefusedError) return statusFromRefusal(error.refusal);
-  log.error({ path, error: cutOff(messageOf(error)) }, 'a call failed');
-  return statusFromError(error);
 }

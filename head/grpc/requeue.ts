@@ -1,9 +1,10 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import type { ChangeJobsResponse, RequeueRequest } from '../../proto/gen/labrun/v1/batches.ts';
 import { rangesOf } from '../scheduler/job-ranges.ts';
 import { actorOf } from '../wire.ts';
 import { type FindPorts, findBatch, findJobs } from './find-jobs.ts';
 import { findNode } from './find-node.ts';
-import { type CallFacts, orThrow } from './handle.ts';
+import type { CallFacts } from './handle.ts';
 
 const ended: ReadonlySet<string> = new Set(['succeeded', 'failed', 'cancelled', 'cancelling']);
 const waiting: ReadonlySet<string> = new Set(['queued', 'held']);

@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { attemptId, type NodeId } from '../../base/ids.ts';
 import type { Selector } from '../../proto/gen/labrun/v1/common.ts';
@@ -6,7 +7,7 @@ import type { AttemptRef } from '../scheduler/attempt.ts';
 import { readSelection, resolveBatch } from '../select.ts';
 import { type FindPorts, findJob } from './find-jobs.ts';
 import { findNode } from './find-node.ts';
-import { type CallFacts, orThrow } from './handle.ts';
+import type { CallFacts } from './handle.ts';
 
 /** Where a terminal is to be. */
 export interface ShellPlace {

@@ -1,3 +1,4 @@
+import { orThrow } from '../../base/channel/answer.ts';
 import { messageOf, RefusedError, refused } from '../../base/errors.ts';
 import { type ClusterId, type NodeId, ulid } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
@@ -12,7 +13,7 @@ import type {
 import { actorOf } from '../wire.ts';
 import type { Door } from './door.ts';
 import type { FindPorts } from './find-jobs.ts';
-import { bidi, type CallFacts, orThrow } from './handle.ts';
+import { bidi, type CallFacts } from './handle.ts';
 import { checkArgv, checkSize, readTerm, readWindow } from './shell-input.ts';
 import { placeInJob, placeOnNode, type ShellPlace } from './shell-place.ts';
 import type { ShellRoom, ShellRooms } from './shell-rooms.ts';

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import { orThrow } from '../../base/channel/answer.ts';
 import type { Caller } from '../../base/channel/caller.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import { asBatchId, type BatchId } from '../../base/ids.ts';
@@ -20,7 +21,7 @@ import { type Usage, usageWarnings } from '../usage.ts';
 import { actorOf } from '../wire.ts';
 import { type Comparison, compareSpecs, comparisonText } from './compare-specs.ts';
 import type { FindPorts } from './find-jobs.ts';
-import { type CallFacts, orThrow } from './handle.ts';
+import type { CallFacts } from './handle.ts';
 
 /** What the submit door needs. */
 export interface SubmitPorts extends FindPorts {

@@ -1,15 +1,13 @@
 import type {
+  handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
   Metadata,
   ServerReadableStream,
-  ServerUnaryCall,
-  ServerWritableStream,
 } from '@grpc/grpc-js';
-import { background } from '../../base/background.ts';
-import { statusFromError } from '../../base/channel/refusals.ts';
-import { writeTo } from '../../base/channel/streams.ts';
-import { cutOff, isRefusal, messageOf, type Refusal, RefusedError } from '../../base/errors.ts';
+import { answerOnce, answerSender, answerStream, orThrow, pour } from '../../base/channel/answer.ts';
+import type { CallKind, CallLimits, Crowd } from '../../base/channel/crowd.ts';
+import type { Refusal } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DeskCaller, DeskCallers } from './caller.ts';
 
@@ -17,7 +15,16 @@ import type { DeskCaller, DeskCallers } from './caller.ts';
 export interface DeskDoor {
   readonly log: Log;
   readonly callers: Pick<DeskCallers, 'identify'>;
+  /** Made with `deskLimits`. */
+  readonly crowd: Crowd;
 }
+
+/** Far more than a person's terminals and desktops make of one machine, and few enough for an agent to hold. */
+export const deskLimits: CallLimits = {
+  unary: { perCaller: 64, inAll: 512 },
+  upload: { perCaller: 16, inAll: 128 },
+  stream: { perCaller: 32, inAll: 256 },
+};
 
 /** The metadata key of a caller's proof. */
 export const proofKey = 'labrun-proof';
@@ -27,15 +34,10 @@ export function deskUnary<Request, Response>(
   door: DeskDoor,
   handler: (request: Request, caller: DeskCaller) => Promise<Response | Refusal>,
 ): handleUnaryCall<Request, Response> {
-  return (call: ServerUnaryCall<Request, Response>, callback) => {
-    const answer = async () => orThrow(await handler(call.request, await enter(door, call.metadata)));
-    background(
-      answer().then(
-        (response) => callback(null, response),
-        (error: unknown) => callback(failed(door.log, call.getPath(), error)),
-      ),
+  return (call, callback) =>
+    answerOnce(door.log, call, callback, () =>
+      attend(door, call.metadata, 'unary', async (caller) => orThrow(await handler(call.request, caller))),
     );
-  };
 }
 
 /** A call that answers with a stream; a slow reader makes the handler wait. */
@@ -43,59 +45,39 @@ export function deskStream<Request, Response>(
   door: DeskDoor,
   handler: (request: Request, caller: DeskCaller, signal: AbortSignal) => AsyncIterable<Response>,
 ): handleServerStreamingCall<Request, Response> {
-  return (call: ServerWritableStream<Request, Response>) => {
+  return (call) => {
     const gone = new AbortController();
     call.once('cancelled', () => gone.abort(new Error('the caller has gone')));
-    const answer = async () => {
-      const caller = await enter(door, call.metadata);
-      for await (const message of handler(call.request, caller, gone.signal)) {
-        if (call.cancelled) return;
-        await writeTo(call, message);
-      }
-    };
-    background(
-      answer().then(
-        () => call.end(),
-        (error: unknown) => {
-          if (!call.cancelled) call.emit('error', failed(door.log, call.getPath(), error));
-        },
-      ),
+    answerStream(door.log, call, () =>
+      attend(door, call.metadata, 'stream', (caller) => pour(call, handler(call.request, caller, gone.signal))),
     );
   };
 }
 
-/** A call that is told one thing after the other for as long as it lasts. */
+/** A call that is told one thing after the other for as long as it lasts: a helper ends with its session. */
 export function deskReports<Request, Response>(
   door: DeskDoor,
   handler: (messages: AsyncIterable<Request>, caller: DeskCaller) => Promise<Response>,
-) {
-  return (
-    call: ServerReadableStream<Request, Response>,
-    callback: (error: ReturnType<typeof statusFromError> | null, response?: Response) => void,
-  ) => {
-    const answer = async () => handler(call, await enter(door, call.metadata));
-    background(
-      answer().then(
-        (response) => callback(null, response),
-        // A helper ends with its session: that its stream broke off is no news.
-        (error: unknown) => callback(call.cancelled ? statusFromError(error) : failed(door.log, call.getPath(), error)),
-      ),
+): handleClientStreamingCall<Request, Response> {
+  return (call: ServerReadableStream<Request, Response>, callback) =>
+    answerSender(door.log, call, callback, () =>
+      attend(door, call.metadata, 'upload', (caller) => handler(call, caller)),
     );
-  };
 }
 
-async function enter(door: DeskDoor, metadata: Metadata): Promise<DeskCaller> {
+/** Lets a call in and works on it, as one of those its caller may have under way. */
+async function attend<Result>(
+  { callers, crowd }: DeskDoor,
+  metadata: Metadata,
+  kind: CallKind,
+  work: (caller: DeskCaller) => Promise<Result>,
+): Promise<Result> {
   const [proof] = metadata.get(proofKey);
-  return orThrow(await door.callers.identify(typeof proof === 'string' ? proof : ''));
-}
-
-function orThrow<Value>(value: Value | Refusal): Value {
-  if (isRefusal(value)) throw new RefusedError(value);
-  return value;
-}
-
-function failed(log: Log, path: string, error: unknown): ReturnType<typeof statusFromError> {
-  if (!(error instanceof RefusedError))
-    log.error({ path, error: cutOff(messageOf(error)) }, 'a call of the desk failed');
-  return statusFromError(error);
+  const caller = orThrow(await callers.identify(typeof proof === 'string' ? proof : ''));
+  const leave = orThrow(crowd.enter(String(caller.uid), kind));
+  try {
+    return await work(caller);
+  } finally {
+    leave();
+  }
 }

@@ -1,3 +1,4 @@
+import { Crowd } from '../../base/channel/crowd.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type Refusal, refused } from '../../base/errors.ts';
 import { Gate } from '../../base/gate.ts';
@@ -9,7 +10,7 @@ import type { DeskServer, DeskState, PolicyText } from '../../proto/gen/labrun/v
 import type { OpenAgent } from '../open-agent.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { DeskCaller, DeskCallers } from './caller.ts';
-import { deskReports, deskStream, deskUnary } from './calls.ts';
+import { deskLimits, deskReports, deskStream, deskUnary } from './calls.ts';
 import { writeDeskState } from './desk-state.ts';
 import type { DeskKeeper } from './keeper.ts';
 import type { Notice } from './notices.ts';
@@ -46,7 +47,7 @@ const tellEveryMs = 200;
 /** The service behind the desk socket. */
 export function deskService(ports: DeskServicePorts, log: Log): DeskServer {
   const { keeper, agent, presence, clock } = ports;
-  const door = { log, callers: ports.callers };
+  const door = { log, callers: ports.callers, crowd: new Crowd(deskLimits, 'this agent') };
   const state = (caller: DeskCaller): DeskState =>
     writeDeskState(keeper, {
       node: ports.node,

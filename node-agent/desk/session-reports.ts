@@ -1,10 +1,14 @@
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, delay } from '../../base/clock.ts';
 import { ulid } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
 import type { SessionReport } from '../../proto/gen/labrun/v1/desk.ts';
 import type { Place, Seen, SignalReading } from '../presence/signal.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { DeskCaller } from './caller.ts';
+
+const secondMs = 1_000;
+/** Reports of one program that are taken in a second; signals say something when somebody comes or goes. */
+const perSecondMax = 50;
 
 /** Takes what a program in somebody's session says of them, until it ends; then none of it counts any more. */
 export async function takeReports(
@@ -15,8 +19,16 @@ export async function takeReports(
 ): Promise<void> {
   const { clock, random } = ports;
   const helper = { id: ulid(clock.nowMs(), random.bytes(10)), uid };
+  let [sinceMs, taken] = [clock.monotonicMs(), 0];
   try {
     for await (const report of messages) {
+      // Who says more is not read for the rest of the second, and then made to wait by the connection.
+      if (clock.monotonicMs() - sinceMs >= secondMs) [sinceMs, taken] = [clock.monotonicMs(), 0];
+      else if (taken >= perSecondMax) {
+        await delay(clock, sinceMs + secondMs - clock.monotonicMs());
+        [sinceMs, taken] = [clock.monotonicMs(), 0];
+      }
+      taken += 1;
       presence.feed(helper, report.source, readReport(report, clock.sinceBootMs()));
     }
   } finally {

@@ -12,7 +12,7 @@ import {
 import { manifestEntriesMax } from '../../base/transfer/manifest.ts';
 import { formatBytes, formatDuration } from '../../config/units.ts';
 import { blobMaxBytes } from '../../head/grpc/blobs-service.ts';
-import { callLimits } from '../../head/grpc/crowd.ts';
+import { callLimits } from '../../head/grpc/call-limits.ts';
 import { pageMax } from '../../head/grpc/events-service.ts';
 import { shellsPerNodeMax } from '../../head/grpc/shell-rooms.ts';
 import { silenceMaxMs } from '../../head/grpc/silence.ts';
