@@ -3,8 +3,7 @@ import { jobStates } from '../config/job-states.ts';
 import { attemptState, type JobState } from './job-view.ts';
 import type { Attempt } from './scheduler/attempt.ts';
 import type { EndState } from './scheduler/event.ts';
-import type { Retired } from './scheduler/retired.ts';
-import { type Batch, type ClusterState, failureReasons, rowStates } from './scheduler/state.ts';
+import { type Batch, type ClusterState, failureReasons, type Retired, rowStates } from './scheduler/state.ts';
 
 /** A batch as people see it, but for the names of its jobs, which only its spec knows. */
 export interface BatchFacts {

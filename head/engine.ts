@@ -1,11 +1,12 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { messageOf, type Refusal, RefusedError, refused } from '../base/errors.ts';
+import type { Actor } from './scheduler/actor.ts';
 import { apply } from './scheduler/apply.ts';
 import type { Command, Verdict } from './scheduler/command.ts';
 import { nextDeadlineMs } from './scheduler/deadline.ts';
 import { decide } from './scheduler/decide.ts';
 import type { ClusterDraft } from './scheduler/draft.ts';
-import type { Actor, Event, LogRecord } from './scheduler/event.ts';
+import type { Event, LogRecord } from './scheduler/event.ts';
 import { place } from './scheduler/place.ts';
 import type { ClusterState } from './scheduler/state.ts';
 

@@ -2,7 +2,7 @@ import { retiredPlaceOf } from './archive/batch-folder.ts';
 import { jobsIn } from './archive/jobs-file.ts';
 import type { ArchiveLayout } from './archive/layout.ts';
 import { type FailureFacts, FailureGroups } from './batch-view.ts';
-import type { Retired } from './scheduler/retired.ts';
+import type { Retired } from './scheduler/state.ts';
 import type { JobSeen } from './selected-jobs.ts';
 
 /** The jobs of a retired batch, a page at a time, from its archive. Throws `Fault` "lost" when they are not there. */

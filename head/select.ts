@@ -4,8 +4,8 @@ import { asBatchId } from '../base/ids.ts';
 import { nameKey, nameMax, nameProblem } from '../base/names.ts';
 import { jobStates } from '../config/job-states.ts';
 import type { JobFacts, JobState } from './job-view.ts';
-import { knownBatch, type Retired } from './scheduler/retired.ts';
-import type { Batch, ClusterState } from './scheduler/state.ts';
+import { knownBatch } from './scheduler/retired.ts';
+import type { Batch, ClusterState, Retired } from './scheduler/state.ts';
 import { failureReasons } from './scheduler/state.ts';
 import type { NamedJob } from './specs.ts';
 

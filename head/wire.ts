@@ -3,7 +3,7 @@ import { type Refusal, refused } from '../base/errors.ts';
 import { asBatchId, asClusterId, asNodeId, type ClusterId, type Fence, type NodeId } from '../base/ids.ts';
 import type { JobView } from '../proto/gen/labrun/v1/batches.ts';
 import { ActorKind, type Actor as WireActor, type Fence as WireFence } from '../proto/gen/labrun/v1/common.ts';
-import type { Actor } from './scheduler/event.ts';
+import type { Actor } from './scheduler/actor.ts';
 import type { JobSeen } from './selected-jobs.ts';
 
 /** Most attempts and jobs that ids can count; what is larger is no fence of ours. */

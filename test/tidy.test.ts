@@ -29,6 +29,22 @@ describe('the house', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('has no circle of files that import each other, not even by their types', () => {
+    const imports = new Map<string, string[]>();
+    for (const { from, to } of importsOf(programs)) {
+      if (to.startsWith('./')) imports.set(from, [...(imports.get(from) ?? []), to.slice(2)]);
+    }
+    // Who imports nothing that is left, or is imported by nobody, is on no circle: until nobody else goes.
+    for (let before = -1; before !== imports.size; ) {
+      before = imports.size;
+      const imported = new Set([...imports.values()].flat());
+      for (const [from, to] of imports) {
+        if (!imported.has(from) || !to.some((path) => imports.has(path))) imports.delete(from);
+      }
+    }
+    expect([...imports.keys()]).toEqual([]);
+  });
+
   it('keeps the cores pure', () => {
     const pure = (path: string) =>
       path.startsWith('head/scheduler/') ||

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { isSystemError } from '../../base/errors.ts';
 import { asContentHash } from '../../base/transfer/hash.ts';
-import type { Actor, Submission } from '../scheduler/event.ts';
+import type { Actor } from '../scheduler/actor.ts';
+import type { Submission } from '../scheduler/event.ts';
 import type { BlobStore } from './blobs.ts';
 
 /** One submission as `batch.json` tells it. */

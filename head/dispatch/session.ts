@@ -7,8 +7,9 @@ import type { HeadChange } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { type BuildNews, type Report, writeBuildRetry, writeChange, writeResend } from '../agent-wire.ts';
 import type { News } from '../delta-wire.ts';
 import type { Engine } from '../engine.ts';
+import type { Actor } from '../scheduler/actor.ts';
 import type { Command } from '../scheduler/command.ts';
-import type { Actor, LogRecord } from '../scheduler/event.ts';
+import type { LogRecord } from '../scheduler/event.ts';
 import type { ArchiveIntake } from './intake.ts';
 import { type Change, forgottenBuilds, type HeldPhase, reconcile } from './reconcile.ts';
 

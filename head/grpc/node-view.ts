@@ -2,9 +2,8 @@ import type { DrainView, NodeView, QuarantineView, YieldView } from '../../proto
 import { readableBy, type Who } from '../access.ts';
 import { coresTaken } from '../scheduler/fit.ts';
 import { isAsleep } from '../scheduler/lease.ts';
-import type { Quarantine } from '../scheduler/quarantine.ts';
 import { knownBatch } from '../scheduler/retired.ts';
-import type { ClusterState, Node } from '../scheduler/state.ts';
+import type { ClusterState, Node, Quarantine } from '../scheduler/state.ts';
 import { type Yielding, yieldText } from '../scheduler/yielding.ts';
 
 /** A node that is connected and has been silent for longer is shown as unreachable, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { NodeId } from '../../base/ids.ts';
-import type { Actor } from './event.ts';
+import type { Actor } from './actor.ts';
 
 /** Who belongs to the cluster. Names are kept as written and found by their key. */
 export interface AccessState {

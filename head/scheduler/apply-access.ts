@@ -3,8 +3,8 @@ import type { NodeId } from '../../base/ids.ts';
 import { nameKey } from '../../base/names.ts';
 import type { AccessEvent } from './access-event.ts';
 import type { AccessDraft, Certificates } from './access-state.ts';
+import type { Actor } from './actor.ts';
 import type { ClusterDraft } from './draft.ts';
-import type { Actor } from './event.ts';
 import { certificatesMax } from './limits.ts';
 
 /** Makes an event about those who belong true. */

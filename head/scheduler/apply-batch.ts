@@ -1,13 +1,13 @@
 import { assert } from '../../base/assert.ts';
 import type { BatchId } from '../../base/ids.ts';
+import type { Actor } from './actor.ts';
 import { type BatchDraft, batchNameKey, type ClusterDraft, queueOf } from './draft.ts';
-import type { Actor, EndState, Event, Submission } from './event.ts';
-import type { Tally } from './holding.ts';
+import type { EndState, Event, Submission } from './event.ts';
 import { countIn, indicesIn, type JobRanges } from './job-ranges.ts';
 import { addRows, emptyRows, rowState, setRowReason, setRowState } from './job-rows.ts';
 import { advance, giveBack } from './queue.ts';
 import { summaryOf } from './retired.ts';
-import type { Batch } from './state.ts';
+import type { Batch, Tally } from './state.ts';
 
 type EventOf<Kind extends Event['kind']> = Extract<Event, { readonly kind: Kind }>;
 

@@ -4,12 +4,9 @@ import { nameKey } from '../../base/names.ts';
 import { type AccessDraft, emptyAccess } from './access-state.ts';
 import type { Attempt } from './attempt.ts';
 import type { Submission } from './event.ts';
-import type { Tally } from './holding.ts';
 import type { JobRowsDraft } from './job-rows.ts';
 import { findQueue, type QueueDraft } from './queue.ts';
-import type { Retired } from './retired.ts';
-import type { Batch, ClusterState, LogGap, Node } from './state.ts';
-import type { SecondTry, Trial } from './trial.ts';
+import type { Batch, ClusterState, LogGap, Node, Retired, SecondTry, Tally, Trial } from './state.ts';
 
 /** The state as `apply` sees it: the same, writable. Only `apply` and its writers import this. */
 export interface ClusterDraft extends ClusterState {

@@ -1,6 +1,7 @@
 import type { BatchId, ClusterId, NodeId } from '../../base/ids.ts';
 import type { Needs } from '../../config/spec.ts';
 import type { AccessEvent } from './access-event.ts';
+import type { Actor } from './actor.ts';
 import type { AttemptRef } from './attempt.ts';
 import type { JobRanges } from './job-ranges.ts';
 import type { Yielding } from './yielding.ts';
@@ -238,12 +239,6 @@ export interface Outcome {
 export interface InlineArchive {
   readonly manifest: Uint8Array;
   readonly files: readonly { readonly path: string; readonly data: Uint8Array }[];
-}
-
-/** Who did it. */
-export interface Actor {
-  readonly kind: 'user' | 'node' | 'system';
-  readonly name: string;
 }
 
 /** An event where it stands in the log. */

@@ -1,4 +1,3 @@
-import type { NodeId } from '../../base/ids.ts';
 import type { Attempt } from './attempt.ts';
 import type { Event } from './event.ts';
 import { rangesOf } from './job-ranges.ts';
@@ -6,14 +5,6 @@ import { firstFailuresMax, holdAboveJobs } from './limits.ts';
 import { findQueue, waitingRows } from './queue.ts';
 import type { Batch, ClusterState } from './state.ts';
 import { hasOther } from './trial.ts';
-
-/** How a batch's jobs have ended since it was submitted, or somebody last let it go on. */
-export interface Tally {
-  readonly succeeded: number;
-  readonly failed: number;
-  /** Where attempts have failed. */
-  readonly nodes: ReadonlySet<NodeId>;
-}
 
 /**
  * What follows when a job of a batch has failed for good: when enough have, what waits is held, and what nodes have not

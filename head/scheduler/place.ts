@@ -6,9 +6,9 @@ import { rowState } from './job-rows.ts';
 import { placementsMax } from './limits.ts';
 import { mayLoseAnother } from './losses.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
-import { findQueue, type Queue, waitingRows } from './queue.ts';
+import { findQueue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
-import type { Batch, ClusterState, Node } from './state.ts';
+import type { Batch, ClusterState, Node, Queue } from './state.ts';
 import { heldBack, isProven, type LiveByNode, liveByNode, triedElsewhere } from './trial.ts';
 
 /** What should happen now: jobs placed, prefilled ones asked back, batches whose end is reached. */

@@ -1,26 +1,10 @@
-import { type AttemptId, attemptId, type BatchId, type NodeId } from '../../base/ids.ts';
+import { attemptId, type BatchId, type NodeId } from '../../base/ids.ts';
 import type { Attempt } from './attempt.ts';
 import type { Event, Outcome } from './event.ts';
 import { canaryEnoughMs, chanceMax, firstCanaryMs, lastCanaryMs, quickFailureMs, refutedMax } from './limits.ts';
 import { recallUnbegun } from './recall.ts';
-import type { Batch, ClusterState, Node } from './state.ts';
+import type { Batch, ClusterState, Node, Quarantine } from './state.ts';
 import { isQuick, noTrial } from './trial.ts';
-
-/** A node that gets no jobs because those it had failed out of line with others; now and then one is tried there. */
-export interface Quarantine {
-  readonly sinceMs: number;
-  /** From then on it gets one job: the canary. */
-  readonly untilMs: number;
-  /** Canaries that have failed in a row. */
-  readonly canariesFailed: number;
-  /** What speaks against it, in words that name nobody's batch: every user sees the nodes. */
-  readonly evidence: string;
-  /** The batch that told, and how its last attempt there ended: for those who may read the batch. */
-  readonly batchId: BatchId;
-  readonly message: string;
-  /** The attempt that is on trial there now. */
-  readonly canary: AttemptId | undefined;
-}
 
 /** What the end of an attempt means for its node, and for the node on which its job failed before. */
 export function judge(state: ClusterState, batch: Batch, attempt: Attempt, outcome: Outcome, nowMs: number): Event[] {

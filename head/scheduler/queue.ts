@@ -1,26 +1,5 @@
-import type { Needs } from '../../config/spec.ts';
 import { rowState } from './job-rows.ts';
-import type { JobRows } from './state.ts';
-
-/**
- * The waiting jobs of one group: a cursor over its indices, and those given back behind it. Both are hints, a row's own
- * state is the truth: every queued row of the group is at or past the cursor or among the returned.
- */
-export interface Queue {
-  readonly part: number;
-  readonly needs: Needs;
-  readonly retries: number;
-  /** Spec indices of the group in its part: from `specFirst`, before `specEnd`. */
-  readonly specFirst: number;
-  readonly specEnd: number;
-  /** Where the cursor stops: an index of the batch. */
-  readonly end: number;
-  readonly cursor: number;
-  /** Ascending. */
-  readonly returned: readonly number[];
-  /** How many of the group's jobs wait. */
-  readonly queued: number;
-}
+import type { JobRows, Queue } from './state.ts';
 
 /** The same, writable. */
 export interface QueueDraft extends Queue {

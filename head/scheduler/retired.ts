@@ -1,25 +1,8 @@
 import { type Refusal, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { Command, Verdict } from './command.ts';
-import type { Actor, EndState } from './event.ts';
 import { retireAfterMs } from './limits.ts';
-import type { Batch, ClusterState } from './state.ts';
-
-/** A batch that ended long ago: what it was called and how it ended. Its jobs are in `jobs.jsonl` of its archive. */
-export interface Retired {
-  readonly id: BatchId;
-  readonly namespace: string;
-  readonly name: string;
-  readonly submittedBy: Actor;
-  readonly submittedAtMs: number;
-  readonly origin: Batch['origin'];
-  /** Of its first submission, so that a repeated one is recognised. */
-  readonly specHash: string;
-  readonly counts: Readonly<Record<EndState, number>>;
-  readonly ended: { readonly state: EndState; readonly atMs: number };
-  readonly retiredAtMs: number;
-  readonly deleted: Batch['deleted'];
-}
+import type { Batch, ClusterState, Retired } from './state.ts';
 
 /** A batch, whether or not it is retired. */
 export function knownBatch(state: ClusterState, id: BatchId): Batch | Retired | undefined {

@@ -1,12 +1,9 @@
 import type { AttemptId, BatchId, ClusterId, NodeId } from '../../base/ids.ts';
+import type { Needs } from '../../config/spec.ts';
 import type { AccessState } from './access-state.ts';
+import type { Actor } from './actor.ts';
 import type { Attempt } from './attempt.ts';
-import type { Actor, EndState, FailureReason, NodeFacts, Submission } from './event.ts';
-import type { Tally } from './holding.ts';
-import type { Quarantine } from './quarantine.ts';
-import type { Queue } from './queue.ts';
-import type { Retired } from './retired.ts';
-import type { SecondTry, Trial } from './trial.ts';
+import type { EndState, FailureReason, NodeFacts, Submission } from './event.ts';
 import type { Yielding } from './yielding.ts';
 
 /** Everything the head knows. Only `apply` changes it; everyone else reads. */
@@ -169,4 +166,80 @@ export interface Node {
   readonly trouble: string;
   /** Its live attempts. */
   readonly attempts: ReadonlySet<AttemptId>;
+}
+
+/**
+ * The waiting jobs of one group: a cursor over its indices, and those given back behind it. Both are hints, a row's own
+ * state is the truth: every queued row of the group is at or past the cursor or among the returned.
+ */
+export interface Queue {
+  readonly part: number;
+  readonly needs: Needs;
+  readonly retries: number;
+  /** Spec indices of the group in its part: from `specFirst`, before `specEnd`. */
+  readonly specFirst: number;
+  readonly specEnd: number;
+  /** Where the cursor stops: an index of the batch. */
+  readonly end: number;
+  readonly cursor: number;
+  /** Ascending. */
+  readonly returned: readonly number[];
+  /** How many of the group's jobs wait. */
+  readonly queued: number;
+}
+
+/** How the attempts of one batch have fared on one node. Forgotten when the batch ends, or the node is quarantined. */
+export interface Trial {
+  readonly succeeded: number;
+  readonly failed: number;
+  /** Attempts that failed quickly, one after the other, since the last that did not. */
+  readonly quickInARow: number;
+  /** Jobs that failed there quickly and then succeeded elsewhere, since the last success there. */
+  readonly refuted: number;
+}
+
+/** A job that failed where none of its batch had succeeded, and is tried once elsewhere: where that was. */
+export interface SecondTry {
+  readonly nodeId: NodeId;
+  readonly quick: boolean;
+}
+
+/** How a batch's jobs have ended since it was submitted, or somebody last let it go on. */
+export interface Tally {
+  readonly succeeded: number;
+  readonly failed: number;
+  /** Where attempts have failed. */
+  readonly nodes: ReadonlySet<NodeId>;
+}
+
+/** A node that gets no jobs because those it had failed out of line with others; now and then one is tried there. */
+export interface Quarantine {
+  readonly sinceMs: number;
+  /** From then on it gets one job: the canary. */
+  readonly untilMs: number;
+  /** Canaries that have failed in a row. */
+  readonly canariesFailed: number;
+  /** What speaks against it, in words that name nobody's batch: every user sees the nodes. */
+  readonly evidence: string;
+  /** The batch that told, and how its last attempt there ended: for those who may read the batch. */
+  readonly batchId: BatchId;
+  readonly message: string;
+  /** The attempt that is on trial there now. */
+  readonly canary: AttemptId | undefined;
+}
+
+/** A batch that ended long ago: what it was called and how it ended. Its jobs are in `jobs.jsonl` of its archive. */
+export interface Retired {
+  readonly id: BatchId;
+  readonly namespace: string;
+  readonly name: string;
+  readonly submittedBy: Actor;
+  readonly submittedAtMs: number;
+  readonly origin: Batch['origin'];
+  /** Of its first submission, so that a repeated one is recognised. */
+  readonly specHash: string;
+  readonly counts: Readonly<Record<EndState, number>>;
+  readonly ended: { readonly state: EndState; readonly atMs: number };
+  readonly retiredAtMs: number;
+  readonly deleted: Batch['deleted'];
 }

@@ -2,24 +2,7 @@ import { attemptId, type BatchId, type NodeId } from '../../base/ids.ts';
 import { coresFor, keptFree, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
 import { quickFailureMs } from './limits.ts';
-import type { Queue } from './queue.ts';
-import type { Batch, ClusterState, Node } from './state.ts';
-
-/** How the attempts of one batch have fared on one node. Forgotten when the batch ends, or the node is quarantined. */
-export interface Trial {
-  readonly succeeded: number;
-  readonly failed: number;
-  /** Attempts that failed quickly, one after the other, since the last that did not. */
-  readonly quickInARow: number;
-  /** Jobs that failed there quickly and then succeeded elsewhere, since the last success there. */
-  readonly refuted: number;
-}
-
-/** A job that failed where none of its batch had succeeded, and is tried once elsewhere: where that was. */
-export interface SecondTry {
-  readonly nodeId: NodeId;
-  readonly quick: boolean;
-}
+import type { Batch, ClusterState, Node, Queue, Trial } from './state.ts';
 
 /** Before anything has ended there. */
 export const noTrial: Trial = { succeeded: 0, failed: 0, quickInARow: 0, refuted: 0 };

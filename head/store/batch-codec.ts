@@ -4,8 +4,7 @@ import { claimNamespace } from '../scheduler/apply-access.ts';
 import { applyExtended, applySubmitted } from '../scheduler/apply-batch.ts';
 import { type BatchDraft, batchNameKey, type ClusterDraft, queueOf } from '../scheduler/draft.ts';
 import { type columns, type JobRowsDraft, rowState } from '../scheduler/job-rows.ts';
-import type { Retired } from '../scheduler/retired.ts';
-import { type Batch, type ClusterState, rowStates } from '../scheduler/state.ts';
+import { type Batch, type ClusterState, type Retired, rowStates } from '../scheduler/state.ts';
 import {
   batchId,
   big,

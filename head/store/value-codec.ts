@@ -2,9 +2,9 @@ import { assert } from '../../base/assert.ts';
 import { asBatchId, asClusterId, asNodeId, type BatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Needs } from '../../config/spec.ts';
 import type * as disk from '../../proto/gen/labrun/store/v1/log.ts';
+import type { Actor } from '../scheduler/actor.ts';
 import type { AttemptRef } from '../scheduler/attempt.ts';
 import type {
-  Actor,
   EndState,
   FailureReason,
   InlineArchive,
@@ -14,8 +14,7 @@ import type {
   Requeued,
   Submission,
 } from '../scheduler/event.ts';
-import type { Quarantine } from '../scheduler/quarantine.ts';
-import { failureReasons } from '../scheduler/state.ts';
+import { failureReasons, type Quarantine } from '../scheduler/state.ts';
 
 type Quarantined = Omit<Quarantine, 'sinceMs' | 'canary'>;
 

@@ -1,23 +1,17 @@
 import { renameSync } from 'node:fs';
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
-import type { Random } from '../../base/random.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
 import type { BlobCache } from '../ports.ts';
-import type { BulkLink } from './bulk-link.ts';
-import { fetchBlob } from './fetch-blob.ts';
+import { type FetchPorts, fetchBlob } from './fetch-blob.ts';
 
 /** What the cache needs. */
-export interface BlobCachePorts {
+export interface BlobCachePorts extends FetchPorts {
   /** Its own folder: content under its hash's hex digits, `.part` while it arrives. */
   readonly folder: string;
   readonly quotaBytes: number;
-  readonly link: Pick<BulkLink, 'blob'>;
-  readonly clock: Clock;
-  readonly random: Random;
   readonly log: Log;
 }
 

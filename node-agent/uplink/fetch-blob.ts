@@ -1,10 +1,19 @@
 import { chmod, type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
+import type { Random } from '../../base/random.ts';
 import { hashBeginning } from '../../base/transfer/chunk.ts';
 import { type ContentHash, startHash } from '../../base/transfer/hash.ts';
 import { keepTrying } from './backoff.ts';
-import type { BlobCachePorts } from './blob-cache.ts';
+import type { BulkLink } from './bulk-link.ts';
+
+/** What fetching needs. */
+export interface FetchPorts {
+  readonly link: Pick<BulkLink, 'blob'>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
 
 /** Content to bring here. */
 export interface BlobToFetch {
@@ -23,7 +32,7 @@ const triesMax = 3;
  * Fetches, verifies and syncs one content; goes on where an earlier try stopped. Resolves with its size. Tries for ever
  * while the head is away; rejects with `Fault` "disk-full", the head's refusal, or the signal's reason.
  */
-export async function fetchBlob(ports: BlobCachePorts, blob: BlobToFetch, signal: AbortSignal): Promise<number> {
+export async function fetchBlob(ports: FetchPorts, blob: BlobToFetch, signal: AbortSignal): Promise<number> {
   const part = `${blob.target}.part`;
   for (let tries = 1; ; tries++) {
     const { bytes, hash } = await receive(ports, blob, part, signal);
@@ -39,7 +48,7 @@ export async function fetchBlob(ports: BlobCachePorts, blob: BlobToFetch, signal
   }
 }
 
-async function receive(ports: BlobCachePorts, blob: BlobToFetch, part: string, signal: AbortSignal) {
+async function receive(ports: FetchPorts, blob: BlobToFetch, part: string, signal: AbortSignal) {
   return keepTrying(ports, signal, async () => {
     const hash = startHash();
     let bytes = await beginning(part, (from) => hashBeginning(hash, part, from));

@@ -1,5 +1,6 @@
+import type { Actor } from '../../head/scheduler/actor.ts';
 import type { AttemptRef } from '../../head/scheduler/attempt.ts';
-import type { Actor, Event, LogRecord, Outcome } from '../../head/scheduler/event.ts';
+import type { Event, LogRecord, Outcome } from '../../head/scheduler/event.ts';
 import { unyielding, type Yielding } from '../../head/scheduler/yielding.ts';
 import { someNeeds } from './spec.ts';
 import { batchNumber, nodeNumber, someFacts, someGroup, someSubmission, theCluster } from './state.ts';

@@ -1,18 +1,11 @@
 import { asBatchId, asClusterId, asNodeId, type BatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
+import type { Actor } from '../../head/scheduler/actor.ts';
 import { apply } from '../../head/scheduler/apply.ts';
 import type { Attempt } from '../../head/scheduler/attempt.ts';
 import type { Command, Verdict } from '../../head/scheduler/command.ts';
 import { decide } from '../../head/scheduler/decide.ts';
 import { emptyCluster } from '../../head/scheduler/draft.ts';
-import type {
-  Actor,
-  Event,
-  GroupFacts,
-  LogRecord,
-  NodeFacts,
-  Outcome,
-  Submission,
-} from '../../head/scheduler/event.ts';
+import type { Event, GroupFacts, LogRecord, NodeFacts, Outcome, Submission } from '../../head/scheduler/event.ts';
 import { leaseMs } from '../../head/scheduler/limits.ts';
 import { place } from '../../head/scheduler/place.ts';
 import { type ToldYield, unyielding } from '../../head/scheduler/yielding.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
 import { Engine } from '../../../head/engine.ts';
-import type { Actor } from '../../../head/scheduler/event.ts';
+import type { Actor } from '../../../head/scheduler/actor.ts';
 import { violations } from '../../../head/scheduler/invariants.ts';
 import { crc32c } from '../../../head/store/checksum.ts';
 import { openDatabase } from '../../../head/store/database.ts';
