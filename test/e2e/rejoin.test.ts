@@ -6,7 +6,7 @@ import { formatAddress } from '../../base/channel/address.ts';
 import { systemClock } from '../../base/clock.ts';
 import { certificateOf, readCredentials, writeCredentials } from '../../base/pki/credential-file.ts';
 import { aCredential } from '../kit/pki.ts';
-import { isAlive, processesNaming } from '../kit/proc.ts';
+import { isAlive, killAllNaming } from '../kit/proc.ts';
 import { capture, Running } from '../kit/processes.ts';
 import { program } from '../kit/program.ts';
 import { TlsHead } from '../kit/tls-head.ts';
@@ -26,7 +26,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const one of running.splice(0)) await one.stop();
-  for (const { pid } of processesNaming(folder)) process.kill(pid, 'SIGKILL');
+  killAllNaming(folder);
   await head.close();
   rmSync(folder, { recursive: true });
 });

@@ -2,7 +2,7 @@ import { appendFileSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest';
-import { processesNaming } from './proc.ts';
+import { killAllNaming, processesNaming } from './proc.ts';
 import { type Captured, capture, Running, tail, type User } from './processes.ts';
 import { program } from './program.ts';
 import { mountLoopDisk, mountSmallDisk, type SmallDisk, type SmallDiskOptions } from './small-disk.ts';
@@ -227,14 +227,8 @@ export class Lab {
   async close(): Promise<void> {
     const services = [...this.#others, ...this.agents.values(), ...(this.#head === undefined ? [] : [this.#head])];
     await Promise.all(services.map((running) => running.stop(5_000)));
-    // Jobs outlive their agents by design, so what still runs here is killed by its own id.
-    for (const { pid } of processesNaming(this.folder)) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It ended by itself in between.
-      }
-    }
+    // Jobs outlive their agents by design, so what still runs here is killed.
+    killAllNaming(this.folder);
     await until('the processes of the lab end', () => processesNaming(this.folder).length === 0);
     for (const disk of this.#disks) disk.remove();
     rmSync(this.folder, { recursive: true, force: true });

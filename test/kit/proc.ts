@@ -27,6 +27,17 @@ export function processesNaming(text: string): { pid: number; command: string }[
     .map((pid) => ({ pid, command: readOr(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() }));
 }
 
+/** Kills those; what ends by itself in between is no matter. */
+export function killAllNaming(text: string): void {
+  for (const { pid } of processesNaming(text)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended since it was found.
+    }
+  }
+}
+
 function mentions(pid: number, text: string): boolean {
   if (readOr(`/proc/${pid}/cmdline`).includes(text) || readOr(`/proc/${pid}/environ`).includes(text)) return true;
   if (linkOr(`/proc/${pid}/cwd`).includes(text)) return true;

@@ -22,12 +22,12 @@ it('a pattern that would take for ever is named, and costs nothing but what it w
   const long = Array.from({ length: 40 }, (_, at) => `in/${'a'.repeat(200)}${at}`);
   const sinceMs = performance.now();
   const { paths, problems } = await choose([slow, '*.dat'], ['good.dat', ...long]);
-  expect(performance.now() - sinceMs).toBeLessThan(3_000);
+  expect(performance.now() - sinceMs).toBeLessThan(10_000);
   expect(paths).toEqual(['good.dat']);
   expect(problems).toEqual([
     `Cannot archive "${slow}": the pattern "${slow}" takes too long to match; write fewer stars`,
   ]);
-}, 10_000);
+}, 40_000);
 
 it('many slow patterns have the time of a few', async () => {
   const long = Array.from({ length: 500 }, (_, at) => `${'a'.repeat(200)}${at}`);
