@@ -30,6 +30,7 @@ export function deskText(state: DeskState, print: Printer): readonly string[] {
     ...(presence ? [`desk: ${presenceText(presence)}`] : []),
     ...(dedicated ? ['dedicated: nobody is watched for, only a pause stops it'] : []),
     ...(headConnected ? [] : ['the head is away: what runs goes on, and results wait here']),
+    ...(state.trouble === '' ? [] : [print.colour.red(state.trouble)]),
     ...(state.sleep === '' ? [] : [`sleep: ${state.sleep}`]),
     `stops jobs by: ${state.freezing}`,
     ...state.pauses.map(pauseText),
@@ -97,6 +98,7 @@ export function deskJson(state: DeskState) {
     dedicated: state.dedicated,
     mayChange: state.mayChange,
     sleep: state.sleep,
+    trouble: state.trouble,
   };
 }
 

@@ -79,6 +79,7 @@ function tell(state: DeskState, options: DeskCommandOptions, print: Printer, not
   else {
     print.line(yieldText(state));
     for (const note of notes) print.note(note);
+    if (state.trouble !== '') print.note(state.trouble);
   }
   return exitCodes.done;
 }

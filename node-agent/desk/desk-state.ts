@@ -29,6 +29,8 @@ export interface DeskFacts {
 }
 
 const hourMs = 3_600_000;
+const unkept =
+  'the disk of this machine has not taken what was said here; an agent that is started anew may have forgotten it';
 
 /** The desk as it crosses the socket. */
 export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState {
@@ -58,6 +60,7 @@ export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState 
     notice: facts.notice.text,
     noticeNumber: BigInt(facts.notice.number),
     pauseMaxMs: BigInt(facts.pauseMaxMs),
+    trouble: keeper.isUnkept ? unkept : '',
     shells: facts.shells.map(({ user, sinceMs, attempt }) => ({
       user,
       sinceMs: wall(sinceMs),

@@ -61,6 +61,7 @@ export class DeskKeeper {
   #askedMs = Number.NEGATIVE_INFINITY;
   readonly #longPause = new LongPause();
   #isAsleep = false;
+  #isUnkept = false;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -88,6 +89,11 @@ export class DeskKeeper {
 
   get policy(): DeskPolicy {
     return this.#policy;
+  }
+
+  /** The disk has not taken what people have said: a later agent may not know of it. */
+  get isUnkept(): boolean {
+    return this.#isUnkept;
   }
 
   /** As its owner wrote it; empty for the default. */
@@ -145,14 +151,14 @@ export class DeskKeeper {
     if (isRefusal(pause)) return pause;
     this.#askedMs = terms.nowMs;
     this.#remember({ pauses: addPause(this.#memory.pauses, pause, pauseMaxMs) });
-    await Promise.all([this.#decide(), keptSoon(this.#ports)]);
+    await Promise.all([this.#decide(), this.#kept()]);
     return undefined;
   }
 
   /** Ends the pause of one person, or of everybody. */
   async resume(by: string | undefined): Promise<void> {
     this.#remember({ pauses: endPauses(this.#memory.pauses, by) });
-    await Promise.all([this.#decide(), keptSoon(this.#ports)]);
+    await Promise.all([this.#decide(), this.#kept()]);
   }
 
   /** Keeps a policy; a refusal says what is wrong with it. Empty text: the default again. */
@@ -168,7 +174,7 @@ export class DeskKeeper {
     this.#remember({ policy: text.trim() });
     this.#policy = this.#usePolicy();
     this.#ports.strain?.look();
-    await Promise.all([this.#decide(), keptSoon(this.#ports)]);
+    await Promise.all([this.#decide(), this.#kept()]);
     return undefined;
   }
 
@@ -295,6 +301,14 @@ export class DeskKeeper {
       );
       return policy;
     }
+  }
+
+  #kept(): Promise<void> {
+    return keptSoon(this.#ports, (isLate) => {
+      if (isLate === this.#isUnkept) return;
+      this.#isUnkept = isLate;
+      this.tell();
+    });
   }
 
   #remember(change: Partial<DeskMemory>): void {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { deferred } from '../../../base/deferred.ts';
 import type { AttemptId } from '../../../base/ids.ts';
 import { openLog } from '../../../base/log.ts';
 import type { DeskSetting } from '../../../config/agent.ts';
@@ -13,6 +14,7 @@ import type { StrainName } from '../../../node-agent/presence/strain.ts';
 import { openPresence, type PresenceWatch } from '../../../node-agent/presence/watch.ts';
 import { anAttempt } from '../../kit/attempts.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
+import { until } from '../../kit/until.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -147,12 +149,17 @@ describe('a pause at the desk', () => {
   });
 
   it('is answered although the disk does not take it, and holds', async () => {
-    durable = new Promise(() => undefined);
-    const pausing = aKeeper().pause('ada', pause);
+    const disk = deferred<void>();
+    durable = disk.promise;
+    const keeper = aKeeper();
+    const pausing = keeper.pause('ada', pause);
     expect(now()?.wish.step).toBe('pause');
     await Promise.resolve();
     clock.advance(3_000);
     expect(await pausing).toBeUndefined();
+    expect(keeper.isUnkept).toBe(true); // whoever asked is told
+    disk.resolve();
+    await until('the disk has it', () => !keeper.isUnkept);
   });
 
   it('until somebody leaves ends when nobody was there for as long as the policy says', async () => {
