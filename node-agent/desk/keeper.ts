@@ -212,10 +212,12 @@ export class DeskKeeper {
     const { step, takesJobs, cause, by } = this.#yielding;
     const isNew =
       step !== yielding.step || takesJobs !== yielding.takesJobs || cause !== yielding.cause || by !== yielding.by;
-    const sinceMs = isNew ? nowMs : this.#yielding.sinceMs;
+    // Also of a pause that an earlier agent was asked for.
+    const beganMs = pauses.find((pause) => yielding.cause === 'asked' && pause.by === yielding.by)?.sinceMs ?? nowMs;
+    const sinceMs = isNew ? beganMs : this.#yielding.sinceMs;
     this.#yielding = { ...yielding, sinceMs, ...this.#habitsAt() };
     // To sleep is no pause, and the end of none.
-    this.#longPause.note(decided.yielding.step === 'pause', nowMs);
+    this.#longPause.note(decided.yielding.step === 'pause', beganMs);
     const requeueInMs = this.#requeueInMs(nowMs);
     this.#timer?.cancel();
     const leavesInMs = goneAtMs > nowMs ? goneAtMs - nowMs : Number.POSITIVE_INFINITY;

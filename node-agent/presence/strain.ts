@@ -26,6 +26,9 @@ export interface StrainParts {
 
 /** None of these tells of itself to an ordinary account; looking costs a file or a program. In milliseconds. */
 const lookEveryMs = 5_000;
+/** After a look so many times what it took must pass, but no more than this: a driver's program, or thousands of processes, are not free. */
+const restFactor = 1_000;
+const restMaxMs = 60_000;
 const never: Seen = { lastMs: undefined, why: '' };
 
 /** Watches what other programs want while jobs are in their way, and only then. */
@@ -33,6 +36,8 @@ export class StrainWatch {
   readonly #parts: StrainParts;
   readonly #seen = new Map<StrainName, Seen>();
   readonly #failed = new Set<StrainName>();
+  /** When each may be looked at again, on the monotonic clock. */
+  readonly #dueMs = new Map<StrainName, number>();
   /** Since when memory has been short without a pause. */
   #memoryShortSinceMs: number | undefined;
   #timer: Timer | undefined;
@@ -72,7 +77,11 @@ export class StrainWatch {
     // Nobody asks any more since when memory is short: that it was is no reason to send jobs away.
     if (!names.has('memory')) this.#memoryShortSinceMs = undefined;
     for (const name of names) {
+      const beganMs = clock.monotonicMs();
+      if (beganMs < (this.#dueMs.get(name) ?? 0)) continue;
       const why = await this.#ask(name, probes[name]);
+      const endedMs = clock.monotonicMs();
+      this.#dueMs.set(name, endedMs + Math.min(restMaxMs, (endedMs - beganMs) * restFactor));
       const before = this.seen(name);
       const is = why !== undefined;
       if (name === 'memory') this.#memoryShortSinceMs = is ? (this.#memoryShortSinceMs ?? clock.nowMs()) : undefined;

@@ -106,7 +106,10 @@ describe('a pause at the desk', () => {
     expect(now()).toMatchObject({ yielding: { step: 'pause', by: 'ada', reason: 'a talk' }, wish: { step: 'pause' } });
     clock.advance(10 * minute);
     const next = aKeeper();
-    expect(now()?.yielding).toMatchObject({ step: 'pause', by: 'ada', untilMs: clock.nowMs() + 50 * minute });
+    expect(now()?.yielding).toMatchObject({
+      ...{ step: 'pause', by: 'ada' },
+      ...{ sinceMs: clock.nowMs() - 10 * minute, untilMs: clock.nowMs() + 50 * minute },
+    });
     clock.advance(50 * minute);
     expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: true });
     expect(next.pauses).toEqual([]);

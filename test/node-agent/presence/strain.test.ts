@@ -51,6 +51,31 @@ it('users of a GPU are read as nvidia-smi lists them', () => {
   expect(readPids('1234\n 77\n\nNo running processes found\n')).toEqual([1234, 77]);
 });
 
+it('what takes long to look at is looked at seldom, so that it costs a thousandth of a core, and at least once a minute', async () => {
+  const clock = new ManualClock();
+  const looks = { memory: 0, load: 0, gpu: 0 };
+  const took = { memory: 0.5, load: 20, gpu: 900 };
+  const probe = (name: StrainName) => async () => {
+    looks[name] += 1;
+    clock.advance(took[name]);
+    return undefined;
+  };
+  const watch = new StrainWatch({
+    ...{ clock, log: openLog('test', 'fatal') },
+    probes: { memory: probe('memory'), load: probe('load'), gpu: probe('gpu') },
+    wanted: () => new Set(['memory', 'load', 'gpu'] as const),
+    changed: () => undefined,
+  });
+  watch.look();
+  for (let n = 0; n < 24; n++) {
+    await until('it has looked', () => clock.waits.length > 0);
+    clock.advance(5_000);
+  }
+  await until('it has looked', () => clock.waits.length > 0);
+  expect(looks).toEqual({ memory: 25, load: 7, gpu: 3 });
+  await watch.close();
+});
+
 it('nothing is looked at while no job runs, and what was so is over when the last has ended', async () => {
   const clock = new ManualClock();
   let wanted: StrainName[] = [];
