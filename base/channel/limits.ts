@@ -4,6 +4,8 @@ export const messageMaxBytes = 8 * 2 ** 20;
 export const chunkBytes = 256 * 2 ** 10;
 /** Window of a bulk connection, in bytes: large enough that a fast link is never idle. */
 export const bulkWindowBytes = 8 * 2 ** 20;
+/** Window of each of a server's connections, in bytes: what a caller may send ahead of a reader that is slow; many call at once. */
+export const serverWindowBytes = 2 ** 20;
 /** How long a unary call may take unless it says otherwise, in milliseconds. */
 export const callDeadlineMs = 30_000;
 /** How long a connection may be silent before it is pinged, and how long the answer may take, in milliseconds. */
