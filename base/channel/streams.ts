@@ -40,14 +40,16 @@ async function* messagesOf<Message>(
 /**
  * Writes one message and resolves when the stream takes more. A full stream makes the writer wait: nothing is buffered
  * without bound. Rejects when the stream fails or closes first. Writers that wait at the same time wait together.
+ * `taken` is called when the transport has the message; it may never be when the stream fails.
  */
 export function writeTo<Message>(
-  stream: Writable & { write(message: Message): boolean },
+  stream: Writable & { write(message: Message, taken?: () => void): boolean },
   message: Message,
+  taken?: () => void,
 ): Promise<void> | undefined {
   // A stream that is gone says nothing any more: waiting for a word from it would be for ever.
   if (stream.destroyed) return Promise.reject(new Error('the stream was closed'));
-  if (stream.write(message)) return undefined;
+  if (stream.write(message, taken)) return undefined;
   let room = rooms.get(stream);
   if (room === undefined) {
     room = untilRoom(stream);

@@ -40,6 +40,8 @@ export interface PutPorts {
 
 /** Chunks worked on at once; then the sender waits. Pieces of one file keep their order. */
 const inFlightMax = 32;
+/** The same in bytes of data: what many agents send at once has to fit into memory. */
+const inFlightMaxBytes = 2 * 2 ** 20;
 /** Attempts and builds whose right to send is remembered by one stream. */
 const targetsMax = 1_024;
 
@@ -68,6 +70,7 @@ export function takeArchive(ports: PutPorts, door: Door): (call: PutCall) => voi
 async function drain(ports: PutPorts, nodeId: NodeId, call: PutCall): Promise<void> {
   const targets = new Targets(ports, nodeId);
   const running = new Set<Promise<void>>();
+  let runningBytes = 0;
   // One answer after the other: a reader that is slow makes the sender wait, too.
   let answered: Promise<void> = Promise.resolve();
   for await (const chunk of messagesOf<ArchiveChunk>(call)) {
@@ -76,11 +79,15 @@ async function drain(ports: PutPorts, nodeId: NodeId, call: PutCall): Promise<vo
         answered = answered.then(() => (call.cancelled ? undefined : writeTo(call, ack)));
         return answered;
       })
-      .finally(() => running.delete(task));
+      .finally(() => {
+        running.delete(task);
+        runningBytes -= chunk.data.length;
+      });
     // Its failure is the stream's; it is thrown by the race or the wait for all below.
     task.catch(() => undefined);
     running.add(task);
-    if (running.size >= inFlightMax) await Promise.race(running);
+    runningBytes += chunk.data.length;
+    while (running.size >= inFlightMax || runningBytes >= inFlightMaxBytes) await Promise.race(running);
   }
   await Promise.all(running);
 }

@@ -1,11 +1,12 @@
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { openClient } from '../../base/channel/client.ts';
 import type { Endpoint } from '../../base/channel/credentials.ts';
+import { dataCodec } from '../../base/channel/data-codec.ts';
 import { readStream } from '../../base/channel/streams.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { NodeId } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
-import { ArchiveClient } from '../../proto/gen/labrun/v1/archive.ts';
+import { ArchiveChunk, ArchiveClient, ArchiveService } from '../../proto/gen/labrun/v1/archive.ts';
 import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
 import { AgentShellsClient } from '../../proto/gen/labrun/v1/shell.ts';
@@ -31,6 +32,8 @@ export interface BulkPorts {
   connected(signal: AbortSignal): Promise<void>;
 }
 
+const chunks = dataCodec(ArchiveChunk, 5);
+
 /** The connection for transfers, apart from the control stream so that a long file delays no heartbeat. */
 export class BulkLink {
   /** Whether the head has room for archives. */
@@ -54,7 +57,7 @@ export class BulkLink {
   /** The stream for files that is open now, or a new one as soon as the head is there. All attempts share it. */
   async open(signal: AbortSignal): Promise<PutStream> {
     await this.#ports.connected(signal);
-    if (!this.#put || this.#put.broken) this.#put = new PutStream(this.#open().archive.put(this.#metadata()));
+    if (!this.#put || this.#put.broken) this.#put = new PutStream(this.#startPut());
     return this.#put;
   }
 
@@ -99,6 +102,11 @@ export class BulkLink {
       };
     }
     return this.#clients;
+  }
+
+  #startPut() {
+    const { path, responseDeserialize } = ArchiveService.put;
+    return this.#open().archive.makeBidiStreamRequest(path, chunks.serialize, responseDeserialize, this.#metadata());
   }
 
   #closeClients(): void {

@@ -1,17 +1,24 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { errorFromStatus } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
+import { type Deferred, deferred } from '../../base/deferred.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { ArchiveAck, ArchiveChunk } from '../../proto/gen/labrun/v1/archive.ts';
 
 /** Where a chunk belongs: a file of an attempt, or the log of a build here. */
 export type PutTarget = NonNullable<ArchiveChunk['target']>;
 
+/** Bytes of files that wait in the stream, at most (and one chunk more): the collector has an easy time with what is gone soon. */
+const waitingMaxBytes = 2 ** 20;
+
 /** One `Archive.Put` stream. Files of all attempts share it; each is told its own answers. */
 export class PutStream {
   readonly #stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>;
   readonly #listeners = new Map<string, { answer(ack: ArchiveAck): void; fail(error: Error): void }>();
   #failure: Fault | undefined;
+  #waitingBytes = 0;
+  /** Settled when fewer bytes wait, or the stream is broken. */
+  #room: Deferred<void> | undefined;
   /** One writer at a time waits for a full stream; the others queue behind it. */
   #tail: Promise<void> = Promise.resolve();
 
@@ -34,7 +41,7 @@ export class PutStream {
     const turn = this.#tail.then(async () => {
       if (this.#failure) throw this.#failure;
       try {
-        await writeTo(this.#stream, chunk);
+        await this.#writeNow(chunk);
       } catch (error) {
         // In the transport's own words it would look like an end of the archive that no new try can change.
         throw this.#fail(error);
@@ -59,6 +66,20 @@ export class PutStream {
     this.#stream.cancel();
   }
 
+  async #writeNow(chunk: ArchiveChunk): Promise<void> {
+    const { length } = chunk.data;
+    this.#waitingBytes += length;
+    await writeTo(this.#stream, chunk, () => {
+      this.#waitingBytes -= length;
+      this.#room?.resolve();
+    });
+    while (this.#waitingBytes >= waitingMaxBytes) {
+      if (this.#failure) throw this.#failure;
+      this.#room = deferred();
+      await this.#room.promise;
+    }
+  }
+
   #fail(error: unknown): Fault {
     if (this.#failure) return this.#failure;
     const fault =
@@ -69,6 +90,7 @@ export class PutStream {
       cause: fault,
     });
     this.#failure = failure;
+    this.#room?.resolve();
     for (const { fail } of this.#listeners.values()) fail(failure);
     this.#listeners.clear();
     return failure;

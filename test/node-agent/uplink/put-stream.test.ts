@@ -25,7 +25,7 @@ it('tells whoever waits to write that the line broke, as something that will pas
     server.forceShutdown();
   });
   const stream = new PutStream(client.put());
-  const data = Buffer.alloc(2 ** 20);
+  const data = Buffer.alloc(2 ** 18);
   const chunk = { target: undefined, path: 'archive/a', offset: 0n, data, truncate: false, finalHash: '' };
   let written = 0;
   const write = async () => {
