@@ -53,7 +53,7 @@ export async function editPolicy(_: readonly string[], options: DeskCommandOptio
         return exitCodes.done;
       }
       try {
-        return await take('policy', text, options, print);
+        return await take('policy', text.replaceAll(wrongLines, ''), options, print);
       } catch (error) {
         if (!(error instanceof ConfigError || (error instanceof RefusedError && error.refusal.code === 'invalid')))
           throw error;
@@ -106,8 +106,9 @@ function readPolicy(file: string): string {
 }
 
 function policyStart(effective: string): string {
-  return `# What is done on this machine while you are at it. This holds now, though nobody has written it: take away the # of
-# lines that you change. Each is told of at docs/desk.md.
+  return `# What is done on this machine while you are at it. Lines that begin with #
+# say what holds anyway: take the # away from those that you change.
+# docs/desk.md tells of each.
 ${effective.replaceAll(/^(?=.)/gm, '#')}`;
 }
 

@@ -93,7 +93,7 @@ function isCutOff(error: unknown): boolean {
   return error instanceof Fault && (error.code === 'UNAVAILABLE' || error.code === 'CANCELLED');
 }
 
-const cutOff = new Fault('UNAVAILABLE', 'The shell has ended: the connection to the head broke off');
+const cutOff = new Fault('UNAVAILABLE', 'the shell has ended with the connection');
 
 function take(stream: Stream, left: AbortController): RawTerminal {
   const lineEscape = new LineEscape();

@@ -38,7 +38,7 @@ it('opens the policy in an editor until it is right, and not at all for who may 
   const seen = lab.path('seen');
   writeFileSync(
     editor,
-    `if [ -e ${lab.path('once')} ]; then cp "$1" ${seen}; echo 'onActivity: nothing' > "$1"
+    `if [ -e ${lab.path('once')} ]; then cp "$1" ${seen}; sed -i s/stop/nothing/ "$1"
 else touch ${lab.path('once')}; echo 'onActivity: stop' >> "$1"; fi\n`,
   );
   expect(await edit()).toMatchObject({ code: 0, stdout: 'the new policy holds\n' });
@@ -46,6 +46,9 @@ else touch ${lab.path('once')}; echo 'onActivity: stop' >> "$1"; fi\n`,
   const [, line] = /^#! policy:(\d+):13: onActivity: expected one of/.exec(told) ?? [];
   // Where it says, in the very file that is open.
   expect([told, ...rest][Number(line) - 1]).toBe('onActivity: stop');
+  const kept = await lab.ok('desk', 'policy', '--data', lab.agentFolder('n1'));
+  expect(kept).toMatch(/onActivity: nothing\n$/);
+  expect(kept).not.toContain('#!');
 
   writeFileSync(editor, 'exit 0\n');
   expect(await edit()).toMatchObject({ code: 0, stderr: expect.stringContaining('Nothing was changed') });
