@@ -37,6 +37,7 @@ export async function joinAgent(
     readonly token?: string;
     readonly name?: string;
     readonly owner?: string;
+    readonly dedicated?: boolean;
     readonly json?: boolean;
   },
   print: Printer,
@@ -44,8 +45,8 @@ export async function joinAgent(
   const token = formatToken(await givenToken(options.token));
   const { joinAgent: joinCluster } = await import('../node-agent/main.ts');
   const dataFolder = resolve(options.data);
-  const { name, owner = '' } = options;
-  const { clusterId, nodeName, expiresAtMs } = await joinCluster({ dataFolder, head, token, name, owner });
+  const { name, owner = '', dedicated = false } = options;
+  const { clusterId, nodeName, expiresAtMs } = await joinCluster({ dataFolder, head, token, name, owner, dedicated });
   if (options.json) {
     print.json({ node: nodeName, cluster: clusterId, head, expiresAt: new Date(expiresAtMs).toISOString() });
   } else {

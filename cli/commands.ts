@@ -209,6 +209,7 @@ function addServices(program: Command, finish: Finish): void {
     )
     .option('--name <name>', "the node's name (default: the machine's)")
     .option('--owner <user>', 'who sits at this machine')
+    .option('--dedicated', 'nobody sits at this machine')
     .option('--json', 'one JSON object')
     .action(act(finish, async () => (await import('./agent.ts')).joinAgent));
 }

@@ -1,11 +1,11 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address } from '../base/channel/address.ts';
 import { formatAddress } from '../base/channel/address.ts';
 import { call, openClient } from '../base/channel/client.ts';
 import { findAuthority } from '../base/channel/find-authority.ts';
 import type { Clock } from '../base/clock.ts';
-import { RefusedError, refused } from '../base/errors.ts';
+import { isSystemError, RefusedError, refused } from '../base/errors.ts';
 import type { NodeId } from '../base/ids.ts';
 import { writeCredentials } from '../base/pki/credential-file.ts';
 import { makeKeyRequest } from '../base/pki/request.ts';
@@ -21,6 +21,8 @@ export interface JoinOptions {
   readonly nodeName: string;
   /** The user who sits at it; empty for nobody. */
   readonly owner: string;
+  /** Nobody sits at it. */
+  readonly dedicated: boolean;
   readonly newNodeId: () => NodeId;
   readonly clock: Clock;
 }
@@ -28,6 +30,21 @@ export interface JoinOptions {
 /** Where an agent keeps what it shows its head, below its data folder. */
 export function credentialFile(root: string): string {
   return join(root, 'identity', 'credentials.json');
+}
+
+/** Whether this agent has joined as one of a machine where nobody sits. */
+export async function joinedDedicated(root: string): Promise<boolean> {
+  try {
+    await stat(dedicatedFile(root));
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+function dedicatedFile(root: string): string {
+  return join(root, 'identity', 'dedicated');
 }
 
 /**
@@ -64,6 +81,8 @@ export async function joinCluster(
         certificatePem,
         keyPem,
       });
+      if (options.dedicated) await writeFile(dedicatedFile(root), '');
+      else await rm(dedicatedFile(root), { force: true });
       return { clusterId, expiresAtMs: Number(made.expiresAtMs) };
     } finally {
       client.close();

@@ -19,7 +19,7 @@ import { OwnDiskWatch } from './effects/own-disk.ts';
 
 import { openExecutor } from './executor/executor.ts';
 import { readBootId } from './executor/process-table.ts';
-import { credentialFile, joinCluster } from './join.ts';
+import { credentialFile, joinCluster, joinedDedicated } from './join.ts';
 import type { FoundCapabilities } from './machine/capability.ts';
 import { freeBytes } from './machine/disk-use.ts';
 import { type Hardware, readHardware, readMachine } from './machine/inventory.ts';
@@ -65,6 +65,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   });
   const log = openLog('agent', options.logLevel);
   const root = resolve(options.dataFolder);
+  const dedicated = options.dedicated || (await joinedDedicated(root));
   const credentials = await readCredentials(credentialFile(root));
   const address = addressFrom(options.head ?? credentials?.head ?? defaultHead);
   // A Unix socket needs no certificate, and knows none.
@@ -100,7 +101,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   await ownDisk.start();
   const facts = {
     tracking: executor.tracking,
-    dedicated: options.dedicated,
+    dedicated,
     jobsAccount: account?.name ?? ownAccount(ownUid),
     agentIsRoot: ownUid === 0,
     freezing: executor.freezing,
@@ -156,7 +157,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     ...{ clock, random: systemRandom, log, root, record, agent, account, ownUid },
     wallMs: () => systemClock.nowMs(),
     node: nodeName,
-    dedicated: options.dedicated,
+    dedicated,
     env: process.env,
     settings: () => current.desk,
     cores: () => machine.inventory.cpus,
@@ -246,6 +247,8 @@ export async function joinAgent(options: {
   readonly token: string;
   readonly name: string | undefined;
   readonly owner: string;
+  /** Nobody sits at this machine. */
+  readonly dedicated: boolean;
 }): Promise<{ readonly clusterId: string; readonly nodeName: string; readonly expiresAtMs: number }> {
   const token = readToken(options.token);
   if (!token)
@@ -255,9 +258,10 @@ export async function joinAgent(options: {
   const root = resolve(options.dataFolder);
   const nodeName = nodeNameOf(options.name ?? hostname());
   await makeRoot(root, closedMode);
-  const { owner } = options;
+  const { owner, dedicated } = options;
   const address = addressFrom(options.head);
-  const joined = await joinCluster({ root, address, token, nodeName, owner, newNodeId, clock: systemClock });
+  const who = { nodeName, owner, dedicated, newNodeId };
+  const joined = await joinCluster({ root, address, token, ...who, clock: systemClock });
   return { ...joined, nodeName };
 }
 

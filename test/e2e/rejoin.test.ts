@@ -53,14 +53,13 @@ async function joins(): Promise<void> {
     agentData(),
     '--name',
     'n1',
+    '--dedicated',
   );
 }
 
 /** Starts the agent and waits until it says this. */
 async function agentSays(pattern: RegExp): Promise<Running> {
-  const agent = new Running([process.execPath, program, 'agent', 'start', '--data', agentData(), '--dedicated'], {
-    env: env(),
-  });
+  const agent = new Running([process.execPath, program, 'agent', 'start', '--data', agentData()], { env: env() });
   running.push(agent);
   await agent.line(pattern);
   return agent;
@@ -107,6 +106,7 @@ async function nothingIsKept(): Promise<void> {
 it('delivers once what a node kept while its certificate had run out, after it has joined again', async () => {
   await joins();
   const first = await agentSays(/connected to/);
+  expect(JSON.parse(await ok('desk', 'status', '--json', '--data', agentData()))).toMatchObject({ dedicated: true });
   const job = await aJobRuns();
   await first.stop();
   const good = await readCredentials(credentials());
