@@ -68,7 +68,7 @@ describe('a login', () => {
     });
     expect(JSON.parse(await ok('whoami', '--json'))).toMatchObject({ user: 'bob', admin: true });
     await ok('logout');
-    await refusedWith(`log in with "labrun login ${where()} --token T"`, 'whoami', '--head', where());
+    await refusedWith(`use "labrun login ${where()} --token T"`, 'whoami', '--head', where());
   });
 
   it('leaves nothing of its token in the list of processes', async () => {
