@@ -57,7 +57,7 @@ const justNowMs = 60_000;
 
 /** Who has a terminal here, for whoever may wonder what they type. */
 function shellText({ user, sinceMs, job }: DeskShell): string {
-  const where = job ? `in ${job.namespace}/${job.batch} #${job.index}` : 'on this machine';
+  const where = job ? `in ${nameOf(job)}` : 'on this machine';
   return `shell of ${user} ${where}, opened ${agoText(sinceMs)}`;
 }
 
@@ -128,15 +128,20 @@ function jobsText(jobs: readonly DeskJob[], print: Printer): string {
     { head: 'STARTED' },
     { head: 'PAUSED' },
   ] as const;
-  const rows = jobs.map(({ namespace, batch, index, user, state, cpus, startedMs, pausedMs }) => [
-    `${namespace}/${batch} #${index}`,
-    user,
-    stateText(print, state),
-    String(cpus),
-    startedMs === undefined ? '' : agoText(startedMs),
-    pausedMs === 0n ? '' : formatDuration(Number(pausedMs)),
+  const rows = jobs.map((job) => [
+    nameOf(job),
+    job.user,
+    stateText(print, job.state),
+    String(job.cpus),
+    job.startedMs === undefined ? '' : agoText(job.startedMs),
+    job.pausedMs === 0n ? '' : formatDuration(Number(job.pausedMs)),
   ]);
   return tableText(print, columns, rows);
+}
+
+/** By its name; by its number while the agent has not read its batch. */
+function nameOf({ namespace, batch, name, index }: DeskJob): string {
+  return `${namespace}/${batch}${name === '' ? ` #${index}` : `/${name}`}`;
 }
 
 /** A moment of today by its time, any other with its day, in the machine's own time zone. */

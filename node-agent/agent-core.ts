@@ -92,6 +92,8 @@ export interface OpenCore {
   ownProcesses(): Promise<readonly number[]>;
   /** What is here and has not ended. */
   attempts(): readonly Attempt[];
+  /** What its batch calls the job of that attempt; nothing while that is not known here. */
+  jobName(id: AttemptId): string | undefined;
   /** Cores that jobs have now, by their share where they are slowed down. */
   readonly coresInUse: number;
   /** Terminals of people elsewhere, and in whose place they are; nothing: the node's own. */
@@ -197,6 +199,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     told: (signal) => uplink.told(signal),
     ownProcesses: async () => [...(await agent.yields.processes()), ...((await effects.shells?.processes()) ?? [])],
     attempts: () => agent.liveAttempts(),
+    jobName: (id) => agent.jobName(id),
     get coresInUse() {
       return agent.coresInUse;
     },

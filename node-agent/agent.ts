@@ -174,6 +174,11 @@ export class Agent {
     return this.#running.get(id)?.attempt;
   }
 
+  /** What its batch calls the job of that attempt; nothing while that is not known here. */
+  jobName(id: AttemptId): string | undefined {
+    return this.#held.get(id)?.work.jobName;
+  }
+
   /** Cores that jobs have now: of those that are slowed down their share, of those that stand still none. */
   get coresInUse(): number {
     let cores = 0;

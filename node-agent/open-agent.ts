@@ -87,6 +87,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     told: (signal) => core.told(signal),
     ownProcesses: () => core.ownProcesses(),
     attempts: () => core.attempts(),
+    jobName: (id) => core.jobName(id),
     get coresInUse() {
       return core.coresInUse;
     },

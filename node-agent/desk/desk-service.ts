@@ -23,7 +23,7 @@ export interface DeskServicePorts {
   wallMs(): number;
   readonly random: Random;
   readonly keeper: DeskKeeper;
-  readonly agent: Pick<OpenAgent, 'attempts' | 'shells' | 'headConnected'>;
+  readonly agent: Pick<OpenAgent, 'attempts' | 'jobName' | 'shells' | 'headConnected'>;
   readonly presence: PresenceWatch | undefined;
   readonly callers: Pick<DeskCallers, 'identify'>;
   readonly node: string;
@@ -55,6 +55,7 @@ export function deskService(ports: DeskServicePorts, log: Log): DeskServer {
       wallMs: ports.wallMs(),
       sinceBootMs: clock.sinceBootMs(),
       attempts: agent.attempts(),
+      jobName: (id) => agent.jobName(id),
       shells: agent.shells(),
       verdict: presence?.current(),
       headConnected: agent.headConnected,

@@ -1,3 +1,4 @@
+import type { AttemptId } from '../../base/ids.ts';
 import type { DeskJob, DeskState, PresenceView, SignalView } from '../../proto/gen/labrun/v1/desk.ts';
 import type { Attempt } from '../attempts/attempt.ts';
 import { paceAt } from '../attempts/pace.ts';
@@ -20,6 +21,8 @@ export interface DeskFacts {
   readonly verdict: PresenceVerdict | undefined;
   readonly headConnected: boolean;
   readonly cores: number;
+  /** Nothing where it is not known. */
+  jobName(id: AttemptId): string | undefined;
   readonly freezing: string;
   readonly mayChange: boolean;
   /** What is done about sleep. */
@@ -74,11 +77,12 @@ function onWall(ms: number, { nowMs, wallMs }: DeskFacts): bigint {
   return BigInt(Math.round(ms + wallMs - nowMs));
 }
 
-function jobOf({ assignment, phase, pace }: Attempt, facts: DeskFacts): DeskJob {
+function jobOf({ id, assignment, phase, pace }: Attempt, facts: DeskFacts): DeskJob {
   const startedMs = 'startedAtMs' in phase ? phase.startedAtMs : undefined;
   const stopped = phase.kind === 'running' && pace.share === 0;
   return {
-    ...{ namespace: assignment.namespace, batch: assignment.batch, index: assignment.fence.index, name: '' },
+    ...{ namespace: assignment.namespace, batch: assignment.batch, index: assignment.fence.index },
+    name: facts.jobName(id) ?? '',
     ...{ attempt: assignment.fence.attempt, user: assignment.user, cpus: assignment.cpus },
     state: stopped ? 'paused' : phase.kind === 'starting' ? 'staging' : phase.kind,
     ...(startedMs === undefined ? {} : { startedMs: onWall(startedMs, facts) }),

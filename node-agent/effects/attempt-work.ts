@@ -78,6 +78,11 @@ export class AttemptWork {
     this.#sender = new ArchiveSender(ports, attempt.assignment.fence);
   }
 
+  /** What its batch calls the job; nothing before that was read here. */
+  get jobName(): string | undefined {
+    return this.#located?.order.jobName;
+  }
+
   /** Finds out what an earlier agent has started. */
   async adopt(attempt: Attempt): Promise<void> {
     const home = this.#ports.workspace.homeOf(attempt.id);

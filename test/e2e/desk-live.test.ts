@@ -15,6 +15,7 @@ itWith('tmux')(
     await window.shows(/^n1 +at work/m);
     // No word of what keys do is cut in two, nor scrolled away.
     await window.shows(/^p pause 30 min {3}t until tomorrow {3}l until I leave\n {2}r go on {3}q quit$/m);
+    await window.shows(/^t\/counts\/j +\S+ +running/m);
     await window.type('p');
     await window.shows(/^n1 +paused by \S+ until \d\d:\d\d/m);
     await counting.standsStill();
@@ -22,6 +23,7 @@ itWith('tmux')(
     await window.shows(/^Cannot reach the agent/m);
     await lab.launchAgent('n1').line(/connected to/);
     await window.shows(/^(?![\s\S]*Cannot)n1 +paused by \S+ until \d\d:\d\d/);
+    await window.shows(/^t\/counts\/j +\S+ +paused/m);
     await window.type('t');
     await window.shows(/^No pause is longer than 4h here/m);
     await window.type('r');
