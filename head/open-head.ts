@@ -17,6 +17,7 @@ import { ArchiveLayout } from './archive/layout.ts';
 import { publish } from './archive/publish.ts';
 import { PublishedMark } from './archive/published-mark.ts';
 import { Publisher } from './archive/publisher.ts';
+import { StageWriter } from './archive/stage-writer.ts';
 import { liveFacts, Staging } from './archive/staging.ts';
 import { Trash } from './archive/trash.ts';
 import { TreeWriter } from './archive/tree-writer.ts';
@@ -176,7 +177,8 @@ async function openArchive(
   const blobs = new BlobStore(join(dataFolder, 'blobs'), clock, usage.inputs);
   await blobs.start();
   const specs = new Specs(blobs, (hash) => recoverSpec({ engine, layout, blobs, log }, hash));
-  const staging = new Staging({ layout, usage: usage.staging, ...liveFacts(engine) });
+  const files = new StageWriter();
+  const staging = new Staging({ layout, files, usage: usage.staging, ...liveFacts(engine) });
   await staging.start();
   const trash = new Trash(join(layout.stagingFolder, 'trash'), log);
   await trash.start();
@@ -206,6 +208,7 @@ async function openArchive(
       await trash.close();
       await usage.archive.close();
       await staging.close();
+      await files.close();
     },
   };
 }

@@ -1,11 +1,11 @@
 import { chmod, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { atOnce } from '../../base/at-once.ts';
 import { makeFolder } from '../../base/make-folder.ts';
 import { chunksOf } from '../../base/transfer/chunk.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
 import { type ManifestEntry, readManifest, stagedPathOf } from '../../base/transfer/manifest.ts';
-import { diskTrouble, syncFile, syncFolder } from './durable.ts';
+import { diskTrouble, syncFolder } from './durable.ts';
 import type { StagedAttempt } from './staged-attempt.ts';
 
 /** Whether what is staged is what the manifest says. */
@@ -32,12 +32,12 @@ export async function sealAttempt(attempt: StagedAttempt, manifestHash: ContentH
       await attempt.unseal();
       return { kind: 'mismatch', paths: ['manifest'] };
     }
-    const paths = await compare(attempt);
-    if (paths.length > 0) {
+    const { wrong, modes } = await compare(attempt);
+    if (wrong.length > 0) {
       await attempt.unseal();
-      return { kind: 'mismatch', paths };
+      return { kind: 'mismatch', paths: wrong };
     }
-    await flush(attempt.folder);
+    await flush(attempt, modes);
     return { kind: 'sealed' };
   } catch (error) {
     await attempt.unseal();
@@ -45,9 +45,10 @@ export async function sealAttempt(attempt: StagedAttempt, manifestHash: ContentH
   }
 }
 
-/** The names of files that are not here as listed. */
-async function compare(attempt: StagedAttempt): Promise<string[]> {
+/** The names of files that are not here as listed, and the modes of those that are. */
+async function compare(attempt: StagedAttempt): Promise<Comparison> {
   const wrong: string[] = [];
+  const modes = new Map<string, number>();
   const listed = new Set(['manifest', 'log']);
   const links: Extract<ManifestEntry, { kind: 'link' }>[] = [];
   const folders: Extract<ManifestEntry, { kind: 'folder' }>[] = [];
@@ -59,16 +60,21 @@ async function compare(attempt: StagedAttempt): Promise<string[]> {
       listed.add(path);
       if (attempt.facts(path)?.sizeBytes !== entry.sizeBytes || (await attempt.hashOf(path)) !== entry.hash) {
         wrong.push(path);
-        if (wrong.length >= mismatchesMax) return wrong;
-      } else await chmod(join(attempt.folder, path), keepable(entry.mode));
+        if (wrong.length >= mismatchesMax) return { wrong, modes };
+      } else modes.set(path, keepable(entry.mode));
     }
   }
   // Nothing is made before the whole manifest has been read: one that is refused leaves nothing behind.
-  if (wrong.length > 0) return wrong;
+  if (wrong.length > 0) return { wrong, modes };
   for (const { path, mode } of folders) await makeKept(join(attempt.folder, stagedPathOf(path)), mode);
   for (const { path } of attempt.list()) if (!listed.has(path)) await attempt.remove(path);
   for (const { path, target } of links) await attempt.addLink(stagedPathOf(path), target);
-  return [];
+  return { wrong, modes };
+}
+
+interface Comparison {
+  readonly wrong: readonly string[];
+  readonly modes: ReadonlyMap<string, number>;
 }
 
 /** Modes are the job's, but the head must be able to read, move and one day remove what it keeps. */
@@ -85,15 +91,17 @@ async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
   for await (const { data } of chunksOf(path, 0)) yield data;
 }
 
-/** Brings a folder and all that is in it to the disk. */
-async function flush(folder: string): Promise<void> {
+/** Brings everything of an attempt to the disk. */
+async function flush(attempt: StagedAttempt, modes: ReadonlyMap<string, number>): Promise<void> {
+  const { folder } = attempt;
   const folders = [folder];
-  const files: string[] = [];
+  const files: { path: string; mode: number | undefined }[] = [];
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    if (entry.isDirectory()) folders.push(join(entry.parentPath, entry.name));
-    else if (entry.isFile()) files.push(join(entry.parentPath, entry.name));
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isDirectory()) folders.push(path);
+    else if (entry.isFile()) files.push({ path: relative(folder, path), mode: modes.get(relative(folder, path)) });
   }
-  await atOnce(syncsAtOnce, files, syncFile);
+  await attempt.keep(files);
   await atOnce(syncsAtOnce, folders.reverse(), syncFolder);
   await syncFolder(join(folder, '..'));
 }

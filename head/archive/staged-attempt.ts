@@ -6,6 +6,7 @@ import { makeFolder } from '../../base/make-folder.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
 import { manifestEntriesMax, manifestPathProblem } from '../../base/transfer/manifest.ts';
 import { diskTrouble } from './durable.ts';
+import type { StageFiles } from './stage-writer.ts';
 import { type Piece, StagedFile, type Taken } from './staged-file.ts';
 import type { StagingShare } from './staging-usage.ts';
 
@@ -22,6 +23,7 @@ export interface StagedFacts {
 /** The files of one attempt on their way in. Pieces of one file are taken in the order they came. */
 export class StagedAttempt {
   readonly folder: string;
+  readonly #disk: StageFiles;
   readonly #share: StagingShare;
   readonly #files: Map<string, StagedFile>;
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -32,21 +34,22 @@ export class StagedAttempt {
   #sealed = false;
   #closed = false;
 
-  private constructor(folder: string, files: Map<string, StagedFile>, share: StagingShare) {
+  private constructor(folder: string, files: Map<string, StagedFile>, share: StagingShare, disk: StageFiles) {
     this.folder = folder;
+    this.#disk = disk;
     this.#files = files;
     this.#share = share;
     for (const { sizeBytes } of files.values()) this.#grow(sizeBytes);
   }
 
   /** Picks up what an earlier head or stream has left. `share` is told how many bytes more, or less, are here. */
-  static async open(folder: string, share: StagingShare): Promise<StagedAttempt> {
+  static async open(folder: string, share: StagingShare, disk: StageFiles): Promise<StagedAttempt> {
     const files = new Map<string, StagedFile>();
     await dropLinks(folder);
     for await (const path of filesUnder(folder, '')) {
-      files.set(path, new StagedFile(join(folder, path), (await stat(join(folder, path))).size));
+      files.set(path, new StagedFile(join(folder, path), (await stat(join(folder, path))).size, disk));
     }
-    return new StagedAttempt(folder, files, share);
+    return new StagedAttempt(folder, files, share, disk);
   }
 
   /** Takes a piece of a file. Throws `RefusedError` for a bad path, a full disk, or an attempt being accepted. */
@@ -129,6 +132,12 @@ export class StagedAttempt {
     this.#open.clear();
   }
 
+  /** Gives its files their modes and brings them to the disk. Only while sealed. */
+  async keep(files: readonly { readonly path: string; readonly mode: number | undefined }[]): Promise<void> {
+    assert(this.#sealed, 'what is kept changes no more');
+    await this.#disk.keep(files.map(({ path, mode }) => ({ path: join(this.folder, path), mode })));
+  }
+
   /** Makes a symbolic link of the manifest. Only while sealed: nothing may be written through it. */
   async addLink(path: string, target: string): Promise<void> {
     assert(this.#sealed, 'links come last');
@@ -165,7 +174,7 @@ export class StagedAttempt {
         refused('limit', `Cannot take "${path}": the attempt has over ${manifestEntriesMax} files`),
       );
     }
-    const file = new StagedFile(join(this.folder, path), 0);
+    const file = new StagedFile(join(this.folder, path), 0, this.#disk);
     this.#files.set(path, file);
     return file;
   }

@@ -5,6 +5,7 @@ import { isSystemError } from '../../base/errors.ts';
 import { makeFolder } from '../../base/make-folder.ts';
 import { hashBeginning } from '../../base/transfer/chunk.ts';
 import { type ContentHash, hashBytes, hashFile, type RunningHash, startHash } from '../../base/transfer/hash.ts';
+import type { StageFiles } from './stage-writer.ts';
 
 /** One piece of a file, as it came in. */
 export interface Piece {
@@ -14,6 +15,9 @@ export interface Piece {
   /** The file is complete, and this is its hash. */
   readonly finalHash: ContentHash | undefined;
 }
+
+/** Files up to this size are written in the worker, in bytes; what is longer costs more to hand over than to write. */
+const handOverMaxBytes = 64 * 2 ** 10;
 
 /** How far a file is, after a piece. */
 export interface Taken {
@@ -27,14 +31,16 @@ export interface Taken {
  */
 export class StagedFile {
   readonly path: string;
+  readonly #files: Pick<StageFiles, 'write'> | undefined;
   #sizeBytes: number;
   #verified: ContentHash | undefined;
   #running: RunningHash | undefined;
   #handle: FileHandle | undefined;
 
-  /** `sizeBytes`: what the disk holds already. */
-  constructor(path: string, sizeBytes: number) {
+  /** `sizeBytes`: what the disk holds already. `files`: who writes it when it comes as a whole and is small. */
+  constructor(path: string, sizeBytes: number, files?: Pick<StageFiles, 'write'>) {
     this.path = path;
+    this.#files = files;
     this.#sizeBytes = sizeBytes;
   }
 
@@ -84,17 +90,13 @@ export class StagedFile {
     await handle?.close();
   }
 
-  /** A small file in one piece: one open, one write. */
+  /** A file in one piece. */
   async #takeWhole(data: Uint8Array, finalHash: ContentHash): Promise<Taken> {
     this.#verified = undefined;
     this.#sizeBytes = 0;
     if (hashBytes(data) !== finalHash) return { offset: 0, verified: false };
-    const file = await openMaking(this.path, 'w');
-    try {
-      await writeAll(file, data, 0);
-    } finally {
-      await file.close();
-    }
+    if (this.#files && data.length <= handOverMaxBytes) await this.#files.write(this.path, data);
+    else await writeWhole(this.path, data);
     this.#sizeBytes = data.length;
     this.#verified = finalHash;
     return { offset: this.#sizeBytes, verified: true };
@@ -131,6 +133,15 @@ export class StagedFile {
     assert(bytes === this.#sizeBytes, 'nobody else writes in staging');
     this.#running = running;
     return { handle, running };
+  }
+}
+
+async function writeWhole(path: string, data: Uint8Array): Promise<void> {
+  const file = await openMaking(path, 'w');
+  try {
+    await writeAll(file, data, 0);
+  } finally {
+    await file.close();
   }
 }
 

@@ -6,6 +6,7 @@ import { type AttemptId, attemptId, type BatchId, type Fence, type NodeId, parse
 import { makeFolder } from '../../base/make-folder.ts';
 import type { HeadEngine } from '../ports.ts';
 import { type ArchiveLayout, attemptOfStaging, inlineSuffix } from './layout.ts';
+import type { StageFiles } from './stage-writer.ts';
 import { StagedAttempt } from './staged-attempt.ts';
 import type { StagingUsage } from './staging-usage.ts';
 
@@ -16,6 +17,7 @@ export interface StagingPorts {
   readonly factsOf: (fence: Fence) => Promise<LiveFacts | undefined>;
   readonly namespaceOf: (batchId: BatchId) => Promise<string>;
   readonly usage: StagingUsage;
+  readonly files: StageFiles;
 }
 
 /** What staging wants to know of a live attempt. */
@@ -136,7 +138,7 @@ export class Staging {
     const ref = parseAttemptId(id);
     assert(ref, 'ids of attempts can be read');
     const share = this.#ports.usage.shareOf(await this.#ports.namespaceOf(ref.batchId));
-    return await StagedAttempt.open(this.#ports.layout.staging(id), share);
+    return await StagedAttempt.open(this.#ports.layout.staging(id), share, this.#ports.files);
   }
 
   /** Attempts that have a staging folder. */

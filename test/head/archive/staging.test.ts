@@ -1,7 +1,8 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { assert } from '../../../base/assert.ts';
 import { asBatchId, asClusterId, asNodeId, attemptId, type Fence, type NodeId } from '../../../base/ids.ts';
 import { ArchiveLayout } from '../../../head/archive/layout.ts';
+import { StageWriter } from '../../../head/archive/stage-writer.ts';
 import { type LiveFacts, Staging } from '../../../head/archive/staging.ts';
 import { StagingUsage } from '../../../head/archive/staging-usage.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
@@ -13,11 +14,14 @@ const fence: Fence = { batchId, clusterId, index: 0, attempt: 1 };
 let live: LiveFacts | undefined;
 let staging: Staging;
 
+const files = new StageWriter();
+afterAll(() => files.close());
+
 beforeEach(async () => {
   live = { nodeId: own as NodeId, isEnding: false }; // asserted above
   const layout = new ArchiveLayout(scratchFolder());
   const usage = new StagingUsage(() => Number.POSITIVE_INFINITY);
-  staging = new Staging({ layout, usage, factsOf: async () => live, namespaceOf: async () => 'lab' });
+  staging = new Staging({ layout, usage, files, factsOf: async () => live, namespaceOf: async () => 'lab' });
   await staging.start();
 });
 
