@@ -72,9 +72,9 @@ export function writeDeskState(keeper: DeskKeeper, facts: DeskFacts): DeskState 
   };
 }
 
-/** A moment as clocks on the wall show it now. */
-function onWall(ms: number, { nowMs, wallMs }: DeskFacts): bigint {
-  return BigInt(Math.round(ms + wallMs - nowMs));
+/** A moment as clocks on the wall show it now; 0 for none. */
+function onWall(ms: number, { nowMs, wallMs }: Pick<DeskFacts, 'nowMs' | 'wallMs'>): bigint {
+  return ms === 0 ? 0n : BigInt(Math.max(0, Math.round(ms + wallMs - nowMs)));
 }
 
 function jobOf({ id, assignment, phase, pace }: Attempt, facts: DeskFacts): DeskJob {
@@ -91,7 +91,7 @@ function jobOf({ id, assignment, phase, pace }: Attempt, facts: DeskFacts): Desk
 }
 
 function presenceOf(verdict: PresenceVerdict, { wallMs, sinceBootMs }: DeskFacts): PresenceView {
-  const wall = (bootMs: number) => BigInt(Math.round(wallMs - (sinceBootMs - bootMs)));
+  const wall = (bootMs: number) => BigInt(Math.max(0, Math.round(wallMs - (sinceBootMs - bootMs))));
   const signals: SignalView[] = verdict.signals.map(({ source, reading }) => {
     const lastMs = lastOf(reading, sinceBootMs);
     return {
