@@ -30,30 +30,40 @@ export async function deskHelper(_: readonly string[], options: DeskCommandOptio
     send?.(report);
   }, leave.signal);
   background(watching);
-  for (let waitMs = firstWaitMs; !leave.signal.aborted; ) {
+  try {
+    await reportAll(options, leave.signal, print, (write) => {
+      send = write;
+      if (write) for (const make of latest.values()) write(make());
+    });
+  } finally {
+    // Who is not let in watches nothing either.
+    stop();
+    await watching;
+  }
+  return exitCodes.done;
+}
+
+/** Until the session ends; `begun` gets what writes a report whenever an agent listens, and nothing when it is gone. */
+async function reportAll(
+  options: DeskCommandOptions,
+  until: AbortSignal,
+  print: Printer,
+  begun: (write: ((report: SessionReport) => void) | undefined) => void,
+): Promise<void> {
+  for (let waitMs = firstWaitMs; !until.aborted; ) {
     const beganMs = systemClock.monotonicMs();
     try {
-      await withDesk(options, (desk) =>
-        Promise.all([
-          report(desk, leave.signal, (write) => {
-            send = write;
-            for (const make of latest.values()) write(make());
-          }),
-          showNotices(desk, leave.signal, print),
-        ]),
-      );
+      await withDesk(options, (desk) => Promise.all([report(desk, until, begun), showNotices(desk, until, print)]));
     } catch (error) {
       if (error instanceof RefusedError) throw error;
       print.note(`${messageOf(error)}; trying on`);
     } finally {
-      send = undefined;
+      begun(undefined);
     }
-    await delay(systemClock, waitMs, leave.signal).catch(() => undefined); // only the end of the session ends it early
+    await delay(systemClock, waitMs, until).catch(() => undefined); // only the end of the session ends it early
     const wasThere = systemClock.monotonicMs() - beganMs > lastWaitMs;
     waitMs = wasThere ? firstWaitMs : Math.min(lastWaitMs, waitMs * 2);
   }
-  await watching;
-  return exitCodes.done;
 }
 
 /** Reports for as long as the agent listens. What it does not read in time is few words, each in place of the last. */

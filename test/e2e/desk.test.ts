@@ -149,6 +149,8 @@ itWith('desk accounts')(
     lab.must(await as(ada, 'pause'));
     lab.must(await as(bob, 'resume', '--all'));
     await counting.countsOn();
+    // Nor does their session watch for nobody: it ends.
+    expect(await as(deskAccounts.stranger, 'desk', 'helper')).toMatchObject({ code: 4 });
     const stranger = await as(deskAccounts.stranger, 'pause');
     expect(stranger).toMatchObject({
       code: 4,
