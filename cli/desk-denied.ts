@@ -19,6 +19,8 @@ function reason(folder: string): string {
   if ((door.mode & groupPasses) === 0)
     return 'only its own account may; its admin lets a group in with desk.group in its agent.yaml';
   const { name, members } = groupOf(door.gid);
+  if (process.getgroups?.().includes(door.gid))
+    return `its desk is not open to the group "${name}", though it was to be; its log says why ("journalctl -u labrun-agent")`;
   const { username } = userInfo();
   if (members.includes(username)) return `you are in the group "${name}" from your next login on; log in again`;
   return `you are not in the group "${name}"; its admin lets you in with "usermod -aG ${name} ${username}", from your next login on`;

@@ -1,8 +1,9 @@
 import { realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { programFile } from '../base/assets.ts';
 import { delay, systemClock } from '../base/clock.ts';
-import { RefusedError, refused } from '../base/errors.ts';
+import { isSystemError, RefusedError, refused } from '../base/errors.ts';
+import { readAgentSettings } from '../config/agent.ts';
 import { readHeadSettings } from '../config/head.ts';
 import { exitCodes } from './exit.ts';
 import type { Printer } from './print.ts';
@@ -15,7 +16,7 @@ interface Options {
   readonly user: string;
   readonly head?: string;
   readonly allowSetuid?: boolean;
-  readonly deskGroup?: string;
+  readonly deskGroup?: string | undefined;
   readonly dryRun?: boolean;
   readonly purge?: boolean;
 }
@@ -23,13 +24,16 @@ interface Options {
 /** Gives a service an account, a data folder and a systemd unit, as far as they are missing. */
 export function install(kind: Service['kind']) {
   return async (_: readonly string[], options: Options, print: Printer): Promise<number> => {
-    const service = await describe(kind, options);
+    const settingsGroup = kind === 'agent' ? await groupInSettings(resolve(options.data)) : undefined;
+    // Whoever installs a new release need not know what was chosen for the old one.
+    const service = await describe(kind, { ...options, deskGroup: options.deskGroup ?? settingsGroup });
     if (!options.dryRun) demand(`install the ${kind}`);
-    const steps = installSteps(service, lookAtMachine(service));
+    const found = lookAtMachine(service, settingsGroup);
+    const steps = installSteps(service, found);
     if ('code' in steps) throw new RefusedError(steps);
     if (steps.length === 0) print.line('Nothing to do: everything is as it should be');
     carryOut(steps, options.dryRun ?? false, print);
-    if (!options.dryRun) sayNext(service, print);
+    if (!options.dryRun) sayNext(service, found, print);
     return exitCodes.done;
   };
 }
@@ -85,6 +89,16 @@ async function describe(kind: Service['kind'], options: Options): Promise<Servic
   };
 }
 
+/** The group of the desk that an agent's settings name; nothing where they may not be read. */
+async function groupInSettings(dataFolder: string): Promise<string | undefined> {
+  try {
+    return (await readAgentSettings(join(dataFolder, 'agent.yaml'), { required: false })).desk.group;
+  } catch (error) {
+    if (isSystemError(error, 'EACCES')) return undefined; // only root installs; others see what would be done anew
+    throw error;
+  }
+}
+
 /** The archive of a head that was made already, when it does not lie in its data folder. */
 async function archiveElsewhere(dataFolder: string): Promise<readonly string[]> {
   const { archiveFolder } = await readHeadSettings(dataFolder);
@@ -117,11 +131,14 @@ function carryOut(steps: readonly Step[], dryRun: boolean, print: Printer): void
   }
 }
 
-function sayNext({ kind, account, dataFolder, head, deskGroup }: Service, print: Printer): void {
+function sayNext(service: Service, { hasSettings, settingsGroup }: Found, print: Printer): void {
+  const { kind, account, dataFolder, head, deskGroup } = service;
   const as = `sudo -u ${account} labrun ${kind}`;
   if (kind === 'head') print.note(`Next, unless it was done: ${as} init --data ${dataFolder}`);
   else if (head === undefined)
     print.note(`Next, unless it was done: ${as} join HEAD:PORT --token T --data ${dataFolder}`);
+  if (deskGroup !== undefined && hasSettings && settingsGroup === undefined)
+    print.note(`In ${dataFolder}/agent.yaml, which was there: desk: {group: ${deskGroup}}`);
   print.note(`Then: systemctl start ${unitName({ kind })}`);
   if (deskGroup !== undefined)
     print.note(`Whoever may pause it: usermod -aG ${deskGroup} NAME, which counts from their next login on`);

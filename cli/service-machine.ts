@@ -9,8 +9,8 @@ import { deskUnitName, type Service, unitName } from './service-unit.ts';
 /** Longest that one of the system's own programs may take, in milliseconds: stopping a head waits for its disk. */
 const commandMs = 120_000;
 
-/** Looks at what this machine has already of a service. Throws the system's error where it may not look. */
-export function lookAtMachine(service: Service): Found {
+/** Looks at what this machine has already of a service, whose settings name this group. Throws the system's error where it may not look. */
+export function lookAtMachine(service: Service, settingsGroup?: string): Found {
   const [, , uid, gid, comment] = entry('passwd', service.account) ?? [];
   return {
     account:
@@ -27,6 +27,7 @@ export function lookAtMachine(service: Service): Found {
     deskEnabled:
       spawnSync('systemctl', ['--global', 'is-enabled', '--quiet', deskUnitName], { timeout: commandMs }).status === 0,
     hasSettings: textOf(join(service.dataFolder, 'agent.yaml')) !== undefined,
+    settingsGroup,
     unreachable: findUnreachable([...service.command, service.dataFolder]),
     processes: uid === undefined ? 0 : processesOf(Number(uid)),
   };

@@ -34,6 +34,8 @@ export interface Found {
   readonly polkitRule: string | undefined;
   /** Whether the agent has settings of its own. */
   readonly hasSettings: boolean;
+  /** The group of the desk that they name. */
+  readonly settingsGroup: string | undefined;
   /** Of the program's files and the data folder: one that others cannot reach, and the folder that is closed. */
   readonly unreachable: { readonly path: string; readonly closed: string } | undefined;
   /** Processes of the account, as many as there are. */
@@ -181,6 +183,9 @@ function installProblem(service: Service, found: Found): string | undefined {
   }
   if (service.deskGroup !== undefined && !found.deskGroupExists) {
     return `there is no group "${service.deskGroup}"; make it with: groupadd ${shellWord(service.deskGroup)}`;
+  }
+  if (found.settingsGroup !== undefined && found.settingsGroup !== service.deskGroup) {
+    return `"${dataFolder}/agent.yaml" names the group "${found.settingsGroup}"; change desk.group there first, or leave --desk-group out`;
   }
   for (const path of [dataFolder, ...command, ...writable]) {
     const problem = pathProblem(path);

@@ -39,6 +39,17 @@ describe('what an installation changes', () => {
       'systemctl --global enable labrun-desk.service',
     ]);
     expect(installSteps(anAgent({ deskGroup: 'lab' }), nothing)).toMatchObject({ code: 'invalid' });
+    // The agent goes by its settings: a unit that says another thing would close the desk to everybody.
+    const other = { ...found, hasSettings: true, settingsGroup: 'office' };
+    expect(installSteps(anAgent({ deskGroup: 'lab' }), other)).toMatchObject({
+      code: 'invalid',
+      message: expect.stringContaining('names the group "office"'),
+    });
+    expect(
+      stepsFor(anAgent({ deskGroup: 'office' }), other)
+        .map(stepText)
+        .join('\n'),
+    ).not.toContain('agent.yaml');
   });
 
   it('lets the agent keep its machine awake, where polkit decides about that', () => {
@@ -146,6 +157,7 @@ const nothing: Found = {
   deskUnit: undefined,
   deskEnabled: false,
   hasSettings: false,
+  settingsGroup: undefined,
   folder: undefined,
   unit: undefined,
   enabled: false,
