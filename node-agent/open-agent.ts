@@ -144,7 +144,7 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
     travel: (attempt, home, sender) => new LiveTravel(travelling, attempt, home, sender),
     buildReports: () => builds.reports(),
     async close() {
-      link.close();
+      await link.close();
       await disk.close();
     },
   };

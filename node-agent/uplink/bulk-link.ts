@@ -13,6 +13,7 @@ import { AgentShellsClient } from '../../proto/gen/labrun/v1/shell.ts';
 import { HeadRoom } from './head-room.ts';
 import { PutStream } from './put-stream.ts';
 import { ShellStream } from './shell-stream.ts';
+import { SmallFiles } from './small-files.ts';
 
 /** How much of a file the head has. */
 export interface StagedFile {
@@ -38,6 +39,8 @@ const chunks = dataCodec(ArchiveChunk, 5);
 export class BulkLink {
   /** Whether the head has room for archives. */
   readonly room: HeadRoom;
+  /** Reads small files on their way there. */
+  readonly smallFiles = new SmallFiles();
   readonly #ports: BulkPorts;
   #clients:
     | {
@@ -83,9 +86,10 @@ export class BulkLink {
     return new ShellStream(this.#open().shells.attach(this.#metadata()));
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#put?.close();
     this.#closeClients();
+    await this.smallFiles.close();
   }
 
   /** A renewed certificate is shown on a new connection; calls under way end on the old one. */

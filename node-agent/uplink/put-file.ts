@@ -3,6 +3,7 @@ import { chunksOfBytes, chunksOfKept } from '../../base/transfer/chunk.ts';
 import type { KeptFile } from '../../base/transfer/open-kept.ts';
 import type { ArchiveAck } from '../../proto/gen/labrun/v1/archive.ts';
 import type { PutStream, PutTarget } from './put-stream.ts';
+import { type SmallFiles, smallFileMaxBytes } from './small-files.ts';
 
 /** A file on its way to the head. */
 export interface FileToPut {
@@ -13,6 +14,8 @@ export interface FileToPut {
   readonly source: KeptFile | Buffer;
   readonly sizeBytes: number;
   readonly hash: string;
+  /** Who reads it when it is small. */
+  readonly smallFiles?: Pick<SmallFiles, 'read'> | undefined;
 }
 
 /** How often the head may find another hash than ours before we say so. */
@@ -93,9 +96,7 @@ function listenForEnd(stream: PutStream, file: FileToPut, offset: number, signal
 async function sendFrom(stream: PutStream, file: FileToPut, offset: number, answer: EndOfFile): Promise<void> {
   let at = offset;
   if (at === file.sizeBytes) await stream.write(chunkOf(file, at, Buffer.alloc(0), true));
-  const { source } = file;
-  const chunks = Buffer.isBuffer(source) ? chunksOfBytes(source, offset) : chunksOfKept(source, offset, file.sizeBytes);
-  for await (const chunk of chunks) {
+  for await (const chunk of await chunksOf(file, offset)) {
     if (answer.over()) return;
     const next = at + chunk.data.length;
     await stream.write(chunkOf(file, at, chunk.data, next === file.sizeBytes));
@@ -103,6 +104,14 @@ async function sendFrom(stream: PutStream, file: FileToPut, offset: number, answ
   }
   if (at !== file.sizeBytes) throw changed(file);
 }
+
+async function chunksOf({ source, sizeBytes, smallFiles }: FileToPut, offset: number) {
+  if (Buffer.isBuffer(source)) return chunksOfBytes(source, offset);
+  if (!smallFiles || sizeBytes > smallFileMaxBytes) return chunksOfKept(source, offset, sizeBytes);
+  return chunksOfBytes(sizeBytes === 0 ? noBytes : await smallFiles.read(source, sizeBytes), offset);
+}
+
+const noBytes = Buffer.alloc(0);
 
 function chunkOf(file: FileToPut, offset: number, data: Buffer, last: boolean) {
   return {

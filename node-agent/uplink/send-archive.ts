@@ -11,7 +11,7 @@ import { putFile } from './put-file.ts';
 import type { PutStream } from './put-stream.ts';
 
 /** How files of attempts reach the head. */
-export type ArchiveLink = Pick<BulkLink, 'open' | 'staged' | 'room'>;
+export type ArchiveLink = Pick<BulkLink, 'open' | 'staged' | 'room'> & Partial<Pick<BulkLink, 'smallFiles'>>;
 
 /** A complete file of an attempt. */
 export interface FileToSend {
@@ -96,7 +96,9 @@ export class ArchiveSender {
     const again = () => this.#sayAgain(file);
     if (from === 0 && staged && staged.sizeBytes > 0) again();
     try {
-      await putFile(stream, { target: { $case: 'attempt', value: { ...this.#fence } }, ...file }, from, signal, again);
+      const target = { $case: 'attempt' as const, value: { ...this.#fence } };
+      const { smallFiles } = this.#ports.link;
+      await putFile(stream, { target, ...file, smallFiles }, from, signal, again);
     } catch (error) {
       // How far it got before the disk was full is asked, and not sent again.
       if (error instanceof RefusedError) this.#stream = undefined;
