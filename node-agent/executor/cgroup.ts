@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
 import { withSpares } from '../../base/spare-descriptors.ts';
@@ -16,6 +26,8 @@ export function makeGroupsFolder(version: CgroupVersion, name: string, controlle
   if (folder === undefined) return undefined;
   try {
     mkdirSync(folder, { recursive: true });
+    // One that an account before this one has left is not ours to fill.
+    accessSync(folder, constants.W_OK);
     return folder;
   } catch (error) {
     if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'EBUSY', 'EAGAIN')) return undefined;
@@ -73,7 +85,10 @@ export function freezerOf(
   return { version: 'v2', isAsked: asked === '1', isFrozen: /^frozen 1$/m.test(events) };
 }
 
-/** Removes an empty group and those below it; '' stands for none. A group that still has processes stays, and the answer is false. */
+/**
+ * Removes an empty group and those below it; '' stands for none. A group that still has processes stays, and so does one that an
+ * account before this one has left; the answer is false then.
+ */
 export function removeGroup(group: string): boolean {
   if (group === '') return true;
   try {
@@ -81,7 +96,7 @@ export function removeGroup(group: string): boolean {
     rmdirSync(group);
     return true;
   } catch (error) {
-    if (isSystemError(error, 'EBUSY', 'ENOTEMPTY')) return false;
+    if (isSystemError(error, 'EBUSY', 'ENOTEMPTY', 'EACCES', 'EPERM')) return false;
     if (isSystemError(error, 'ENOENT')) return true;
     throw error;
   }
