@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { removeGroup } from '../../node-agent/executor/cgroup.ts';
 import { type Captured, capture, Running } from './processes.ts';
 import { repository } from './program.ts';
 import { until } from './until.ts';
@@ -31,6 +32,7 @@ export class SystemdMachine {
   readonly #kept: string | undefined;
   #container: Running | undefined;
   #init = 0;
+  #group = '';
 
   private constructor(folder: string, kept: string | undefined) {
     this.#folder = folder;
@@ -44,6 +46,7 @@ export class SystemdMachine {
     const machine = new SystemdMachine(folder, kept);
     onTestFinished(async () => {
       await machine.#container?.stop();
+      await until('nothing is left in the machine', () => removeGroup(machine.#group));
     });
     await machine.#start();
     return machine;
@@ -66,7 +69,10 @@ export class SystemdMachine {
       ...(this.#kept === undefined ? [] : [`--bind=${this.#folder}:${this.#kept}`]),
     ];
     const names = [`--machine=${basename(this.#folder)}`, `--directory=${machineFolder}`];
-    const container = new Running(['systemd-nspawn', ...options, ...mounts, ...names], {
+    this.#group = makeGroup(basename(this.#folder));
+    // Machines that boot in one control group share what is below it, and each of their first processes believes it its own.
+    const alone = ['sh', '-c', 'echo $$ >"$0/cgroup.procs" && exec "$@"', this.#group];
+    const container = new Running([...alone, 'systemd-nspawn', ...options, ...mounts, ...names], {
       env: { PATH: process.env['PATH'] ?? '', SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
     });
     this.#container = container;
@@ -119,6 +125,16 @@ export class SystemdMachine {
 }
 
 const machineEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' };
+
+/** A control group of its own below that of the tests. */
+function makeGroup(name: string): string {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8');
+  const [, mount = '/sys/fs/cgroup'] = /^\S+ (\S+) cgroup2 /m.exec(mounts) ?? [];
+  const [, own = '/'] = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
+  const group = join(mount, own, name);
+  mkdirSync(group, { recursive: true });
+  return group;
+}
 
 /** Its first process: the child of the container's own that has numbers of processes to itself. One that prepares it comes before. */
 function firstOf(pid: number): number | undefined {
