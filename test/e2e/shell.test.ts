@@ -139,7 +139,7 @@ itInTerminal(
     const live = await inTmux([process.execPath, program, 'desk', ...desk], { env: lab.env, cwd: lab.folder });
     await live.shows(/q quit/);
     const window = await aShell(lab, 't/count');
-    await live.shows(/^shell of \S+ in t\/count #0, opened \S+ ago *$/m);
+    await live.shows(/^shell of \S+ in t\/count\/j, opened \S+ ago *$/m);
     const node = await aShell(lab, '--node', 'n1');
     const user = userInfo().username;
     expect(await shells()).toMatchObject([
