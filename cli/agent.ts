@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { formatToken } from '../base/pki/token.ts';
 import { exitCodes } from './exit.ts';
 import type { Printer } from './print.ts';
+import { startHint } from './start-hint.ts';
 import { givenToken } from './token-text.ts';
 
 /** Runs the agent in this process until it is told to stop. */
@@ -51,7 +52,7 @@ export async function joinAgent(
     print.json({ node: nodeName, cluster: clusterId, head, expiresAt: new Date(expiresAtMs).toISOString() });
   } else {
     print.line(`"${nodeName}" has joined ${head}`);
-    print.note(`Next: labrun agent start --data ${options.data}`);
+    print.note(`Next: ${await startHint('agent', options.data)}`);
   }
   return exitCodes.done;
 }

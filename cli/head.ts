@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Printer } from './print.ts';
+import { startHint } from './start-hint.ts';
 
 /** Makes a new cluster: the head's folder, its archive, its settings. Says what to type next. */
 export async function initHead(
@@ -16,7 +17,7 @@ export async function initHead(
   if (options.json) print.json({ cluster: made.clusterId, data: dataFolder, config: made.configFile });
   else {
     print.line(`Made cluster ${made.clusterId} in ${dataFolder} (settings: ${made.configFile})`);
-    print.note(`Next: labrun head start --data ${options.data}`);
+    print.note(`Next: ${await startHint('head', options.data)}`);
     print.note(`Then, for each workstation: labrun token create --data ${options.data} --node`);
     print.note(`And for each person:        labrun token create --data ${options.data} --user NAME`);
   }

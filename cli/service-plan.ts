@@ -208,7 +208,8 @@ function useradd(service: Service, groupExists: boolean): readonly string[] {
   return ['useradd', '--system', ...group, ...home, '--comment', accountComment(service), account];
 }
 
-function unitPath(service: Service): string {
+/** Where the unit of a service is. */
+export function unitPath(service: Pick<Service, 'kind'>): string {
   return `/etc/systemd/system/${unitName(service)}`;
 }
 
