@@ -55,7 +55,8 @@ async function reportAll(
     try {
       await withDesk(options, (desk) => Promise.all([report(desk, until, begun), showNotices(desk, until, print)]));
     } catch (error) {
-      if (error instanceof RefusedError) throw error;
+      // One that has too much to do now may listen later.
+      if (error instanceof RefusedError && error.refusal.code !== 'busy') throw error;
       print.note(`${messageOf(error)}; trying on`);
     } finally {
       begun(undefined);
