@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { workerFile } from '../../base/assets.ts';
 import { type Deferred, deferred } from '../../base/deferred.ts';
-import { Fault } from '../../base/errors.ts';
+import { messageOf, RefusedError, refused } from '../../base/errors.ts';
 import type {
   FileToKeep,
   FileToWrite,
@@ -12,9 +12,9 @@ import type {
 
 /** How small files of archives come to the disk. */
 export interface StageFiles {
-  /** Writes a file as a whole, and makes its folder when it is not there. Rejects with the system's error. */
+  /** Writes a file as a whole, and makes its folder when it is not there. Rejects with the system's error, or "busy". */
   write(path: string, data: Uint8Array): Promise<void>;
-  /** Gives files their modes and brings their content to the disk. Rejects with the first error of the system. */
+  /** Gives files their modes and brings their content to the disk. Rejects with the first error of the system, or "busy". */
   keep(files: readonly FileToKeep[]): Promise<void>;
 }
 
@@ -85,13 +85,19 @@ export class StageWriter implements StageFiles {
       this.#asked.get(id)?.resolve(results);
       this.#asked.delete(id);
     });
-    worker.on('error', (error) => this.#fail(worker, error));
-    worker.on('exit', (code) => this.#fail(worker, new Fault('stage-worker', `The staging worker ended with ${code}`)));
+    worker.on('error', (error) => this.#fail(worker, messageOf(error)));
+    worker.on('exit', (code) => this.#fail(worker, `it ended with ${code}`));
     return worker;
   }
 
-  #fail(worker: Worker, error: unknown): void {
+  #fail(worker: Worker, why: string): void {
     if (this.#worker === worker) this.#worker = undefined; // the next request starts another
+    // It ends when the head stops, and cannot start without descriptors or memory: that passes, and says nothing of the disk.
+    const problem = refused(
+      'busy',
+      `Cannot write files of an archive: the worker that does is gone (${why}); try again`,
+    );
+    const error = new RefusedError(problem);
     for (const answer of this.#asked.values()) answer.reject(error);
     this.#asked.clear();
   }
