@@ -7,6 +7,7 @@ import { type AttemptId, type ClusterId, parseAttemptId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { makeFolder } from '../base/make-folder.ts';
 import type { Random } from '../base/random.ts';
+import { BurstRoom } from '../base/transfer/burst-room.ts';
 import { version } from '../base/version.ts';
 import type { HeadSettings } from '../config/head.ts';
 import { BlobStore } from './archive/blobs.ts';
@@ -178,6 +179,7 @@ async function openArchive(
   await blobs.start();
   const specs = new Specs(blobs, (hash) => recoverSpec({ engine, layout, blobs, log }, hash));
   const files = new StageWriter();
+  const burst = new BurstRoom(clock);
   const staging = new Staging({ layout, files, usage: usage.staging, ...liveFacts(engine) });
   await staging.start();
   const trash = new Trash(join(layout.stagingFolder, 'trash'), log);
@@ -198,7 +200,7 @@ async function openArchive(
   const collector = new BlobCollector(blobs, clock, () => pinnedBlobs(engine, specs), log);
   collector.start();
   return {
-    ...{ engine, clusterId, clock, log, version, disks },
+    ...{ engine, clusterId, clock, log, version, disks, burst },
     ...{ layout, blobs, specs, staging, publisher, changes, usage, buildLogs: new BuildLogs() },
     intake: archiveIntake({ staging, publisher, disks, clock, random }),
     async close() {
@@ -209,6 +211,7 @@ async function openArchive(
       await usage.archive.close();
       await staging.close();
       await files.close();
+      burst.close();
     },
   };
 }

@@ -5,6 +5,7 @@ import { writeTo } from '../../base/channel/streams.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
 import { asBatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import type { BurstRoom } from '../../base/transfer/burst-room.ts';
 import { asContentHash } from '../../base/transfer/hash.ts';
 import type { ArchiveAck, ArchiveChunk } from '../../proto/gen/labrun/v1/archive.ts';
 import { placeOf } from '../archive/batch-folder.ts';
@@ -35,6 +36,7 @@ export interface PutPorts {
   readonly buildLogs: Pick<BuildLogs, 'take'>;
   readonly publisher: Pick<Publisher, 'settled'>;
   readonly disks: Disks;
+  readonly burst: Pick<BurstRoom, 'passed'>;
   readonly log: Log;
 }
 
@@ -74,6 +76,7 @@ async function drain(ports: PutPorts, nodeId: NodeId, call: PutCall): Promise<vo
   // One answer after the other: a reader that is slow makes the sender wait, too.
   let answered: Promise<void> = Promise.resolve();
   for await (const chunk of messagesOf<ArchiveChunk>(call)) {
+    ports.burst.passed(chunk.data.length);
     const task: Promise<void> = answerTo(ports, targets, chunk)
       .then((ack) => {
         answered = answered.then(() => (call.cancelled ? undefined : writeTo(call, ack)));

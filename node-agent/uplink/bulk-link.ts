@@ -6,6 +6,7 @@ import { readStream } from '../../base/channel/streams.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { NodeId } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
+import { BurstRoom } from '../../base/transfer/burst-room.ts';
 import { ArchiveChunk, ArchiveClient, ArchiveService } from '../../proto/gen/labrun/v1/archive.ts';
 import { BlobsClient } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { Fence } from '../../proto/gen/labrun/v1/common.ts';
@@ -42,6 +43,7 @@ export class BulkLink {
   /** Reads small files on their way there. */
   readonly smallFiles = new SmallFiles();
   readonly #ports: BulkPorts;
+  readonly #burst: BurstRoom;
   #clients:
     | {
         readonly endpoint: Endpoint;
@@ -54,13 +56,14 @@ export class BulkLink {
 
   constructor(ports: BulkPorts) {
     this.#ports = ports;
+    this.#burst = new BurstRoom(ports.clock);
     this.room = new HeadRoom(ports.clock, ports.random);
   }
 
   /** The stream for files that is open now, or a new one as soon as the head is there. All attempts share it. */
   async open(signal: AbortSignal): Promise<PutStream> {
     await this.#ports.connected(signal);
-    if (!this.#put || this.#put.broken) this.#put = new PutStream(this.#startPut());
+    if (!this.#put || this.#put.broken) this.#put = new PutStream(this.#startPut(), this.#burst);
     return this.#put;
   }
 
@@ -88,6 +91,7 @@ export class BulkLink {
 
   async close(): Promise<void> {
     this.#put?.close();
+    this.#burst.close();
     this.#closeClients();
     await this.smallFiles.close();
   }

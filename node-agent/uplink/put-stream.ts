@@ -3,6 +3,7 @@ import { errorFromStatus } from '../../base/channel/refusals.ts';
 import { writeTo } from '../../base/channel/streams.ts';
 import { type Deferred, deferred } from '../../base/deferred.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
+import type { BurstRoom } from '../../base/transfer/burst-room.ts';
 import type { ArchiveAck, ArchiveChunk } from '../../proto/gen/labrun/v1/archive.ts';
 
 /** Where a chunk belongs: a file of an attempt, or the log of a build here. */
@@ -16,14 +17,17 @@ export class PutStream {
   readonly #stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>;
   readonly #listeners = new Map<string, { answer(ack: ArchiveAck): void; fail(error: Error): void }>();
   #failure: Fault | undefined;
+  readonly #burst: Pick<BurstRoom, 'passed'> | undefined;
   #waitingBytes = 0;
   /** Settled when fewer bytes wait, or the stream is broken. */
   #room: Deferred<void> | undefined;
   /** One writer at a time waits for a full stream; the others queue behind it. */
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>) {
+  /** `burst` is told what passes. */
+  constructor(stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>, burst?: Pick<BurstRoom, 'passed'>) {
     this.#stream = stream;
+    this.#burst = burst;
     stream.on('data', (ack: ArchiveAck) => {
       if (ack.target) this.#listeners.get(keyOf(ack.target, ack.path))?.answer(ack);
     });
@@ -68,6 +72,7 @@ export class PutStream {
 
   async #writeNow(chunk: ArchiveChunk): Promise<void> {
     const { length } = chunk.data;
+    this.#burst?.passed(length);
     this.#waitingBytes += length;
     await writeTo(this.#stream, chunk, () => {
       this.#waitingBytes -= length;
