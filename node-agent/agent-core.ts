@@ -31,8 +31,8 @@ export interface EffectsContext {
   connected(signal: AbortSignal): Promise<void>;
   /** News of a build for the head. */
   reportBuild(report: BuildReport): void;
-  /** Processes of a build run now: they may have to yield. */
-  treeStarted(): void;
+  /** Processes that may have to yield run now, or have ended. */
+  treesChanged(): void;
   /** An attempt whose processes run, or stand still for a while. */
   running(id: AttemptId): Attempt | undefined;
   /** What the node offers now; versions by name. */
@@ -47,7 +47,7 @@ export type Effects = Pick<
   'workspace' | 'blobs' | 'link' | 'disk' | 'specs' | 'builds' | 'sweep' | 'travel'
 > & {
   /** Terminals of people elsewhere; absent: there are none here. */
-  readonly shells?: Pick<Shells, 'open' | 'keep' | 'list' | 'checkAllowed' | 'processes' | 'close'>;
+  readonly shells?: Pick<Shells, 'open' | 'keep' | 'list' | 'trees' | 'checkAllowed' | 'processes' | 'close'>;
   /** For the hello: where every build stands. */
   buildReports(): readonly BuildReport[];
   close(): Promise<void>;
@@ -88,7 +88,7 @@ export interface OpenCore {
   askRequeue(ids: readonly AttemptId[], reason: string): void;
   /** Resolves when the head has acknowledged all it was told, at once without a head; rejects with the signal's reason. */
   told(signal: AbortSignal): Promise<void>;
-  /** Ids of all processes of jobs and builds. */
+  /** Ids of all processes of jobs, builds and terminals, each once. */
   ownProcesses(): Promise<readonly number[]>;
   /** What is here and has not ended. */
   attempts(): readonly Attempt[];
@@ -156,7 +156,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
   const effects = await parts.makeEffects({
     connected,
     reportBuild: (report) => uplink.note(`build ${report.digest}`, () => ({ kind: 'build', report }), 'now'),
-    treeStarted: () => agent.yields.treeStarted(),
+    treesChanged: () => agent.yields.treesChanged(),
     running: (id) => agent.running(id),
     capabilities: () => agent.inventory.capabilities,
     closing: closing.signal,
@@ -197,7 +197,10 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     yieldTo: (yielding, wish) => agent.yieldTo(yielding, wish),
     askRequeue: (ids, reason) => agent.askRequeue(ids, reason),
     told: (signal) => uplink.told(signal),
-    ownProcesses: async () => [...(await agent.yields.processes()), ...((await effects.shells?.processes()) ?? [])],
+    ownProcesses: async () => {
+      const inShells = (await effects.shells?.processes()) ?? [];
+      return [...new Set([...(await agent.yields.processes()), ...inShells])];
+    },
     attempts: () => agent.liveAttempts(),
     jobName: (id) => agent.jobName(id),
     get coresInUse() {

@@ -8,6 +8,7 @@ import { step } from './attempts/step.ts';
 import { AttemptWork, type WorkPorts } from './effects/attempt-work.ts';
 import type { Builds } from './effects/builds.ts';
 import { type NodeYield, NodeYields } from './effects/node-yields.ts';
+import type { Shells } from './effects/shells.ts';
 import type { Wish, YieldingTree } from './effects/tree-yields.ts';
 import type { OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
@@ -18,6 +19,8 @@ import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
   readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'endUnclaimed' | 'retry' | 'forgetAll' | 'trees'>;
+  /** Terminals of people elsewhere; nothing where there are none. */
+  readonly shells?: Pick<Shells, 'trees'>;
   readonly ownDisk: Pick<OwnDisk, 'trouble'>;
   /** Of this start of the machine. */
   readonly bootId: string;
@@ -66,7 +69,7 @@ export class Agent {
     this.#inventory = inventory;
     this.#yields = new NodeYields({
       ...ports,
-      trees: () => [...this.#trees(), ...ports.builds.trees()],
+      trees: () => [...this.#trees(), ...ports.builds.trees(), ...(ports.shells?.trees() ?? [])],
       tellHead: () => ports.tell('yield', () => ({ kind: 'yield', report: this.#yields.report() }), 'now'),
     });
   }
@@ -145,7 +148,7 @@ export class Agent {
     await done;
   }
 
-  get yields(): Pick<NodeYields, 'report' | 'processes' | 'treeStarted'> {
+  get yields(): Pick<NodeYields, 'report' | 'processes' | 'treesChanged'> {
     return this.#yields;
   }
 
@@ -220,7 +223,7 @@ export class Agent {
     if (attempt.phase.kind === 'running') this.#running.set(attempt.id, held);
     else this.#running.delete(attempt.id);
     for (const effect of effects) this.#perform(held, effect);
-    if (event.kind === 'started') this.#yields.treeStarted();
+    if ((before.phase.kind === 'running') !== (attempt.phase.kind === 'running')) this.#yields.treesChanged();
     const isElsewhere = before.phase.kind !== attempt.phase.kind;
     if (isElsewhere || before.pace.share !== attempt.pace.share) this.#ports.attemptsChanged();
     if (holdsCpus(before) && !holdsCpus(attempt)) this.#fillSlots();

@@ -118,7 +118,7 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
     troubledLately: () => parts.ownDisk.troubledLately,
   });
   const builds = new Builds({
-    treeStarted: () => context.treeStarted(),
+    treesChanged: () => context.treesChanged(),
     ...{ executor, folders, clock, log, closing, killGraceMs, disk },
     openLog: (home, batchId) => openBuildLog({ link, clock, random, log, closing }, home, batchId),
     lastLine: lastLineOf,
@@ -132,6 +132,7 @@ async function makeEffects(parts: AgentParts, endpoint: () => Endpoint, context:
       ...{ executor, folder: site.folder, owner: workspace.owner, log, clock },
       isAllowed: () => site.isAllowed(),
       changed: () => parts.shellsChanged(),
+      treesChanged: () => context.treesChanged(),
       place: (order, home) => placeOf({ places: site.places, specs, folders, context }, order, home),
       attach: () => link.shell(),
     });

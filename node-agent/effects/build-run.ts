@@ -20,7 +20,7 @@ export interface BuildRunPorts {
   /** Starts sending the log in a build's home, under the batch that asked for the build. */
   openLog(home: string, batchId: string): BuildLog;
   /** Processes of a build run now: they may have to yield. */
-  treeStarted(): void;
+  treesChanged(): void;
   /** The last line of a log that says something; empty when there is none. */
   lastLine(path: string): Promise<string>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
@@ -51,7 +51,7 @@ export async function runBuild(
   const home = folders.homeOf(order.key);
   for (let tries = 1; ; tries++) {
     const running = (await executor.adopt(home)) ?? (await begin(ports, order, signal));
-    ports.treeStarted();
+    ports.treesChanged();
     const log = ports.openLog(home, batchId);
     let end: BuildEnd;
     try {

@@ -45,12 +45,12 @@ export class NodeYields {
     await this.#trees.want(wish);
   }
 
-  /** Processes run now that may have to yield. */
-  treeStarted(): void {
+  /** Processes that may have to yield run now, or have ended: what is left has more cores to itself. */
+  treesChanged(): void {
     background(this.#trees.apply());
   }
 
-  /** Ids of all processes of jobs and builds. */
+  /** Ids of all processes that yield. */
   async processes(): Promise<readonly number[]> {
     const found = this.#ports.trees().map(({ home }) => this.#ports.executor.processes(home));
     return (await Promise.all(found)).flat();

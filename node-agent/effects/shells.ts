@@ -15,6 +15,7 @@ import type { HostOrder } from '../executor/terminal-host/order.ts';
 import type { Executor, ProcessEnd, ProcessRequest } from '../ports.ts';
 import type { ShellStream } from '../uplink/shell-stream.ts';
 import { type HostSocket, listenForHost } from './host-socket.ts';
+import type { YieldingTree } from './tree-yields.ts';
 
 /** A terminal that somebody wants here. */
 export interface ShellOrder {
@@ -50,6 +51,8 @@ export interface ShellPorts {
   isAllowed(): boolean;
   /** One was opened, or has ended. */
   changed(): void;
+  /** Processes that may have to yield run now, or have ended. */
+  treesChanged(): void;
   /** How the shell is started; `home` is its folder. Throws `Fault` where there is no place for it. */
   place(order: ShellOrder, home: string): Promise<ProcessRequest>;
   /** Brings our end to the head. */
@@ -62,8 +65,15 @@ const graceMs = 1_000;
 const jobOver = 'job-over';
 /** Who decided that there are none, for whoever asked. */
 const forbidden = 'its admin forbids terminals (shell: false in agent.yaml)';
+/** Cores that a terminal counts for where all that runs is slowed down together. */
+const shellCpus = 1;
 /** Bytes of one message to the head, at most. */
 const dataMax = 64 * 2 ** 10;
+
+/** What somebody sees whose terminal does not answer any more, and then does again. */
+const stoppedText =
+  '\r\n[labrun: stopped with its job for the person at the machine; "labrun why" says until when]\r\n';
+const goesOnText = '\r\n[labrun: goes on]\r\n';
 
 interface Open {
   readonly attempt: AttemptId | undefined;
@@ -71,14 +81,22 @@ interface Open {
   readonly done: Promise<void>;
 }
 
+/** A terminal whose processes run, or stand still for a while. */
+interface Here extends ShellHere {
+  /** Writes this where its person sees it; nothing where a program reads. */
+  readonly tell: ((text: string) => void) | undefined;
+  isStopped: boolean;
+}
+
 /**
- * Terminals of people elsewhere. Each is a process tree of its own, beside those of jobs: it is not frozen with them,
- * and ends with its person's connection, with the job in whose place it is, and with the agent.
+ * Terminals of people elsewhere. Each is a process tree of its own, which ends with its person's connection, with the
+ * job in whose place it is, and with the agent. Those of jobs are stopped and slowed down with them; those of the node
+ * itself are its admin's, and go on.
  */
 export class Shells {
   readonly #ports: ShellPorts;
   readonly #open = new Map<string, Open>();
-  readonly #here = new Map<string, ShellHere>();
+  readonly #here = new Map<string, Here>();
   #isClosed = false;
 
   constructor(ports: ShellPorts) {
@@ -115,7 +133,23 @@ export class Shells {
 
   /** Those that are open, the oldest first. */
   list(): readonly ShellHere[] {
-    return [...this.#here.values()];
+    return [...this.#here.values()].map(({ user, attempt, sinceMs }) => ({ user, attempt, sinceMs }));
+  }
+
+  /** Those in places of jobs, to yield with them. */
+  trees(): readonly YieldingTree[] {
+    const inJobs = [...this.#here].filter(([, { attempt }]) => attempt !== undefined);
+    return inJobs.map(([id, here]) => ({
+      home: join(this.#ports.folder, id),
+      cpus: shellCpus,
+      user: here.user,
+      paced(share) {
+        const isStopped = share === 0;
+        if (isStopped === here.isStopped) return;
+        here.isStopped = isStopped;
+        here.tell?.(isStopped ? stoppedText : goesOnText);
+      },
+    }));
   }
 
   /** Ends all of them where the admin has come to forbid them. */
@@ -156,7 +190,10 @@ export class Shells {
       // The next start of the agent looks at the folder again.
       log.error({ shell: order.id, error: messageOf(error) }, 'cannot clear up after a terminal');
     }
-    if (this.#here.delete(order.id)) this.#ports.changed();
+    if (this.#here.delete(order.id)) {
+      this.#ports.changed();
+      this.#ports.treesChanged();
+    }
     stream.end(end);
   }
 
@@ -185,13 +222,20 @@ export class Shells {
         argv: command,
       });
       const { user, attempt } = order;
-      this.#here.set(order.id, { user, attempt, sinceMs: this.#ports.clock.nowMs() });
+      const isSeen = order.argv.length === 0;
+      const tell = (text: string) => {
+        // Where nobody is there to hear it, the terminal is about to end for that.
+        stream.send({ $case: 'data', value: Buffer.from(text) }).catch(() => undefined);
+      };
+      const sinceMs = this.#ports.clock.nowMs();
+      this.#here.set(order.id, { user, attempt, sinceMs, tell: isSeen ? tell : undefined, isStopped: false });
       this.#ports.changed();
       void running.ended.then(() => socket.giveUp());
       // Whoever types has gone, or the head: nobody reads what is said here any more.
       const typing = type(stream, socket).finally(() => stop.abort(new Fault('over', 'whoever had it has gone')));
       typing.catch(() => undefined); // however it broke off, the shell has ended by it, and that is no news
       await stream.send({ $case: 'started', value: true });
+      this.#ports.treesChanged();
       for await (const data of socket.said()) {
         for (let at = 0; at < data.length; at += dataMax)
           await stream.send({ $case: 'data', value: data.subarray(at, at + dataMax) });

@@ -91,23 +91,33 @@ itInTerminal(
 );
 
 itInTerminal(
-  'ends with its job, and is none of the processes that a person at the desk stops',
+  'is stopped with its job for the person at the machine, says so, goes on with it, and ends with it',
   async () => {
     const { lab, work } = await countingLab();
     const window = await aShell(lab, 't/count');
     const desk = (...args: string[]) => lab.ok(...args, '--data', lab.agentFolder('n1'));
+    await window.line('i=0; while [ ! -e enough ]; do i=$((i+1)); echo $i >typed.new; mv typed.new typed; done');
+    const typed = () => Number(readFileSync(join(work, 'typed'), 'utf8'));
+    await until('the loop in the terminal counts', () => existsSync(join(work, 'typed')));
     await desk('pause', '--for', '1m');
-    const before = countIn(work);
-    await new Promise((resolve) => setTimeout(resolve, 300)); // in which it would count on, paused it does not
-    expect(countIn(work)).toBe(before);
-    await window.line('echo "awake $((6 * 7))"');
-    await window.shows(/^awake 42$/m);
+    const before = [countIn(work), typed()];
+    await window.shows(/^\[labrun: stopped with its job for the person at the machine/m);
+    // Of a job that is paused, too; nothing in it moves before the pause is over.
+    const later = await askForShell(lab, 't/count');
+    await later.shows(/^\[labrun: stopped with its job/m);
+    expect([countIn(work), typed()]).toEqual(before);
     await desk('resume');
+    await window.shows(/^\[labrun: goes on\]/m);
+    await until('both count on', () => countIn(work) > (before[0] ?? 0) && typed() > (before[1] ?? 0));
+    await later.line('touch enough; echo "awake $((6 * 7))"');
+    await later.shows(/^awake 42$/m);
     await window.line('setsid sleep 999 &');
     await until('it sleeps', () => processesIn(lab).some(({ command }) => command === 'sleep 999'));
-    await endJob(lab, work);
+    await desk('pause', '--for', '1m');
+    await lab.ok('cancel', 't/count');
     await window.shows(/The shell has ended: the job has ended[\s\S]*\[ended with 1\]/);
-    expect(processesIn(lab)).toEqual([]);
+    await later.shows(/\[ended with 1\]/);
+    await until('nothing of it is left', () => processesIn(lab).length === 0);
   },
   60_000,
 );

@@ -169,7 +169,7 @@ export class SimAgent {
       folders: simBuildFolders({ machine, takes, onBroken: this.#ports.onBroken }),
       openLog: () => ({ abandon: () => takes(0, 5), complete: () => takes(0, 3_000) }),
       lastLine: async () => '',
-      treeStarted: () => undefined,
+      treesChanged: () => undefined,
       limitBytes: 0, // what nobody uses goes, so that builds are made again
       report: (report) => context.reportBuild(report),
     });
