@@ -1,17 +1,17 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { asBatchId, ulid } from '../../../base/ids.ts';
 import { ownerOf, placeOf, writeBatchFile } from '../../../head/archive/batch-folder.ts';
 import { ArchiveLayout } from '../../../head/archive/layout.ts';
+import { scratchFolder } from '../../kit/scratch-folder.ts';
 
 const batchId = asBatchId(ulid(2, Buffer.alloc(10, 2)));
 if (!batchId) throw new Error('the test makes a proper id');
 const batch = { batchId, namespace: 't', name: 'b' };
 
 function anArchive() {
-  const layout = new ArchiveLayout(mkdtempSync(join(tmpdir(), 'labrun-archive-')));
+  const layout = new ArchiveLayout(scratchFolder());
   return { layout, at: (...parts: string[]) => join(layout.root, 't', 'b', ...parts) };
 }
 
