@@ -45,7 +45,7 @@ export class SystemdMachine {
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const machine = new SystemdMachine(folder, kept);
     onTestFinished(async () => {
-      await machine.#container?.stop();
+      await machine.#cutPower();
       await until('nothing is left in the machine', () => removeGroup(machine.#group));
     });
     await machine.#start();
@@ -54,10 +54,23 @@ export class SystemdMachine {
 
   /** The power goes, without a word to anyone, and comes back. */
   async crash(): Promise<void> {
-    // The kernel ends everything else of a container together with its first process.
-    process.kill(this.#init, 'SIGKILL');
-    await this.#container?.exited;
+    await this.#cutPower();
     await this.#start();
+  }
+
+  /** A machine that is asked to stop waits for whatever does not want to. */
+  async #cutPower(): Promise<void> {
+    const container = this.#container;
+    const init = this.#init;
+    this.#init = 0;
+    if (!container || container.ended) return;
+    if (init === 0) {
+      await container.stop();
+      return;
+    }
+    // The kernel ends everything else of a container together with its first process.
+    process.kill(init, 'SIGKILL');
+    await container.exited;
   }
 
   async #start(): Promise<void> {
