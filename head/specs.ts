@@ -29,6 +29,8 @@ export class Specs {
   readonly #recover: (hash: ContentHash) => Promise<Buffer | undefined>;
   readonly #kept = new Map<string, { spec: BatchSpec; bytes: number }>();
   #keptBytes = 0;
+  /** Those that are being looked for. */
+  readonly #searches = new Map<ContentHash, Promise<Buffer | undefined>>();
   readonly #contents = new WeakMap<BatchSpec, ReadonlySet<string>>();
 
   /** `recover`: where else a spec may be whose blob is gone. */
@@ -47,7 +49,7 @@ export class Specs {
     }
     const bytes = await readFile(this.#blobs.pathOf(hash)).catch(async (error: unknown) => {
       if (!isSystemError(error, 'ENOENT')) throw error;
-      const found = await this.#recover(hash);
+      const found = await this.#search(hash);
       if (found) return found;
       throw new Fault('lost', `Cannot read the spec "${hash}": its blob is gone from the head's disk`, {
         cause: error,
@@ -56,6 +58,13 @@ export class Specs {
     const spec = readSpec(bytes);
     if (!('kind' in spec)) this.#keep(hash, spec, bytes.length);
     return spec;
+  }
+
+  /** All who miss it wait for one search: two would write the same file at the same time. */
+  #search(hash: ContentHash): Promise<Buffer | undefined> {
+    const search = this.#searches.get(hash) ?? this.#recover(hash).finally(() => this.#searches.delete(hash));
+    this.#searches.set(hash, search);
+    return search;
   }
 
   /** The spec of a batch that was accepted, which was checked then. */
