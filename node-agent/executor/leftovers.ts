@@ -33,21 +33,24 @@ export function tidyAll(folder: string, parents: readonly string[]): void {
 /**
  * Removes a supervisor's folder and groups when it is dead and nothing is left of its last tree; tells one that only
  * stayed for its orphans that they are gone. `parents` are the folders of control groups; its own have its name there.
+ * Answers whether all of it is gone.
  */
-export function tidy(folder: string, parents: readonly string[]): void {
+export function tidy(folder: string, parents: readonly string[]): boolean {
   const identity = readIdentity(folder);
   const groups = new Set([identity?.group ?? '', ...parents.map((parent) => join(parent, basename(folder)))]);
   if (identity) {
     const home = readWords(join(folder, 'home'))?.slice(0, -1);
     const id = (home === undefined ? undefined : readIdentity(home)?.id) ?? `${basename(folder)} had no tree`;
-    if (findProcesses({ ...identity, id }).length > 0) return;
+    if (findProcesses({ ...identity, id }).length > 0) return false;
     if (isSupervisorAlive(identity)) {
       // Frozen alone, it could not say how its tree ended.
       for (const group of groups) setFrozen(group, false);
       dismiss(folder);
-      return;
+      return false;
     }
   }
   const left = [...groups].filter((group) => !removeGroup(group));
-  if (left.length === 0) rmSync(folder, { recursive: true, force: true });
+  if (left.length > 0) return false;
+  rmSync(folder, { recursive: true, force: true });
+  return true;
 }

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
-import type { Clock } from '../../base/clock.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import type {
   Executor,
@@ -39,6 +39,9 @@ interface Tree {
 
 /** Homes remembered as settled; of others the files tell. */
 const settledMax = 1000;
+/** Until what a supervisor leaves is looked at again: at first, and at last, in milliseconds; each time twice as long. */
+const tidyAgainMs = 100;
+const tidyAgainMaxMs = 10_000;
 const nothingThrottled: ThrottleFacts = { cores: 'none', weight: 'none', io: 'none', missed: [] };
 
 /**
@@ -57,6 +60,7 @@ export class ProcessExecutor implements Executor {
   readonly #trees = new Map<string, Tree>();
   /** Homes of which nothing was left, until someone asks: for short jobs this saves reading their files again. */
   readonly #settled = new Set<string>();
+  readonly #tidying = new Set<Timer>();
 
   constructor({ folder, clock }: { readonly folder: string; readonly clock: Clock }, ways: Ways) {
     this.#clock = clock;
@@ -115,7 +119,7 @@ export class ProcessExecutor implements Executor {
     thaw(); // also a supervisor that was frozen alone
     if (!this.#trees.has(home)) this.#throttles.forget(identity.folder);
     if (this.#trees.has(home)) this.#settle(home);
-    else tidy(identity.folder, this.#ways.parents);
+    else this.#tidySoon(identity.folder, tidyAgainMs);
   }
 
   async processes(home: string): Promise<readonly number[]> {
@@ -155,8 +159,19 @@ export class ProcessExecutor implements Executor {
 
   /** Lets all supervisors go and waits for the idle ones. `ended` of trees that still run then never resolves. */
   async close(): Promise<void> {
+    for (const timer of this.#tidying) timer.cancel();
     this.#frozen.close();
     await this.#pool.close(new Set([...this.#trees.values()].map(({ supervisor }) => supervisor)));
+  }
+
+  /** The supervisor of an earlier agent may still be on its way out, which nothing tells whoever is not its parent. */
+  #tidySoon(folder: string, againMs: number): void {
+    if (tidy(folder, this.#ways.parents) || againMs > tidyAgainMaxMs) return;
+    const timer = this.#clock.setTimer(againMs, () => {
+      this.#tidying.delete(timer);
+      this.#tidySoon(folder, againMs * 2);
+    });
+    this.#tidying.add(timer);
   }
 
   /** What a dead supervisor left goes now, or together with the rest of its tree. */

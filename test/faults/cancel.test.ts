@@ -93,7 +93,7 @@ it('ends a job whose input is on its way, and gets that input again when it is w
   lab.valve.open();
   const { jobs } = await lab.untilStatus('t/staging', 'it is cancelled', ({ counts }) => counts.cancelled === 1);
   expect(jobs[0]).toMatchObject({ state: 'cancelled', startedAt: null });
-  expect(metaOf(lab, 't/staging/j')).toMatchObject({ state: 'cancelled', startedAt: null });
+  expect(await metaOf(lab, 't/staging/j')).toMatchObject({ state: 'cancelled', startedAt: null });
   await lab.ok('retry', 't/staging/j');
   await lab.ok('wait', 't/staging');
   expect(readFileSync(join(lab.archive, 't/staging/j/.labrun/log'), 'utf8').trim()).toBe(String(8 * 2 ** 20));
@@ -137,7 +137,7 @@ it('leaves a job its outcome whose processes have ended already, says so, and tr
     { name: 'good', state: 'succeeded', attempt: 1 },
     { name: 'bad', state: 'failed', reason: 'exit', attempt: 1 },
   ]);
-  expect(metaOf(lab, 't/over/good')).toMatchObject({ state: 'succeeded' });
+  expect(await metaOf(lab, 't/over/good')).toMatchObject({ state: 'succeeded' });
   await nothingIsLeft(lab);
 }, 60_000);
 
@@ -161,7 +161,7 @@ it('takes a cancel for a node that is away, shows it, and ends the job when the 
   await lab.untilStatus('t/away', 'it is cancelled', ({ counts }) => counts.cancelled === 1);
   expect(isAlive(job)).toBe(false);
   expect(readFileSync(join(lab.archive, 't/away/j/half'), 'utf8')).toBe('half\n');
-  expect(metaOf(lab, 't/away/j')).toMatchObject({ state: 'cancelled' });
+  expect(await metaOf(lab, 't/away/j')).toMatchObject({ state: 'cancelled' });
   await nothingIsLeft(lab);
 }, 60_000);
 
@@ -219,8 +219,10 @@ function numbersIn(path: string, atLeast: number): number[] | undefined {
   return lines.length >= atLeast && lines.every((line) => /^\d+$/.test(line)) ? lines.map(Number) : undefined;
 }
 
-function metaOf(lab: Lab, job: string): unknown {
-  return JSON.parse(readFileSync(join(lab.archive, job, '.labrun/meta.json'), 'utf8'));
+/** As it is when the job has its place in the archive, which comes after its end. */
+function metaOf(lab: Lab, job: string): Promise<object> {
+  const path = join(lab.archive, job, '.labrun/meta.json');
+  return until(`${job} is in the archive`, () => existsSync(path) && JSON.parse(readFileSync(path, 'utf8')));
 }
 
 /** No process of a job, no scratch of an attempt, nothing staged on the head. */
