@@ -26,7 +26,7 @@ import { readWords } from './small-file.ts';
 import type { Supervisor } from './supervisor.ts';
 import { SupervisorPool } from './supervisor-pool.ts';
 import { Throttles } from './throttle.ts';
-import { findProcesses } from './tracking.ts';
+import { findProcesses, isSupervisorAlive } from './tracking.ts';
 import type { Ways } from './ways.ts';
 
 /** A tree that this executor has started, until nothing of it is left. */
@@ -115,7 +115,7 @@ export class ProcessExecutor implements Executor {
     if (identity === undefined) return;
     this.#frozen.leave(home);
     const thaw = () => this.#frozen.thaw(home, identity);
-    await killTree(identity, graceMs, this.#clock, thaw);
+    await killTree(identity, graceMs, this.#clock, thaw, () => this.#isOver(home, identity));
     thaw(); // also a supervisor that was frozen alone
     if (!this.#trees.has(home)) this.#throttles.forget(identity.folder);
     if (this.#trees.has(home)) this.#settle(home);
@@ -198,6 +198,13 @@ export class ProcessExecutor implements Executor {
     if (supervisor.isGone) tidy(supervisor.place.folder, this.#ways.parents);
     else if (wasThrottled) supervisor.letGo();
     else this.#pool.giveBack(supervisor);
+  }
+
+  /** Whether its supervisor has nothing to do with it any more. */
+  #isOver(home: string, identity: Identity): boolean {
+    const tree = this.#trees.get(home);
+    if (tree) return !tree.supervisor.isBusy;
+    return readEnd(home, identity).kind !== 'lost' || !isSupervisorAlive(identity);
   }
 
   /** As `#identityOf`, for whoever is about to do something to the tree. */

@@ -12,7 +12,6 @@ import { groupsFolder, groupsName } from '../../node-agent/executor/leftovers.ts
 import { isSupervisorAlive, shellCommand } from '../../node-agent/executor/tracking.ts';
 import type { Executor, FreezingName, ProcessLimits, ProcessRequest } from '../../node-agent/ports.ts';
 import { scratchFolder } from './scratch-folder.ts';
-import { until } from './until.ts';
 
 /** An executor with one kind of tracking (or the best one here) below `root`, closed when the test has finished. */
 export async function anExecutor(
@@ -71,9 +70,8 @@ export async function endAllOf(home: string): Promise<void> {
   if (identity === undefined) return;
   const freezerParent = findFreezerFolder(groupsName(dirname(identity.folder))) ?? '';
   const frozen = new FrozenTrees({ clock: systemClock, freezing: 'stop', freezerParent });
-  await killTree(identity, 0, systemClock, () => frozen.thaw(home, identity));
   const isOver = () => existsSync(join(home, 'exit')) || !isSupervisorAlive(identity);
-  await until('its supervisor has written how it ended', isOver);
+  await killTree(identity, 0, systemClock, () => frozen.thaw(home, identity), isOver);
 }
 
 /** The number that a job has written into a file, once it has. */
