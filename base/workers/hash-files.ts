@@ -1,13 +1,13 @@
 import { closeSync, readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
+import type { WorkerAnswer, WorkerQuestion } from '../asked-worker.ts';
 import { assert } from '../assert.ts';
 import { isSystemError, messageOf } from '../errors.ts';
 import { startHash } from '../transfer/hash.ts';
 import { type KeptFile, openKeptNow } from '../transfer/open-kept.ts';
 
 /** What the worker is asked: hash these files. */
-export interface HashRequest {
-  readonly id: number;
+export interface HashQuestion {
   readonly files: readonly FileToHash[];
 }
 
@@ -19,12 +19,6 @@ export interface FileToHash extends KeptFile {
 /** A hash, or why there is none; `exhausted` when that says nothing of the file: the machine has no more of something. */
 export type HashResult = { readonly hash: string } | { readonly error: string; readonly exhausted: boolean };
 
-/** Its answer: a result for each file, in their order. */
-export interface HashAnswer {
-  readonly id: number;
-  readonly results: readonly HashResult[];
-}
-
 /**
  * Hashes files away from the main thread, so that a 3 GiB archive delays no heartbeat. It reads synchronously: nothing
  * else waits in this thread, and awaiting each of thousands of small files takes three times as long.
@@ -32,8 +26,8 @@ export interface HashAnswer {
 assert(parentPort, 'this file is a worker');
 const port = parentPort;
 const buffer = Buffer.allocUnsafe(2 ** 20);
-port.on('message', ({ id, files }: HashRequest) => {
-  const answer: HashAnswer = { id, results: files.map(hashOne) };
+port.on('message', ({ id, files }: WorkerQuestion<HashQuestion>) => {
+  const answer: WorkerAnswer<HashResult> = { id, results: files.map(hashOne) };
   port.postMessage(answer);
 });
 

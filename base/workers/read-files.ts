@@ -1,12 +1,12 @@
 import { closeSync, readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
+import type { WorkerAnswer, WorkerQuestion } from '../asked-worker.ts';
 import { assert } from '../assert.ts';
 import { Fault } from '../errors.ts';
 import { type KeptFile, openKeptNow } from '../transfer/open-kept.ts';
 
 /** What the worker is asked: read these files as a whole. */
-export interface ReadRequest {
-  readonly id: number;
+export interface ReadQuestion {
   readonly files: readonly FileToRead[];
 }
 
@@ -20,20 +20,14 @@ export type ReadResult =
   | { readonly data: Uint8Array }
   | { readonly code: string; readonly message: string; readonly isFault: boolean };
 
-/** Its answer: a result for each file, in their order. */
-export interface ReadAnswer {
-  readonly id: number;
-  readonly results: readonly ReadResult[];
-}
-
 /**
  * Reads small files of jobs away from the main thread, with synchronous calls: handing each to a thread of the pool costs ten times what
  * the call itself does.
  */
 assert(parentPort, 'this file is a worker');
 const port = parentPort;
-port.on('message', ({ id, files }: ReadRequest) => {
-  const answer: ReadAnswer = { id, results: files.map(read) };
+port.on('message', ({ id, files }: WorkerQuestion<ReadQuestion>) => {
+  const answer: WorkerAnswer<ReadResult> = { id, results: files.map(read) };
   port.postMessage(answer);
 });
 

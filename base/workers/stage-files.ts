@@ -2,15 +2,16 @@ import { closeSync, fchmodSync, fdatasync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { parentPort } from 'node:worker_threads';
+import type { WorkerAnswer, WorkerQuestion } from '../asked-worker.ts';
 import { assert } from '../assert.ts';
 import { atOnce } from '../at-once.ts';
 import { isSystemError } from '../errors.ts';
 import { makeFolderSync } from '../make-folder.ts';
 
 /** What the worker is asked: write these files anew, or give these their modes and bring them to the disk. */
-export type StageRequest =
-  | { readonly kind: 'write'; readonly id: number; readonly files: readonly FileToWrite[] }
-  | { readonly kind: 'keep'; readonly id: number; readonly files: readonly FileToKeep[] };
+export type StageQuestion =
+  | { readonly kind: 'write'; readonly files: readonly FileToWrite[] }
+  | { readonly kind: 'keep'; readonly files: readonly FileToKeep[] };
 
 /** A small file as a whole. Its folder is made when it is not there. */
 export interface FileToWrite {
@@ -24,11 +25,8 @@ export interface FileToKeep {
   readonly mode: number | undefined;
 }
 
-/** Its answer: for each file nothing, or what the system said. */
-export interface StageAnswer {
-  readonly id: number;
-  readonly results: readonly (StageTrouble | undefined)[];
-}
+/** What became of a file: nothing to tell, or what the system said. */
+export type StageResult = StageTrouble | undefined;
 
 /** An error of the system in its own words. */
 export interface StageTrouble {
@@ -46,17 +44,17 @@ const syncsAtOnce = 32;
 assert(parentPort, 'this file is a worker');
 const port = parentPort;
 const flush = promisify(fdatasync);
-port.on('message', (request: StageRequest) => {
+port.on('message', (request: WorkerQuestion<StageQuestion>) => {
   if (request.kind === 'write') answer(request.id, request.files.map(write));
   else void keepAll(request.id, request.files); // it catches what the system says of each
 });
 
-function answer(id: number, results: StageAnswer['results']): void {
-  const message: StageAnswer = { id, results };
+function answer(id: number, results: readonly StageResult[]): void {
+  const message: WorkerAnswer<StageResult> = { id, results };
   port.postMessage(message);
 }
 
-function write({ path, data }: FileToWrite): StageTrouble | undefined {
+function write({ path, data }: FileToWrite): StageResult {
   try {
     const fd = openMaking(path);
     try {
@@ -81,14 +79,14 @@ function openMaking(path: string): number {
 }
 
 async function keepAll(id: number, files: readonly FileToKeep[]): Promise<void> {
-  const results: (StageTrouble | undefined)[] = Array.from(files, () => undefined);
+  const results: StageResult[] = Array.from(files, () => undefined);
   await atOnce(syncsAtOnce, files.entries(), async ([at, file]) => {
     results[at] = await keep(file);
   });
   answer(id, results);
 }
 
-async function keep({ path, mode }: FileToKeep): Promise<StageTrouble | undefined> {
+async function keep({ path, mode }: FileToKeep): Promise<StageResult> {
   try {
     const fd = openSync(path, 'r');
     try {

@@ -1,10 +1,16 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
+import type { WorkerAnswer, WorkerQuestion } from '../asked-worker.ts';
 import { assert } from '../assert.ts';
 import { isSystemError, messageOf } from '../errors.ts';
 import { makeFolderSync } from '../make-folder.ts';
 import type { Tree, TreeResult } from '../transfer/tree.ts';
+
+/** What the worker is asked: make these trees. */
+export interface TreeQuestion {
+  readonly trees: readonly Tree[];
+}
 
 /**
  * Writes small trees of files with synchronous calls, away from the main thread: several times as fast as awaiting each
@@ -12,8 +18,9 @@ import type { Tree, TreeResult } from '../transfer/tree.ts';
  */
 assert(parentPort, 'this file is a worker');
 const port = parentPort;
-port.on('message', (request: { readonly id: number; readonly trees: readonly Tree[] }) => {
-  port.postMessage({ id: request.id, results: request.trees.map(write) });
+port.on('message', ({ id, trees }: WorkerQuestion<TreeQuestion>) => {
+  const answer: WorkerAnswer<TreeResult> = { id, results: trees.map(write) };
+  port.postMessage(answer);
 });
 
 function write(tree: Tree): TreeResult {

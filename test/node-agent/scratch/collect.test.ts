@@ -100,6 +100,19 @@ describe('what changes between the look and the hash', () => {
   });
 });
 
+describe('a hashing worker that goes', () => {
+  it('says nothing about the files: they are asked for again', async () => {
+    const { archive } = aSweep();
+    const path = join(archive, 'endless');
+    writeFileSync(path, '');
+    truncateSync(path, 2 ** 42); // a hole that takes hours to read
+    const hashes = new FileHashes();
+    const found = Promise.allSettled([hashes.of([{ path, sizeBytes: 2 ** 42 }])]);
+    await hashes.close();
+    expect(await found).toMatchObject([{ reason: { name: 'Fault', code: 'no-room' } }]);
+  });
+});
+
 describe('what a job expects', () => {
   it('is not there when it lies behind a link that leads out, or cannot be asked for', async () => {
     const paths = ['out/file', '../outside/file', 'loop/file', 'in/file', `${'n'.repeat(300)}/x`, 'inner/file'];
