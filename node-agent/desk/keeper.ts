@@ -1,23 +1,25 @@
 import { background } from '../../base/background.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
-import { isRefusal, messageOf, type Refusal, refused } from '../../base/errors.ts';
+import { isRefusal, type Refusal } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { DeskSetting } from '../../config/agent.ts';
-import { type DeskPolicy, policyMaxLength, readDeskPolicy } from '../../config/desk-policy.ts';
+import type { DeskPolicy } from '../../config/desk-policy.ts';
 import type { NodeYield } from '../effects/node-yields.ts';
 import type { OpenAgent } from '../open-agent.ts';
 import { asleep, decideYield, free } from '../presence/decide-yield.ts';
 import { localTime } from '../presence/history.ts';
-import { addPause, endPauses, leavePauses, livePauses, movePauses, type Pause } from '../presence/pauses.ts';
+import { addPause, endPauses, leavePauses, livePauses, type Pause } from '../presence/pauses.ts';
 import type { StrainWatch } from '../presence/strain.ts';
 import type { PresenceWatch } from '../presence/watch.ts';
 import type { AgentRecord } from '../store/agent-record.ts';
-import { blankMemory, type DeskMemory, readDeskMemory, writeDeskMemory } from './desk-memory.ts';
+import type { DeskMemory } from './desk-memory.ts';
 import { Given } from './given.ts';
 import { DeskHabits, type Habits } from './habits.ts';
 import { keptSoon } from './kept-soon.ts';
 import { LongPause } from './long-pause.ts';
+import { fixedPolicy, policyInForce, policyProblem } from './owners-policy.ts';
 import { type PauseWish, pauseFor } from './pause-wish.ts';
+import { Remembered } from './remembered.ts';
 import { lookAround } from './sight.ts';
 
 /** What the keeper decides with and acts through. */
@@ -39,8 +41,6 @@ export interface KeeperPorts {
 }
 
 const habitsEveryMs = 3_600_000;
-/** Clocks that drift apart by less were not set, in milliseconds. */
-const setByMs = 1_000;
 /** Somebody has left who did nothing for so long, though their policy lets work come back sooner, in milliseconds. */
 const leftAfterMinMs = 60_000;
 
@@ -50,10 +50,7 @@ export class DeskKeeper {
   readonly #listeners = new Set<() => void>();
   readonly #given: Given;
   readonly #habits: DeskHabits;
-  /** Its pauses by our clock; as it is kept, by the wall clock. */
-  #memory: DeskMemory;
-  /** How far the wall clock was ahead of ours when the memory was kept. */
-  #keptShiftMs = 0;
+  readonly #remembered: Remembered;
   #policy: DeskPolicy;
   #yielding: NodeYield = { ...free, sinceMs: 0, usuallyFreeFromMinute: undefined, interruption: undefined };
   #habitsKeptMs = Number.NEGATIVE_INFINITY;
@@ -67,15 +64,12 @@ export class DeskKeeper {
 
   constructor(ports: KeeperPorts) {
     this.#ports = ports;
-    const { record, log, presence } = ports;
-    const kept = readDeskMemory(record.desk);
-    if (!kept) log.error({}, 'what the desk has remembered cannot be read: pauses and policy are gone');
-    const memory = kept ?? blankMemory;
-    this.#memory = { ...memory, pauses: movePauses(memory.pauses, -this.#wallShiftMs()) };
+    this.#remembered = new Remembered(ports);
+    const { given, history } = this.#remembered.now;
     this.#policy = this.#usePolicy();
-    this.#given = new Given(this.#memory.given, ports.wallMs());
-    this.#habits = new DeskHabits(this.#memory.history, localTime);
-    presence?.onChange(() => this.look());
+    this.#given = new Given(given, ports.wallMs());
+    this.#habits = new DeskHabits(history, localTime);
+    ports.presence?.onChange(() => this.look());
   }
 
   /** What is done now. */
@@ -84,7 +78,7 @@ export class DeskKeeper {
   }
 
   get pauses(): readonly Pause[] {
-    return this.#memory.pauses;
+    return this.#remembered.now.pauses;
   }
 
   get policy(): DeskPolicy {
@@ -98,13 +92,12 @@ export class DeskKeeper {
 
   /** As its owner wrote it; empty for the default. */
   get policyText(): string {
-    return this.#memory.policy;
+    return this.#remembered.now.policy;
   }
 
   /** Why nobody may change the policy; nothing where its owner may. */
   get policyRefusal(): Refusal | undefined {
-    if (!this.#ports.settings().policyIsFixed) return undefined;
-    return refused('denied', 'Cannot change the policy of this machine: its admin has fixed it in agent.yaml');
+    return fixedPolicy(this.#ports.settings());
   }
 
   /** Cores times milliseconds that jobs were given since Monday. */
@@ -150,27 +143,21 @@ export class DeskKeeper {
     const pause = pauseFor(by, wish, terms);
     if (isRefusal(pause)) return pause;
     this.#askedMs = terms.nowMs;
-    this.#remember({ pauses: addPause(this.#memory.pauses, pause, pauseMaxMs) });
+    this.#remember({ pauses: addPause(this.pauses, pause, pauseMaxMs) });
     await Promise.all([this.#decide(), this.#kept()]);
     return undefined;
   }
 
   /** Ends the pause of one person, or of everybody. */
   async resume(by: string | undefined): Promise<void> {
-    this.#remember({ pauses: endPauses(this.#memory.pauses, by) });
+    this.#remember({ pauses: endPauses(this.pauses, by) });
     await Promise.all([this.#decide(), this.#kept()]);
   }
 
   /** Keeps a policy; a refusal says what is wrong with it. Empty text: the default again. */
   async setPolicy(text: string): Promise<Refusal | undefined> {
-    if (this.policyRefusal) return this.policyRefusal;
-    if (text.length > policyMaxLength)
-      return refused('limit', `Cannot take a policy of over ${policyMaxLength} characters`);
-    try {
-      readDeskPolicy('policy', text);
-    } catch (error) {
-      return refused('invalid', messageOf(error));
-    }
+    const problem = policyProblem(this.#ports.settings(), text);
+    if (problem) return problem;
     this.#remember({ policy: text.trim() });
     this.#policy = this.#usePolicy();
     this.#ports.strain?.look();
@@ -201,11 +188,9 @@ export class DeskKeeper {
     const sight = lookAround(this.#ports, nowMs);
     const leftAfterMs = Math.max(leftAfterMinMs, this.#policy.resumeIdleMs);
     const goneAtMs = Math.max(this.#askedMs, sight.activity.lastMs ?? Number.NEGATIVE_INFINITY) + leftAfterMs;
-    const live = livePauses(this.#memory.pauses, nowMs, settings().pauseMaxMs);
+    const live = livePauses(this.pauses, nowMs, settings().pauseMaxMs);
     const pauses = goneAtMs <= nowMs ? leavePauses(live) : live;
-    // A later agent knows the wall clock alone: when that was set, what is kept is wrong.
-    const wasSet = pauses.length > 0 && Math.abs(this.#wallShiftMs() - this.#keptShiftMs) > setByMs;
-    if (pauses !== this.#memory.pauses || wasSet) this.#remember({ pauses });
+    if (pauses !== this.pauses || this.#remembered.isKeptWrong) this.#remember({ pauses });
     const decided = decideYield(this.#policy, pauses, sight);
     const { lookAgainMs } = decided;
     const yielding = this.#isAsleep ? asleep : decided.yielding;
@@ -286,23 +271,9 @@ export class DeskKeeper {
 
   /** What holds now; who is at the desk is judged by it, too. */
   #usePolicy(): DeskPolicy {
-    const policy = this.#readPolicy();
+    const policy = policyInForce(this.#ports.settings(), this.policyText, this.#ports.log);
     this.#ports.presence?.setAwayAfter(policy.resumeIdleMs);
     return policy;
-  }
-
-  #readPolicy(): DeskPolicy {
-    const { policy, policyIsFixed } = this.#ports.settings();
-    if (policyIsFixed || this.#memory.policy === '') return policy;
-    try {
-      return readDeskPolicy('policy', this.#memory.policy);
-    } catch (error) {
-      this.#ports.log.error(
-        { error: messageOf(error) },
-        "the owner's policy cannot be read any more; the machine's holds",
-      );
-      return policy;
-    }
   }
 
   #kept(): Promise<void> {
@@ -314,14 +285,7 @@ export class DeskKeeper {
   }
 
   #remember(change: Partial<DeskMemory>): void {
-    const { record, agent, wallMs } = this.#ports;
-    this.#memory = { ...this.#memory, ...change, given: this.#given.at(wallMs(), agent.coresInUse) };
-    this.#keptShiftMs = this.#wallShiftMs();
-    record.noteDesk(writeDeskMemory({ ...this.#memory, pauses: movePauses(this.#memory.pauses, this.#keptShiftMs) }));
-  }
-
-  /** How far the wall clock is ahead of ours. */
-  #wallShiftMs(): number {
-    return this.#ports.wallMs() - this.#ports.clock.nowMs();
+    const { agent, wallMs } = this.#ports;
+    this.#remembered.note({ ...change, given: this.#given.at(wallMs(), agent.coresInUse) });
   }
 }
