@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, existsSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { setFrozen } from '../../../node-agent/executor/cgroup.ts';
 import { readIdentity, type TrackingName } from '../../../node-agent/executor/identity.ts';
 import { groupsFolder } from '../../../node-agent/executor/leftovers.ts';
@@ -85,6 +86,21 @@ describe.each(here)('by %s', (tracking) => {
       { kind: 'signalled', signal: 9 },
     ]);
     expect(logOf(polite)).toContain('bye');
+  });
+
+  test('kills also what its supervisor has not started yet', async () => {
+    const root = scratchFolder();
+    const executor = await anExecutor(root, tracking);
+    const request = aRequest(root, 'exec sleep 100');
+    const log = join(request.home, 'log');
+    execFileSync('mkfifo', [log]); // its supervisor waits for a reader, just before it starts the job
+    const started = executor.start(request);
+    await until('its supervisor has it', () => readIdentity(request.home));
+    const killed = executor.kill(request.home, 0);
+    const reader = openSync(log, constants.O_RDONLY | constants.O_NONBLOCK);
+    onTestFinished(() => closeSync(reader));
+    await killed;
+    expect(await (await started).ended).toMatchObject({ kind: 'signalled', signal: 9 });
   });
 
   test('kills what is stopped', async () => {
