@@ -65,12 +65,7 @@ itWith('plain user', 'x11')(
     await setPolicy(counting, `onActivity: pause\n${soon}`);
     expect(await stops(counting, press, /^input: /)).toBeLessThan(atOnceMs);
 
-    // Read by the agent itself: this display lets everybody in.
-    const display = await startXServer();
-    const click = () => display.use('click', '1');
-    expect(await stops(counting, click, new RegExp(`^x11 :${display.number}: `))).toBeLessThan(atOnceMs);
-    await display.stop();
-    await goesOn(counting);
+    await stopsAtClick(counting);
     await counting.end();
   },
   240_000,
@@ -82,11 +77,7 @@ itWith('cgroup-v1 freezer', 'x11')(
     const counting = await watched({ freezing: 'cgroup-v1' });
     expect(await counting.state()).toMatchObject({ freezing: 'cgroup-v1' });
     await setPolicy(counting, `onActivity: pause\n${soon}`);
-    const display = await startXServer();
-    const click = () => display.use('click', '1');
-    expect(await stops(counting, click, new RegExp(`^x11 :${display.number}: `))).toBeLessThan(atOnceMs);
-    await display.stop();
-    await goesOn(counting);
+    await stopsAtClick(counting);
     await counting.end();
   },
   240_000,
@@ -170,6 +161,15 @@ async function stops(counting: CountingLab, act: () => Promise<void>, why: RegEx
   );
   await counting.standsStill();
   return counting.lastCountMs() - atMs;
+}
+
+/** At a display that lets everybody in, so that the agent reads it itself. When it is gone, jobs go on. */
+async function stopsAtClick(counting: CountingLab): Promise<void> {
+  const display = await startXServer();
+  const click = () => display.use('click', '1');
+  expect(await stops(counting, click, new RegExp(`^x11 :${display.number}: `))).toBeLessThan(atOnceMs);
+  await display.stop();
+  await goesOn(counting);
 }
 
 /**

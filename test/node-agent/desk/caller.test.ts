@@ -1,15 +1,16 @@
-import { existsSync, lchownSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { existsSync, lchownSync, symlinkSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DeskCallers, makeProofs } from '../../../node-agent/desk/caller.ts';
+import { scratchFolder } from '../../kit/scratch-folder.ts';
 
 const secret = '0123456789abcdef0123456789abcdef';
 let folder = '';
 let callers: DeskCallers;
 
 beforeEach(async () => {
-  folder = join(mkdtempSync(join(tmpdir(), 'labrun-proofs-')), 'proofs');
+  folder = join(scratchFolder(), 'proofs');
   await makeProofs(folder);
   callers = new DeskCallers(folder);
 });

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
@@ -10,10 +9,11 @@ import { memoryPressure, readPressure } from '../../../node-agent/presence/memor
 import { otherLoad } from '../../../node-agent/presence/other-load.ts';
 import { type StrainName, StrainWatch } from '../../../node-agent/presence/strain.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
+import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
 
 it('memory is short when programs wait for it, and never where the kernel does not say', async () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'labrun-psi-')), 'memory');
+  const file = join(scratchFolder(), 'memory');
   const text = (avg10: string) =>
     `some avg10=${avg10} avg60=3.00 avg300=1.00 total=1\nfull avg10=50.00 avg60=0 avg300=0 total=1\n`;
   expect(readPressure(text('12.34'))).toBe(12.34);
