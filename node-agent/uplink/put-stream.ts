@@ -12,10 +12,20 @@ export type PutTarget = NonNullable<ArchiveChunk['target']>;
 /** Bytes of files that wait in the stream, at most (and one chunk more): the collector has an easy time with what is gone soon. */
 const waitingMaxBytes = 2 ** 20;
 
+/** Who is told what the head says to a file. */
+interface Listener {
+  answer(ack: ArchiveAck): void;
+  fail(error: Error): void;
+  /** Answers still to come to what was sent before it listened. */
+  early: number;
+}
+
 /** One `Archive.Put` stream. Files of all attempts share it; each is told its own answers. */
 export class PutStream {
   readonly #stream: ClientDuplexStream<ArchiveChunk, ArchiveAck>;
-  readonly #listeners = new Map<string, { answer(ack: ArchiveAck): void; fail(error: Error): void }>();
+  readonly #listeners = new Map<string, Listener>();
+  /** Chunks of each file without an answer so far: the head gives one to each, in their order. */
+  readonly #unanswered = new Map<string, number>();
   #failure: Fault | undefined;
   readonly #burst: Pick<BurstRoom, 'passed'> | undefined;
   #waitingBytes = 0;
@@ -29,7 +39,7 @@ export class PutStream {
     this.#stream = stream;
     this.#burst = burst;
     stream.on('data', (ack: ArchiveAck) => {
-      if (ack.target) this.#listeners.get(keyOf(ack.target, ack.path))?.answer(ack);
+      if (ack.target) this.#hear(keyOf(ack.target, ack.path), ack);
     });
     stream.on('error', (error) => this.#fail(error));
     stream.on('end', () => this.#fail(new Error('the head closed the transfer')));
@@ -42,6 +52,10 @@ export class PutStream {
 
   /** Resolves when the stream takes more. Rejects with `Fault` "link" when it is broken, and nothing else. */
   write(chunk: ArchiveChunk): Promise<void> {
+    if (chunk.target && !this.#failure) {
+      const key = keyOf(chunk.target, chunk.path);
+      this.#unanswered.set(key, (this.#unanswered.get(key) ?? 0) + 1);
+    }
     const turn = this.#tail.then(async () => {
       if (this.#failure) throw this.#failure;
       try {
@@ -55,10 +69,13 @@ export class PutStream {
     return turn;
   }
 
-  /** Tells `answer` what the head says to this file, until the returned function is called. One listener per file. */
+  /**
+   * Tells `answer` what the head says to what is sent of this file from now on, until the returned function is called. What a
+   * transfer before it has left on the line is answered, too, and would look like a file that changes. One listener per file.
+   */
   listen(target: PutTarget, path: string, answer: (ack: ArchiveAck) => void, fail: (error: Error) => void): () => void {
     const key = keyOf(target, path);
-    const listener = { answer, fail };
+    const listener = { answer, fail, early: this.#unanswered.get(key) ?? 0 };
     this.#listeners.set(key, listener);
     if (this.#failure) fail(this.#failure);
     return () => {
@@ -68,6 +85,15 @@ export class PutStream {
 
   close(): void {
     this.#stream.cancel();
+  }
+
+  #hear(key: string, ack: ArchiveAck): void {
+    const left = (this.#unanswered.get(key) ?? 0) - 1;
+    if (left > 0) this.#unanswered.set(key, left);
+    else this.#unanswered.delete(key);
+    const listener = this.#listeners.get(key);
+    if (listener && listener.early > 0) listener.early -= 1;
+    else listener?.answer(ack);
   }
 
   async #writeNow(chunk: ArchiveChunk): Promise<void> {
@@ -98,6 +124,7 @@ export class PutStream {
     this.#room?.resolve();
     for (const { fail } of this.#listeners.values()) fail(failure);
     this.#listeners.clear();
+    this.#unanswered.clear();
     return failure;
   }
 }
