@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../base/clock.ts';
-import { RefusedError } from '../../base/errors.ts';
+import { Fault, messageOf, RefusedError } from '../../base/errors.ts';
 import { attemptId, type Fence } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -100,8 +100,8 @@ export class ArchiveSender {
       const { smallFiles } = this.#ports.link;
       await putFile(stream, { target, ...file, smallFiles }, from, signal, again);
     } catch (error) {
-      // How far it got before the disk was full is asked, and not sent again.
-      if (error instanceof RefusedError) this.#stream = undefined;
+      // How far it got before the disk was full, or the job had ended, is asked and not sent again.
+      this.#stream = undefined;
       throw error;
     }
     this.#staged.set(file.path, { sizeBytes: file.sizeBytes, hash: file.hash });
@@ -126,9 +126,21 @@ export class ArchiveSender {
   }
 
   async #ask(stream: PutStream, signal: AbortSignal): Promise<PutStream> {
-    const known = await this.#ports.link.staged({ ...this.#fence }, signal);
-    this.#staged = known;
+    try {
+      this.#staged = await this.#ports.link.staged({ ...this.#fence }, signal);
+    } catch (error) {
+      throw unasked(error);
+    }
     this.#stream = stream;
     return stream;
   }
+}
+
+/**
+ * Why the head did not say what it has. That is never about the archive, and all of it can pass, even a clock by which the node's
+ * certificate is not valid: in the head's own words it would look like an end that no new try can change.
+ */
+function unasked(error: unknown): unknown {
+  if (!(error instanceof RefusedError) && !(error instanceof Fault)) return error;
+  return new Fault('link', `the head does not say what it has: ${messageOf(error)}`, { cause: error });
 }
