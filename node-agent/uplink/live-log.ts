@@ -9,11 +9,12 @@ import { isHollowLog } from '../scratch/unbacked.ts';
 import { keepTrying } from './backoff.ts';
 import type { BulkLink } from './bulk-link.ts';
 import type { PutStream, PutTarget } from './put-stream.ts';
+import { refusalOf } from './refusal-of.ts';
 import { Wake } from './wake.ts';
 
 /** What a log needs to travel. */
 export interface LiveLogPorts {
-  readonly link: BulkLink;
+  readonly link: Pick<BulkLink, 'open' | 'staged'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -70,36 +71,39 @@ export class LiveLog {
     this.#offset = known?.get(path)?.sizeBytes ?? 0;
     let answered = this.#offset;
     let failure: Error | undefined;
+    const fail = (error: Error) => {
+      failure = error;
+      this.#wake.now();
+    };
     const answer = (ack: ArchiveAck) => {
+      // It says nothing of what the head has: that is asked when it takes files again.
+      if (ack.refusedCode !== '') return fail(refusalOf(ack));
       const staged = Number(ack.offset);
       // Going back means that the head has lost or never had what came before.
       if (staged < answered) this.#offset = staged;
       answered = staged;
     };
-    const forget = stream.listen(target, path, answer, (error) => {
-      failure = error;
-      this.#wake.now();
-    });
+    const forget = stream.listen(target, path, answer, fail);
     try {
       while (!signal.aborted) {
+        await this.#sendNew(stream, () => failure !== undefined);
+        if (!failure) await this.#wake.wait();
         if (failure) throw failure;
-        await this.#sendNew(stream);
-        await this.#wake.wait();
       }
     } finally {
       forget();
     }
   }
 
-  /** Sends what the file holds now beyond what was sent. */
-  async #sendNew(stream: PutStream): Promise<void> {
+  /** Sends what the file holds now beyond what was sent, unless that has become pointless. */
+  async #sendNew(stream: PutStream, isOver: () => boolean): Promise<void> {
     const { target, path, source } = this.#ports;
     const facts = lstatSync(source, { throwIfNoEntry: false });
     if (!facts) return;
     if (isHollowLog(facts)) throw new Fault('hollow', `"${source}" is long and empty`); // the sweep names it
     try {
       for await (const { offset, data: read } of chunksOfKept({ path: source }, this.#offset)) {
-        if (this.#stop.signal.aborted || offset !== this.#offset) return;
+        if (this.#stop.signal.aborted || isOver() || offset !== this.#offset) return;
         // What it has grown by since is looked at first: it may have been made long instead.
         const data = read.subarray(0, Math.max(0, facts.size - offset));
         if (data.length === 0) return;

@@ -1,8 +1,9 @@
-import { Fault, RefusedError, refused } from '../../base/errors.ts';
+import { Fault } from '../../base/errors.ts';
 import { chunksOfBytes, chunksOfKept } from '../../base/transfer/chunk.ts';
 import type { KeptFile } from '../../base/transfer/open-kept.ts';
 import type { ArchiveAck } from '../../proto/gen/labrun/v1/archive.ts';
 import type { PutStream, PutTarget } from './put-stream.ts';
+import { refusalOf } from './refusal-of.ts';
 import { type SmallFiles, smallFileMaxBytes } from './small-files.ts';
 
 /** A file on its way to the head. */
@@ -122,13 +123,6 @@ function chunkOf(file: FileToPut, offset: number, data: Buffer, last: boolean) {
     truncate: offset === 0,
     finalHash: last ? file.hash : '',
   };
-}
-
-function refusalOf(ack: ArchiveAck): RefusedError {
-  // Codes cross the wire as text; one this release does not know counts as a plain no.
-  const known = ['disk-full', 'busy', 'stale', 'limit', 'not-found', 'conflict', 'denied'] as const;
-  const code = known.find((name) => name === ack.refusedCode) ?? 'invalid';
-  return new RefusedError(refused(code, ack.refusedMessage));
 }
 
 function changed(file: FileToPut): Fault {
