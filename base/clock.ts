@@ -18,7 +18,7 @@ export interface Clock {
   setTimer(delayMs: number, task: () => void): Timer;
 }
 
-/** Longest delay `setTimeout` keeps; a longer one would fire at once. */
+/** Longest delay `setTimeout` keeps, which is 24 days and some hours; a longer one would fire at once. */
 const timerMaxMs = 2 ** 31 - 1;
 
 /** The wall clock running away from the monotonic one by this much may be a sleep, in milliseconds. */
@@ -52,7 +52,12 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   sinceBootMs: () => boottime.nowMs(),
   setTimer(delayMs, task) {
-    const handle = setTimeout(task, Math.min(Math.max(0, delayMs), timerMaxMs));
+    let handle: ReturnType<typeof setTimeout>;
+    const set = (leftMs: number) => {
+      const isLast = leftMs <= timerMaxMs;
+      handle = isLast ? setTimeout(task, Math.max(0, leftMs)) : setTimeout(() => set(leftMs - timerMaxMs), timerMaxMs);
+    };
+    set(delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
 };
