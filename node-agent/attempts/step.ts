@@ -84,7 +84,7 @@ function progress(attempt: Attempt, event: Progress, nowMs: number): Step {
       return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
     case 'never-started':
       if (phase.kind !== 'assigned' || !stop) return same(attempt);
-      return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
+      return unseen(attempt, 'what it had begun is gone', nowMs);
     case 'rebooted':
       return rebooted(attempt, nowMs);
     case 'started':
@@ -229,11 +229,18 @@ function isStaging(phase: Phase): boolean {
 
 /** Whether it was started cannot be told: a power cut may have undone what was written about it. It must not start again. */
 function rebooted(attempt: Attempt, nowMs: number): Step {
-  const { phase, stop } = attempt;
+  const { phase } = attempt;
   if (phase.kind === 'wiping') return same(attempt, wipe);
   if (phase.kind !== 'assigned') return same(attempt);
-  if (stop) return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
-  return to(attempt, { kind: 'lost', message: 'the machine went down before the job had ended' }, save, report);
+  return unseen(attempt, 'the machine went down before the job had ended', nowMs);
+}
+
+/** Nobody saw how it ended. What was not to go on ends as asked; a limit of its own, which only what runs comes to, is no wish. */
+function unseen(attempt: Attempt, message: string, nowMs: number): Step {
+  const { stop } = attempt;
+  const isAsked = stop === 'cancelled' || stop === 'discarded' || stop === 'returned';
+  if (isAsked) return finishUnstarted(attempt, { kind: 'cancelled', ranMs: 0 }, nowMs);
+  return to(attempt, { kind: 'lost', message }, save, report);
 }
 
 /** The reason goes to disk first: a restarted agent must not take our own kill for the job's doing. */

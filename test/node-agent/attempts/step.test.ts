@@ -149,6 +149,21 @@ describe('the life of an attempt', () => {
     expect(live(...toRunning, exit, archived, { kind: 'settle' }, rebooted).effects.at(-1)).toBe('wipe');
   });
 
+  it('is lost with its machine while it is ended for a limit, and not cancelled: nobody asked for that', () => {
+    // As a restarted agent finds it in its record.
+    const recorded = (...events: AttemptEvent[]): Attempt => ({
+      ...live(...toRunning, ...events).attempt,
+      phase: { kind: 'assigned' },
+    });
+    const rebooted: AttemptEvent = { kind: 'rebooted' };
+    for (const event of [{ kind: 'time-over', graceMs: 9 } as const, { kind: 'limited', limit: 'memory' } as const]) {
+      expect(step(recorded(event), rebooted, 1_000).attempt.phase.kind).toBe('lost');
+      expect(step(recorded(event), { kind: 'never-started' }, 1_000).attempt.phase.kind).toBe('lost');
+    }
+    const cancelled = step(recorded({ kind: 'cancel', graceMs: 9 }), rebooted, 1_000).attempt;
+    expect(cancelled.phase).toMatchObject({ kind: 'archiving', ending: { kind: 'cancelled' } });
+  });
+
   it('keeps the tombstone until it may forget', () => {
     const wiped = [...toRunning, exit, archived, { kind: 'settle' } as const, { kind: 'wiped' } as const];
     expect(live(...wiped, { kind: 'settle' }).phase.kind).toBe('wiped');
