@@ -56,6 +56,16 @@ export function outcomeOf(ending: Ending, remains: Remains): Outcome {
   }
 }
 
+/**
+ * How an attempt ended that was told already and whose remains were looked at once more (`seen`: as of one that did well). It did not
+ * do well if something of it cannot be kept any more.
+ */
+export function lookedAtAgain(told: Outcome, seen: Outcome): Outcome {
+  if (told.state !== 'succeeded' || seen.reason !== 'archive-failed') return told;
+  const { state, reason, message } = seen;
+  return { ...told, state, reason, message };
+}
+
 const limitReasons = { memory: 'oom', processes: 'processes', disk: 'disk-full' } as const;
 
 /** What a tree that came to a limit did, as it follows its name. */

@@ -1,11 +1,12 @@
 import { background } from '../../base/background.ts';
 import type { Clock } from '../../base/clock.ts';
-import { Fault } from '../../base/errors.ts';
+import { Fault, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
+import { lookedAtAgain } from '../attempts/outcome.ts';
 import type { Pace } from '../attempts/pace.ts';
 import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
@@ -13,6 +14,7 @@ import type { Lease } from '../uplink/lease.ts';
 import { type ArchiveLink, ArchiveSender } from '../uplink/send-archive.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { KeepLimits } from './keep-limits.ts';
+import { specLater } from './spec-later.ts';
 import type { LocatedOrder } from './specs.ts';
 import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
 import type { Sweep } from './sweep.ts';
@@ -47,6 +49,9 @@ export interface WorkPorts extends StagePorts {
   readonly closing: AbortSignal;
 }
 
+/** Of an attempt whose end was told already: then only what cannot be kept makes another one of it. */
+const doneWell: Ending = { kind: 'exited', exitCode: 0, ranMs: 0 };
+
 /** Does what `step` asks for one attempt, one thing after the other, and tells what came of it. */
 export class AttemptWork {
   readonly #ports: WorkPorts;
@@ -57,12 +62,14 @@ export class AttemptWork {
   readonly #aborts = new Set<AbortController>();
   #staged: StagedJob | undefined;
   #located: LocatedOrder | undefined;
+  /** That its batch cannot be read has been said. */
+  #isSpecMissed = false;
   #live: ReturnType<WorkPorts['travel']> | undefined;
   #pace: Pace;
   #timeLimit: TimeLimit | undefined;
   #limits: KeepLimits | undefined;
-  /** Nothing is watched any more. */
-  #hasEnded = false;
+  /** Aborted when nothing of it is watched any more. */
+  readonly #unwatched = new AbortController();
   /** Resolves when the attempt's own record is written; for a job that waited for a slot, long before it is started. */
   readonly #recorded: Promise<void>;
 
@@ -174,14 +181,16 @@ export class AttemptWork {
     const { phase } = attempt;
     if (phase.kind !== 'ended') return;
     this.#sender.unknow(paths);
+    // How it ended was known before; only what it left is looked at again.
+    const told = (finish: Finish) => {
+      const outcome = lookedAtAgain(phase.outcome, finish.outcome);
+      this.#emit({ kind: 'archived', finish: { ...finish, outcome } });
+    };
     this.#then(async (signal) => {
       try {
-        const ending = { kind: 'exited' as const, exitCode: 0, ranMs: 0 };
-        const finish = await this.#sweep(attempt, ending, phase.startedAtMs !== undefined, signal);
-        // How it ended was known before; only what it left was looked at again.
-        this.#emit({ kind: 'archived', finish: { ...finish, outcome: phase.outcome } });
+        told(await this.#sweep(attempt, doneWell, phase.startedAtMs !== undefined, signal));
       } catch (error) {
-        if (!signal.aborted) throw error;
+        if (!signal.aborted) told(unkept(doneWell, error));
       }
     });
   }
@@ -223,6 +232,8 @@ export class AttemptWork {
     const home = this.#ports.workspace.homeOf(attempt.id);
     this.#emit({ kind: 'started', startedAtMs: running.startedAtMs });
     background(running.ended.then((end) => this.#ended(home, end)));
+    // It started while the agent was stopping: whatever began now would be ended by nobody.
+    if (this.#ports.closing.aborted) return;
     this.#live = this.#ports.travel(attempt, home, this.#sender);
     if (this.#located) this.#watch(home, this.#located, running);
     // After a restart the limits are in the spec, which is at hand unless the cache was lost.
@@ -237,14 +248,14 @@ export class AttemptWork {
 
   #watch(home: string, { order, timeLimitMs }: LocatedOrder, running: RunningProcess): void {
     const { clock, killGraceMs } = this.#ports;
-    if (this.#hasEnded) return;
+    if (this.#unwatched.signal.aborted) return;
     this.#limits = new KeepLimits(this.#ports, home, order.limits, (limit) => this.#emit({ kind: 'limited', limit }));
     this.#timeLimit = new TimeLimit(clock, timeLimitMs, this.#pace);
     this.#timeLimit.start(running.startedAtMs, () => this.#emit({ kind: 'time-over', graceMs: killGraceMs }));
   }
 
   #unwatch(): void {
-    this.#hasEnded = true;
+    this.#unwatched.abort(new Error('the job is not watched any more'));
     this.#timeLimit?.cancel();
     this.#limits?.close();
   }
@@ -252,7 +263,9 @@ export class AttemptWork {
   /** Sends what it left; while the head, or room for it, is away that is tried again until the signal. */
   #sweep(attempt: Attempt, ending: Ending, started: boolean, signal: AbortSignal): Promise<Finish> {
     return keepTrying(this.#ports, signal, async () => {
-      const { order, timeLimitMs } = await this.#locate(attempt, signal);
+      const { order, timeLimitMs } = started
+        ? await this.#locateStarted(attempt, signal)
+        : await this.#locate(attempt, signal);
       const { workspace } = this.#ports;
       return withRoom(
         this.#ports.sweep({ workspace, order, sender: this.#sender, ending, timeLimitMs, started }, signal),
@@ -260,12 +273,14 @@ export class AttemptWork {
     });
   }
 
+  /** However long it takes to read them: a job without its limits would run for ever. */
   async #restoreLimits(attempt: Attempt, running: RunningProcess): Promise<void> {
+    const { signal } = this.#unwatched;
     try {
-      const located = await this.#locate(attempt, this.#ports.closing);
+      const located = await keepTrying(this.#ports, signal, () => this.#locateStarted(attempt, signal));
       this.#watch(this.#ports.workspace.homeOf(attempt.id), located, running);
     } catch (error) {
-      if (this.#ports.closing.aborted) return;
+      if (signal.aborted) return;
       this.#ports.log.error({ error: String(error), attempt: attempt.id }, 'cannot read the limits of a running job');
     }
   }
@@ -273,6 +288,18 @@ export class AttemptWork {
   async #locate(attempt: Attempt, signal: AbortSignal): Promise<LocatedOrder> {
     this.#located ??= await this.#ports.specs.order(attempt.id, attempt.assignment, signal);
     return this.#located;
+  }
+
+  /** The same of one that has started: what it does and leaves is not to be lost because its batch cannot be read just now. */
+  async #locateStarted(attempt: Attempt, signal: AbortSignal): Promise<LocatedOrder> {
+    try {
+      return await specLater(this.#locate(attempt, signal));
+    } catch (error) {
+      if (!signal.aborted && !this.#isSpecMissed)
+        this.#ports.log.warn({ error: messageOf(error), attempt: attempt.id }, 'a job waits for its limits or its end');
+      this.#isSpecMissed = true;
+      throw error;
+    }
   }
 
   #then(task: (signal: AbortSignal) => Promise<void>): void {

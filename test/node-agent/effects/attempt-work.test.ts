@@ -8,12 +8,13 @@ import { hashBytes } from '../../../base/transfer/hash.ts';
 import type { Attempt, Finish, Outcome } from '../../../node-agent/attempts/attempt.ts';
 import type { AttemptEvent } from '../../../node-agent/attempts/event.ts';
 import { AttemptWork, type WorkPorts } from '../../../node-agent/effects/attempt-work.ts';
-import type { Executor, RunningProcess } from '../../../node-agent/ports.ts';
+import type { Executor, ProcessEnd, RunningProcess } from '../../../node-agent/ports.ts';
 import { HeadRoom } from '../../../node-agent/uplink/head-room.ts';
 import { aBatchSpec, aJobOrder } from '../../kit/a-job-order.ts';
 import { anAttempt } from '../../kit/attempts.ts';
 import { plainWorkspace } from '../../kit/plain-workspace.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
+import { until } from '../../kit/until.ts';
 
 const well: Outcome = { state: 'succeeded', reason: '', message: '', exitCode: 0, signal: undefined, ranMs: 5 };
 const whole: Finish = { outcome: well, manifestHash: hashBytes('all of it'), inline: undefined };
@@ -80,6 +81,22 @@ it('keeps what a job left until its batch can be read again', async () => {
   work.archive(archiving);
   await work.idle();
   expect(events).toEqual([{ kind: 'archived', finish: whole }]);
+});
+
+it('keeps a job that it takes up to its limits as soon as its batch can be read', async () => {
+  let tries = 0;
+  const specs: WorkPorts['specs'] = {
+    async order() {
+      if (++tries < 3) throw new Fault('disk-full', 'Cannot fetch the batch: the disk is full');
+      return { ...located, timeLimitMs: 1 };
+    },
+  };
+  const running = { startedAtMs: systemClock.nowMs() - 1_000, ended: new Promise<ProcessEnd>(() => undefined) };
+  const assigned = anAttempt(0);
+  const { work, events } = workOn(assigned, { specs, executor: { ...idle, adopt: async () => running } });
+  await work.adopt(assigned);
+  await until('its time is over', () => events.some(({ kind }) => kind === 'time-over'));
+  await work.close();
 });
 
 it('says so when what it is to send again cannot be kept any more', async () => {
