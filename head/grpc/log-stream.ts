@@ -25,7 +25,10 @@ export interface LogPorts extends FindPorts {
   readonly changes: Changes;
 }
 
-/** A job's log, or a build's. With `follow` it goes on as lines arrive, into the next attempt too, until the end. */
+/**
+ * A job's log, or a build's. With `follow` it goes on as lines arrive, into the next attempt too, until the end. Who was cut
+ * off is told the rest of the attempt that their offset is of, whichever the job has by now.
+ */
 export async function* logStream(ports: LogPorts, request: LogRequest, call: CallFacts): AsyncGenerator<FileChunk> {
   const { signal } = call;
   const batch = await findBatch(ports, request.selector, call);
@@ -58,7 +61,8 @@ async function* jobLog(
   let file = 0;
   let offset = Number(request.offset);
   for (let shown = 0; !signal.aborted; ) {
-    const now = await whereIs(ports, batch, job, request.attempt || undefined);
+    const resumed = shown === 0 ? request.offsetOf : undefined;
+    const now = await whereIs(ports, batch, job, request.attempt || resumed || undefined);
     if (now.attempt === 0 || now.attempt === shown) {
       if (now.ended || !request.follow) {
         if (shown > 0) return;
@@ -72,6 +76,7 @@ async function* jobLog(
       offset: BigInt(chunk.offset),
       data: chunk.data,
       last: false,
+      attempt: now.attempt,
     });
     if (now.live) {
       for await (const chunk of stagedLog(ports, batch, job.index, now.attempt, offset, request.follow, bell, signal)) {
@@ -81,7 +86,7 @@ async function* jobLog(
       if (!request.follow) return;
     }
     for await (const chunk of keptLog(ports, batch, job.name, now.attempt, offset)) yield write(chunk);
-    yield { file, offset: 0n, data: Buffer.alloc(0), last: true };
+    yield { file, offset: 0n, data: Buffer.alloc(0), last: true, attempt: now.attempt };
     if (!request.follow || request.attempt > 0) return;
     shown = now.attempt;
     file += 1;
