@@ -4,15 +4,17 @@ import { CommanderError } from 'commander';
 import { Fault, messageOf, RefusedError } from '../base/errors.ts';
 import { makeProgram } from './commands.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
-import { writeErrorJson, writeLine, writeNote } from './terminal.ts';
+import { isReaderGone, ReaderGone, writeErrorJson, writeLine, writeNote } from './terminal.ts';
 
-// A reader that has seen enough (`labrun events | head`) is no error.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(exitCodes.done);
-    throw error;
-  });
-}
+// What is said beside the answer may be lost: whoever closed their window, or reads no more, did not ask for an end.
+process.stderr.on('error', () => undefined);
+// A reader that has seen enough (`labrun events | head`) is no error either: a command that writes on hears of it by
+// `ReaderGone`, and one that does something goes on with it.
+process.stdout.on('error', (error) => {
+  if (isReaderGone(process.stdout, error)) return;
+  writeNote(`Cannot write the answer: ${messageOf(error)}`);
+  process.exit(exitCodes.failed);
+});
 
 const forScripts = process.argv.includes('--json');
 
@@ -35,12 +37,13 @@ try {
   ).parseAsync(process.argv);
 } catch (error) {
   const isUsage = error instanceof CommanderError;
-  if (isUsage) process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  if (error instanceof ReaderGone) process.exitCode = exitCodes.done;
+  else if (isUsage) process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   else process.exitCode = exitCodeOf(error);
   const message = messageOf(error).replace(/^error: /, '');
   if (forScripts && process.exitCode !== exitCodes.done)
     writeErrorJson(JSON.stringify({ error: { code: codeOf(error), message } }));
-  else if (!isUsage) writeNote(message);
+  else if (!isUsage && !(error instanceof ReaderGone)) writeNote(message);
 }
 
 /** A word for scripts: a refusal's or fault's own code, `usage`, `config`, or `failed`. */

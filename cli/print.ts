@@ -1,5 +1,5 @@
 import { type Colours, makeColours } from './colours.ts';
-import { writeBytes, writeJson, writeLine, writeNote, writeText } from './terminal.ts';
+import { writeBytes, writeJson, writeJsonLine, writeLine, writeNote, writeText } from './terminal.ts';
 
 /**
  * What a command prints with. In a pipe `width` is absent, nothing is coloured, and nothing is cut. Text from outside
@@ -36,7 +36,7 @@ export function makePrinter(colour: 'auto' | 'always' | 'never'): Printer {
     line: writeLine,
     lines: (lines) => writeText(lines.map((line) => `${line}\n`).join('')),
     bytes: (data) => writeBytes(data, decoder),
-    json: (value) => void writeJson(`${JSON.stringify(value)}\n`),
+    json: (value) => writeJsonLine(JSON.stringify(value)),
     jsonPart: writeJson,
     note: writeNote,
     width: stdout.isTTY ? Math.max(40, stdout.columns || 80) : undefined,

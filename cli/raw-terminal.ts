@@ -1,5 +1,6 @@
 import { Fault } from '../base/errors.ts';
 import { OtherScreen } from './other-screen.ts';
+import { put } from './terminal.ts';
 
 // The one way past `cli/terminal.ts`: a program elsewhere is to move the cursor and colour the screen as if it ran here,
 // so its bytes reach the terminal as they are. docs/security.md says what that means.
@@ -51,7 +52,7 @@ export function takeTerminal(onKeys: (keys: Buffer) => Promise<void>, onResize: 
   return {
     show(data) {
       otherScreen.take(data);
-      return show(data);
+      return put(data);
     },
     close(cut) {
       isClosed = true;
@@ -66,9 +67,5 @@ export function takeTerminal(onKeys: (keys: Buffer) => Promise<void>, onResize: 
 
 /** Where nobody sits: what is said goes to standard output, and nobody types. */
 export function plainOutput(): RawTerminal {
-  return { show, close: () => undefined };
-}
-
-function show(data: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => process.stdout.write(data, (error) => (error ? reject(error) : resolve())));
+  return { show: put, close: () => undefined };
 }

@@ -84,3 +84,15 @@ it('tells scripts that ask for JSON what went wrong, as one object', async () =>
     expect(JSON.parse(said.stderr), said.stderr).toMatchObject({ error });
   }
 });
+
+it('says that nobody got the answer when the disk has no room for it', async () => {
+  const full = ['sh', '-c', '"$@" > /dev/full', 'sh', process.execPath, program];
+  const env = { PATH: process.env['PATH'] ?? '', HOME: '/nowhere' };
+  for (const args of [['template', 'command'], ['template', 'command', '--json'], ['--help']]) {
+    const { code, stderr } = await capture([...full, ...args], { env });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^Cannot write the answer: ENOSPC.*\n$/),
+    });
+  }
+});
