@@ -1,4 +1,6 @@
+import { call } from '../base/channel/client.ts';
 import { delay, systemClock } from '../base/clock.ts';
+import type { Head } from './connect.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import type { Printer } from './print.ts';
 
@@ -6,28 +8,48 @@ import type { Printer } from './print.ts';
 const lostMaxMs = 60_000;
 const pauseMs = 500;
 
+/** Asks the head for a word: one that has answered is waited for from then on, though what follows may be silent for long. */
+export async function reach(head: Head): Promise<void> {
+  await call(head.access, head.access.whoAmI, {}, { metadata: head.metadata });
+}
+
+/** What may be told of a task that is done again. */
+export interface AgainOptions {
+  /** Ends it, with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** The head has answered before: it is waited for from the first try on. */
+  readonly isReached?: boolean;
+}
+
 /**
- * Does a task again when the connection breaks: the head may only be restarted. For tasks that may be repeated, and only
- * once the head was `reached`: a head that never answered is a wrong address. Rejects with the last error when it stays
+ * Does a task again when the connection breaks: the head may only be restarted. For tasks that may be repeated; they call
+ * `heard` at every word of the head, since one that never answered is a wrong address and is not waited for, and a line
+ * that breaks again and again will do as long as something comes through. Rejects with the last error when the head stays
  * away, or with the signal's reason.
  */
 export async function again<T>(
   print: Printer,
-  reached: () => boolean,
-  task: () => Promise<T>,
-  signal?: AbortSignal,
+  task: (heard: () => void) => Promise<T>,
+  { signal, isReached = false }: AgainOptions = {},
 ): Promise<T> {
+  let wasReached = isReached;
   for (let lostAtMs: number | undefined; ; ) {
     const triedAtMs = systemClock.monotonicMs();
+    let isHeard = false;
     try {
-      return await task();
+      return await task(() => {
+        isHeard = true;
+      });
     } catch (error) {
       signal?.throwIfAborted();
-      if (!reached() || exitCodeOf(error) !== exitCodes.unreachable) throw error;
-      // A try that went well for long was a connection: what is lost now is lost anew.
-      if (lostAtMs === undefined || systemClock.monotonicMs() - triedAtMs > lostMaxMs) {
+      const nowMs = systemClock.monotonicMs();
+      // What lasted for long was a connection, though nothing may have been said on it.
+      const wentWell = isHeard || nowMs - triedAtMs > lostMaxMs;
+      wasReached ||= wentWell;
+      if (!wasReached || exitCodeOf(error) !== exitCodes.unreachable) throw error;
+      if (lostAtMs === undefined || wentWell) {
         print.note('The connection to the head is lost; trying again');
-        lostAtMs = systemClock.monotonicMs();
+        lostAtMs = nowMs;
       } else if (triedAtMs - lostAtMs > lostMaxMs) throw error;
       await delay(systemClock, pauseMs, signal);
     }

@@ -162,7 +162,7 @@ function noHead(text: string, cause: Fault, plain: boolean): Fault {
       { cause },
     );
   }
-  const why = errno ?? cause.message;
+  const why = errno ?? (cause.code === 'CANCELLED' ? 'it ended the call, as one does that is stopped' : cause.message);
   const what = `Cannot reach the head at "${text}": ${why}`;
   // Somebody answers there: to start a head would not help.
   if (cause.code === strangerCode) return new Fault(strangerCode, what, { cause });

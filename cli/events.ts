@@ -1,5 +1,7 @@
 import { readStream } from '../base/channel/streams.ts';
+import { Fault } from '../base/errors.ts';
 import type { EventView } from '../proto/gen/labrun/v1/events.ts';
+import { again, reach } from './again.ts';
 import { oneLine } from './colours.ts';
 import { chooseSelector, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
@@ -19,16 +21,26 @@ export async function events(
   if (options.since !== undefined && !/^\d{1,15}$/.test(options.since)) {
     throw usageError(`Cannot read --since "${options.since}": write a sequence number, as "seq" in --json`);
   }
-  const since = BigInt(options.since ?? 0);
+  let since = BigInt(options.since ?? 0);
+  const follow = options.follow ?? false;
   return withHead(options, async (head) => {
     const selector = text === undefined ? undefined : await chooseSelector(head, choices);
-    const stream = head.events.subscribe({ since, follow: options.follow ?? false, selector }, head.metadata);
-    for await (const page of readStream(stream)) {
-      if (options.json)
-        await print.jsonPart(page.events.map((event) => `${JSON.stringify(eventJson(event))}\n`).join(''));
-      else await print.lines(page.events.map((event) => oneLine(lineOf(event, print))));
-    }
-    return exitCodes.done;
+    if (follow) await reach(head);
+    return again(
+      print,
+      async (heard) => {
+        const stream = head.events.subscribe({ since, follow, selector }, head.metadata);
+        for await (const { events: page } of readStream(stream)) {
+          heard();
+          if (options.json) await print.jsonPart(page.map((event) => `${JSON.stringify(eventJson(event))}\n`).join(''));
+          else await print.lines(page.map((event) => oneLine(lineOf(event, print))));
+          since = (page.at(-1)?.seq ?? since - 1n) + 1n; // a connection that breaks is taken up behind what was told
+        }
+        if (follow) throw new Fault('UNAVAILABLE', 'the head ended the call');
+        return exitCodes.done;
+      },
+      { isReached: follow },
+    );
   });
 }
 

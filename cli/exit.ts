@@ -36,9 +36,10 @@ export function exitCodeOf(error: unknown): number {
   return exitCodes.failed;
 }
 
-/** gRPC's names of what happens when nobody answers; `no-head` and `no-agent` are our own. */
+/** gRPC's names of what happens when nobody answers; `no-head` and `no-agent` are our own. Who stops cancels what it has begun. */
 const noConnection: ReadonlySet<string> = new Set([
   'UNAVAILABLE',
+  'CANCELLED',
   'DEADLINE_EXCEEDED',
   'no-head',
   'no-agent',

@@ -1,4 +1,5 @@
 import { readStream } from '../base/channel/streams.ts';
+import { again, reach } from './again.ts';
 import { chooseSelector, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
 import type { Printer } from './print.ts';
@@ -21,10 +22,22 @@ export async function logs(
   }
   return withHead(options, async (head) => {
     const selector = await chooseSelector(head, choices);
-    const request = { selector, follow: options.follow ?? false, buildNode: options.build ?? '', offset: 0n, attempt };
-    for await (const chunk of readStream(head.archive.log(request, head.metadata))) {
-      await print.bytes(chunk.data);
-    }
-    return exitCodes.done;
+    const request = { selector, follow: options.follow ?? false, buildNode: options.build ?? '', attempt };
+    if (request.follow) await reach(head);
+    let offset = 0n;
+    let offsetOf: number | undefined;
+    return again(
+      print,
+      async (heard) => {
+        for await (const chunk of readStream(head.archive.log({ ...request, offset, offsetOf }, head.metadata))) {
+          heard();
+          await print.bytes(chunk.data);
+          // A connection that breaks is taken up behind what was shown.
+          if (!chunk.last) [offset, offsetOf] = [chunk.offset + BigInt(chunk.data.length), chunk.attempt];
+        }
+        return exitCodes.done;
+      },
+      { isReached: request.follow },
+    );
   });
 }

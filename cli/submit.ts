@@ -1,5 +1,6 @@
 import { call } from '../base/channel/client.ts';
 import { delay, systemClock } from '../base/clock.ts';
+import { RefusedError } from '../base/errors.ts';
 import { ulid } from '../base/ids.ts';
 import { systemRandom } from '../base/random.ts';
 import { type ContentHash, hashBytes } from '../base/transfer/hash.ts';
@@ -29,8 +30,8 @@ export interface SubmitOptions extends HeadOptions {
   readonly json?: boolean;
 }
 
-/** How often a submit is repeated when the connection breaks: the batch's id makes that harmless. */
-const triesMax = 5;
+/** How long a submit is repeated when the connection breaks, and the pause before: the batch's id makes that harmless. */
+const lostMaxMs = 60_000;
 const pauseMs = 1_000;
 const submitDeadlineMs = 120_000;
 
@@ -71,7 +72,7 @@ export async function submitResolved(
     // A dry run needs the spec on the head, to compare; the files stay here.
     const sending = options.dryRun ? new Map([...contents].filter(([, { kind }]) => kind === 'bytes')) : contents;
     const sent = await upload(head, spec.namespace, sending, progress).finally(() => progress.stop());
-    const response = await send(head, request);
+    const response = await send(head, request, print);
     tell(response, options, sent, print);
     if (!options.wait || options.dryRun) return exitCodes.done;
     const selector = {
@@ -96,17 +97,29 @@ function modeOf(options: SubmitOptions): SubmitMode {
   return SubmitMode.NEW;
 }
 
-/** Sends the submit, again with the same id when the connection breaks. */
-async function send(head: Head, request: SubmitRequest): Promise<SubmitResponse> {
-  for (let tries = 1; ; tries++) {
+/**
+ * Sends the submit, again with the same id when the connection breaks: the head has what was uploaded, and may only be
+ * restarted. Whoever gives up is told that it may have arrived all the same.
+ */
+async function send(head: Head, request: SubmitRequest, print: Printer): Promise<SubmitResponse> {
+  const untilMs = systemClock.monotonicMs() + lostMaxMs;
+  for (let isTold = false; ; isTold = true) {
     try {
       return await call(head.batches, head.batches.submit, request, {
         metadata: head.metadata,
         deadlineMs: submitDeadlineMs,
       });
     } catch (error) {
-      if (exitCodeOf(error) !== exitCodes.unreachable || tries >= triesMax) throw error;
-      await delay(systemClock, pauseMs * tries);
+      if (exitCodeOf(error) !== exitCodes.unreachable) throw error;
+      if (systemClock.monotonicMs() > untilMs) {
+        if (!request.dryRun)
+          print.note(
+            `It may have arrived: see "labrun status ${request.namespace}/${request.name}" before you submit again`,
+          );
+        throw error;
+      }
+      if (!isTold && !(error instanceof RefusedError)) print.note('The connection to the head is lost; trying again');
+      await delay(systemClock, pauseMs);
     }
   }
 }

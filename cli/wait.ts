@@ -1,5 +1,5 @@
 import { readStream } from '../base/channel/streams.ts';
-import { RefusedError, refused } from '../base/errors.ts';
+import { Fault, RefusedError, refused } from '../base/errors.ts';
 import type { JobView } from '../proto/gen/labrun/v1/batches.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
 import { again } from './again.ts';
@@ -46,9 +46,9 @@ async function watchJobs(head: Head, selector: Selector, print: Printer): Promis
   const same = { ...selector, states: [], reasons: [] };
   return again(
     print,
-    () => true,
-    async () => {
+    async (heard) => {
       for await (const batch of readStream(head.batches.watch({ selector: wholeBatch(selector) }, head.metadata))) {
+        heard();
         const jobs = (await readJobs(head, same)).filter((job) => chosen.has(job.index));
         if (jobs.every((job) => ended.has(job.state))) {
           print.note(`${counted(jobs.length, 'job')} ended`);
@@ -59,8 +59,11 @@ async function watchJobs(head: Head, selector: Selector, print: Printer): Promis
           return jobs;
         }
       }
-      return (await readJobs(head, same)).filter((job) => chosen.has(job.index));
+      const jobs = (await readJobs(head, same)).filter((job) => chosen.has(job.index));
+      if (jobs.every((job) => ended.has(job.state))) return jobs;
+      throw new Fault('UNAVAILABLE', 'the head ended the call before the jobs had ended');
     },
+    { isReached: true },
   );
 }
 

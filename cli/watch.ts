@@ -41,9 +41,10 @@ export async function watchBatch(
   process.once('SIGINT', onSignal);
   const progress = startProgress(print, 'jobs');
   let last: BatchSummary | undefined;
-  const watch = async () => {
+  const watch = async (heard: () => void) => {
     const stream = head.batches.watch({ selector: wholeBatch(selector) }, head.metadata);
     for await (const batch of readStream(stream, leave.signal)) {
+      heard();
       last = batch;
       progress.update(ended(batch), total(batch), sentence(batch));
       if (isStuck(batch)) return batch;
@@ -52,7 +53,7 @@ export async function watchBatch(
     throw new Fault('UNAVAILABLE', 'the head ended the call before the batch had ended');
   };
   try {
-    const batch = await again(print, () => last !== undefined, watch, leave.signal);
+    const batch = await again(print, watch, { signal: leave.signal });
     progress.stop();
     print.note(`${batch.namespace}/${batch.name} ${batch.state}: ${sentence(batch)}`);
     for (const group of batch.failures) print.note(failureText(batch, group, logsBelow));

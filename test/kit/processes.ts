@@ -71,6 +71,12 @@ export class Running {
     this.#child.stdin?.write(text);
   }
 
+  /** From now on nobody reads what it says. */
+  closeOutput(): void {
+    this.#child.stdout?.destroy();
+    this.#child.stderr?.destroy();
+  }
+
   get pid(): number {
     return this.#child.pid ?? 0;
   }
