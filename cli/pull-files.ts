@@ -1,12 +1,12 @@
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, lstat, mkdir, open, readlink, rename, rm, symlink, utimes } from 'node:fs/promises';
+import { chmod, type FileHandle, lstat, open, readlink, rename, rm, symlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import { nameProblem, relativePathProblem } from '../base/names.ts';
 import { hashFile, type RunningHash, startHash } from '../base/transfer/hash.ts';
 import { type ArchivedFile, ArchivedFileKind, type FileWanted } from '../proto/gen/labrun/v1/archive.ts';
 import type { Head } from './connect.ts';
-import type { Progress } from './progress.ts';
 import { readFiles } from './read-files.ts';
 
 /** What a pull has to do. */
@@ -54,18 +54,18 @@ export async function planPull(root: string, files: readonly ArchivedFile[]): Pr
 
 /**
  * Fetches what is missing; folders get their modes and links their targets last, so that nothing is written through
- * them. A part that turns out to be of something else is dropped, and its file fetched once more from the beginning,
- * which `note` is told.
+ * them. `fetched` is told of everything that arrives, in bytes. A part that turns out to be of something else is dropped,
+ * and its file fetched once more from the beginning, which `note` is told.
  */
 export async function fetchFiles(
   head: Head,
   batchId: string,
   plan: PullPlan,
-  progress: Progress,
+  fetched: (done: number, total: number, job: string) => void,
   note: (line: string) => void,
 ): Promise<void> {
-  await mkdir(plan.root, { recursive: true });
-  for (const { path } of plan.folders) await makeFolder(plan.root, path);
+  await makeFolder(plan.root);
+  for (const { path } of plan.folders) await makeFolderBelow(plan.root, path);
   let done = 0;
   const fetch = async (files: readonly Wanted[]): Promise<Wanted[]> => {
     const stale: Wanted[] = [];
@@ -77,7 +77,7 @@ export async function fetchFiles(
         current ??= await Arriving.begin(plan.root, wanted);
         await current.take(chunk.data, Number(chunk.offset));
         done += chunk.data.length;
-        progress.update(done, Math.max(done, plan.bytes), wanted.file.job);
+        fetched(done, Math.max(done, plan.bytes), wanted.file.job);
         if (!chunk.last) continue;
         const arrived = current;
         current = undefined;
@@ -114,7 +114,7 @@ class Arriving {
   }
 
   static async begin(root: string, wanted: Wanted): Promise<Arriving> {
-    await makeFolder(root, dirname(wanted.path));
+    await makeFolderBelow(root, dirname(wanted.path));
     const part = wanted.path + partSuffix;
     const hash = startHash();
     const file = await openPart(part, wanted.have);
@@ -133,7 +133,11 @@ class Arriving {
   async take(data: Uint8Array, offset: number): Promise<void> {
     if (offset !== this.#offset)
       throw new Fault('protocol', `Cannot pull "${this.#wanted.path}": the head left out bytes`);
-    await this.#file.write(data, 0, data.length, offset);
+    // A disk that is nearly full takes a part of it, without an error.
+    for (let at = 0; at < data.length; ) {
+      const { bytesWritten } = await this.#file.write(data, at, data.length - at, offset + at);
+      at += bytesWritten;
+    }
     this.#hash.update(data);
     this.#offset += data.length;
   }
@@ -204,7 +208,7 @@ async function partSize({ file, path }: Placed): Promise<number> {
 }
 
 /** Makes a folder below the root, and refuses to go through a link on the way: it could lead anywhere. */
-async function makeFolder(root: string, path: string): Promise<void> {
+async function makeFolderBelow(root: string, path: string): Promise<void> {
   for (let at = path; at.length > root.length; at = dirname(at)) {
     if (await isLink(at)) {
       throw new RefusedError(
@@ -212,7 +216,7 @@ async function makeFolder(root: string, path: string): Promise<void> {
       );
     }
   }
-  await mkdir(path, { recursive: true });
+  await makeFolder(path);
 }
 
 async function isLink(path: string): Promise<boolean> {
@@ -225,7 +229,7 @@ async function isLink(path: string): Promise<boolean> {
 }
 
 async function makeLink(root: string, { file, path }: Placed): Promise<void> {
-  await makeFolder(root, dirname(path));
+  await makeFolderBelow(root, dirname(path));
   try {
     if ((await readlink(path)) === file.linkTarget) return;
   } catch (error) {

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { delay, systemClock } from '../base/clock.ts';
-import { RefusedError, refused } from '../base/errors.ts';
+import { Fault, isSystemError, RefusedError, refused } from '../base/errors.ts';
 import { nameProblem } from '../base/names.ts';
 import { readBatchName } from '../config/batch-name.ts';
 import { formatBytes } from '../config/units.ts';
 import type { Selector } from '../proto/gen/labrun/v1/common.ts';
+import { again } from './again.ts';
 import { callerName, chooseSelector, type Head, type HeadOptions, withHead } from './connect.ts';
 import { exitCodeOf, exitCodes, usageError } from './exit.ts';
 import { findJobFile } from './job-file.ts';
@@ -25,10 +25,6 @@ export interface PullOptions extends HeadOptions, SelectorOptions {
   readonly json?: boolean;
 }
 
-/** How often a pull goes on after the connection broke, and the pause before, in milliseconds. */
-const triesMax = 8;
-const pauseMs = 1_000;
-
 /**
  * Brings results here: `DIR/<batch>/<job>/…` and `DIR/<batch>/jobs.csv`. What is here already with the right content is
  * left alone, what was interrupted goes on where it was, and every file is checked before it gets its name.
@@ -37,20 +33,24 @@ export async function pull([what]: readonly string[], options: PullOptions, prin
   const choices = await choicesFor(what, options);
   return withHead(options, async (head) => {
     const selector = await chooseArchive(head, choices);
-    for (let tries = 1; ; tries++) {
-      try {
-        return await pullOnce(head, selector, options, print);
-      } catch (error) {
-        if (exitCodeOf(error) === exitCodes.notFound && isFolder(what)) throw folderError(what);
-        if (exitCodeOf(error) !== exitCodes.unreachable || tries >= triesMax) throw error;
-        await delay(systemClock, pauseMs * tries);
-      }
+    try {
+      return await again(print, (heard) => pullOnce(head, selector, options, print, heard));
+    } catch (error) {
+      if (exitCodeOf(error) === exitCodes.notFound && isFolder(what)) throw folderError(what);
+      throw error;
     }
   });
 }
 
-async function pullOnce(head: Head, selector: Selector, options: PullOptions, print: Printer): Promise<number> {
+async function pullOnce(
+  head: Head,
+  selector: Selector,
+  options: PullOptions,
+  print: Printer,
+  heard: () => void,
+): Promise<number> {
   const listing = await listFiles(head, selector, options.include ?? [], options.exclude ?? []);
+  heard();
   const wrong = nameProblem(listing.batch); // it becomes a folder, so the head's word is checked like a stranger's
   if (wrong !== undefined)
     throw new RefusedError(refused('invalid', `Cannot pull the batch "${listing.batch}": its name ${wrong}`));
@@ -74,9 +74,15 @@ async function pullOnce(head: Head, selector: Selector, options: PullOptions, pr
     return exitCodes.done;
   }
   const progress = startProgress(print, 'bytes', 'pulling');
+  const fetched = (done: number, total: number, job: string) => {
+    heard();
+    progress.update(done, total, job);
+  };
   try {
-    await fetchFiles(head, listing.batchId, plan, progress, (line) => print.note(line));
+    await fetchFiles(head, listing.batchId, plan, fetched, (line) => print.note(line));
     if (listing.batchId !== '') await writeJobsTable(head, selector, join(root, 'jobs.csv'));
+  } catch (error) {
+    throw isSystemError(error, ...diskCodes) ? diskFault(root, error) : error;
   } finally {
     progress.stop();
   }
@@ -86,6 +92,14 @@ async function pullOnce(head: Head, selector: Selector, options: PullOptions, pr
       `${root}: ${counted(plan.wanted.length, 'file')} fetched (${formatBytes(plan.bytes)}), ${plan.unchanged} unchanged`,
     );
   return exitCodes.done;
+}
+
+/** What a disk says that takes no more. */
+const diskCodes = ['ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG', 'EIO'];
+
+function diskFault(root: string, cause: NodeJS.ErrnoException): Fault {
+  const next = 'make room there, or pull --to another folder; what has arrived stays, and is not fetched again';
+  return new Fault('disk', `Cannot write into "${root}": ${cause.message}; ${next}`, { cause });
 }
 
 /** A file that is there names its batch; anything else is a selector, also a folder: an earlier pull left one. */

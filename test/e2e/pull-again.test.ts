@@ -2,6 +2,7 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { expect, it } from 'vitest';
 import { hashFile } from '../../base/transfer/hash.ts';
 import { sharedLab } from '../kit/lab.ts';
+import { itWith } from '../kit/real-parts.ts';
 import { until } from '../kit/until.ts';
 
 const lab = sharedLab();
@@ -66,3 +67,21 @@ it('goes on where a pull was killed in the middle of a large file', async () => 
   expect(await hashFile(path)).toBe(await hashFile(`${lab().archive}/t/large/j/big`));
   expect(existsSync(part)).toBe(false);
 }, 90_000);
+
+itWith('small disk')(
+  'keeps no file that found no room as whole, says where room is missing, and goes on when it is there',
+  async () => {
+    await submitted('roomy', [{ name: 'j', run: 'head -c 200000 /dev/zero | tr "\\0" x > $LABRUN_ARCHIVE/x' }]);
+    const disk = lab().smallDisk(lab().path('narrow'), 2 * 2 ** 20);
+    disk.fill(128 * 1024);
+    const full = await lab().labrun('pull', 't/roomy', '--to', 'narrow', '--include', '/x$');
+    expect(full).toMatchObject({ code: 1, stdout: '' });
+    expect(full.stderr).toMatch(/^Cannot write into ".*narrow\/roomy": ENOSPC.*make room/);
+    expect(existsSync(lab().path('narrow/roomy/j/x'))).toBe(false);
+    disk.free();
+    const rest = await lab().json('pull', 't/roomy', '--to', 'narrow', '--include', '/x$');
+    expect(rest.files).toBe(1);
+    expect(rest.bytes).toBeLessThan(200_000);
+    expect(readFileSync(lab().path('narrow/roomy/j/x'), 'utf8')).toBe('x'.repeat(200_000));
+  },
+);
