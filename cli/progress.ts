@@ -11,6 +11,8 @@ export interface Progress {
   stop(): void;
 }
 
+const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** Starts a bar on standard error. `unit` is what is counted; bytes are written as people read them. */
 export function startProgress(print: Printer, unit: 'jobs' | 'bytes' | 'files', title = ''): Progress {
   if (!print.progress) return { update() {}, stop() {} };
@@ -29,19 +31,29 @@ export function startProgress(print: Printer, unit: 'jobs' | 'bytes' | 'files', 
     Presets.shades_classic,
   );
   let running = false;
+  const stop = () => {
+    if (running) bar.stop();
+    running = false;
+    for (const signal of endings) process.off(signal, leave);
+  };
+  // Whoever is ended in the middle leaves the terminal as it was: its cursor shown, its lines wrapped.
+  const leave = (signal: NodeJS.Signals) => {
+    stop();
+    // Others who listen do what is to be done; with nobody left, the signal does what it does to every program.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  };
   return {
     update(done, total, note = '') {
       const payload = { done: text(done), all: text(total), note: oneLine(note) };
-      if (!running) bar.start(Math.max(1, total), done, payload);
-      else {
+      if (!running) {
+        for (const signal of endings) process.on(signal, leave);
+        bar.start(Math.max(1, total), done, payload);
+      } else {
         bar.setTotal(Math.max(1, total));
         bar.update(done, payload);
       }
       running = true;
     },
-    stop() {
-      if (running) bar.stop();
-      running = false;
-    },
+    stop,
   };
 }
