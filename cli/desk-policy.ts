@@ -43,8 +43,9 @@ export async function editPolicy(_: readonly string[], options: DeskCommandOptio
   if (refusal !== '') throw new RefusedError(refused('denied', refusal));
   const folder = mkdtempSync(join(tmpdir(), 'labrun-policy-'));
   const file = join(folder, 'policy.yaml');
+  let isKept = false;
   try {
-    writeFileSync(file, yaml === '' ? policyStart(effective) : yaml);
+    writeFileSync(file, yaml === '' ? policyStart(effective) : `${yaml.trimEnd()}\n`);
     for (let before = readFileSync(file, 'utf8'); ; ) {
       await openEditor(file);
       const text = readFileSync(file, 'utf8');
@@ -55,14 +56,18 @@ export async function editPolicy(_: readonly string[], options: DeskCommandOptio
       try {
         return await take('policy', text.replaceAll(wrongLines, ''), options, print);
       } catch (error) {
-        if (!(error instanceof ConfigError || (error instanceof RefusedError && error.refusal.code === 'invalid')))
+        if (!(error instanceof ConfigError || (error instanceof RefusedError && error.refusal.code === 'invalid'))) {
+          // An agent that is away, perhaps: what somebody has written is not lost for that.
+          isKept = true;
+          print.note(`What you wrote is in ${file}; take it with "labrun desk policy set ${file}"`);
           throw error;
+        }
         before = marked(text.replaceAll(wrongLines, ''), error.message);
         writeFileSync(file, before);
       }
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (!isKept) rmSync(folder, { recursive: true, force: true });
   }
 }
 

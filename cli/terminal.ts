@@ -68,11 +68,11 @@ export async function askYesNo(question: string): Promise<boolean> {
 /** Opens a file in the editor of whoever sits there, and resolves when they have closed it. Rejects with `Fault` (`editor`). */
 export function openEditor(file: string): Promise<void> {
   const editor = process.env['VISUAL'] || process.env['EDITOR'] || 'vi';
-  // Ctrl-C in an editor is for the editor; a program that ended by it would leave both at the same terminal.
+  // Ctrl-C in an editor is the editor's; if we, or the shell between, ended by it, two would be left at one terminal.
   const stay = () => undefined;
   process.on('SIGINT', stay);
   return new Promise<void>((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'labrun', file], { stdio: 'inherit' });
+    const child = spawn('/bin/sh', ['-c', `trap : INT; ${editor} "$1"`, 'labrun', file], { stdio: 'inherit' });
     child.once('error', reject);
     child.once('exit', (code) => {
       if (code === 0) resolve();

@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { processesNaming } from '../kit/proc.ts';
 import { Running } from '../kit/processes.ts';
 import { program } from '../kit/program.ts';
+import { itWith } from '../kit/real-parts.ts';
 import { until } from '../kit/until.ts';
 
 it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
@@ -32,4 +33,22 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     expect(readdirSync(folder).sort()).toEqual(['labrun.yaml', 'runs']);
   },
   40_000,
+);
+
+itWith('script')(
+  'ends and removes everything when its terminal is closed in the middle of a job',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'private-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const job = { name: 'long', needs: { cpus: 1 }, run: `touch ${folder}/runs; sleep 1000` };
+    writeFileSync(join(folder, 'labrun.yaml'), JSON.stringify({ name: 'long', jobs: [job] }));
+    const env = { PATH: process.env['PATH'] ?? '', HOME: folder, TMPDIR: folder, TERM: 'xterm', SHELL: '/bin/sh' };
+    const command = `exec ${process.execPath} ${program} run`;
+    const window = new Running(['script', '-qfec', command, '/dev/null'], { env, cwd: folder, typed: true });
+    await until('the job runs', () => readdirSync(folder).includes('runs') || window.ended, 20_000);
+    await window.end('SIGKILL'); // nobody can be told anything any more
+    await until('nothing of it runs', () => processesNaming(folder).length === 0);
+    expect(readdirSync(folder).sort()).toEqual(['labrun.yaml', 'runs']);
+  },
+  60_000,
 );

@@ -1,6 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { inTmux } from '../kit/a-tmux.ts';
 import { sharedLab } from '../kit/lab.ts';
+import { program } from '../kit/program.ts';
+import { itWith } from '../kit/real-parts.ts';
 
 const lab = sharedLab();
 
@@ -40,3 +43,24 @@ it('leaves a batch that runs alone', async () => {
   await lab().labrun('wait', 'tester/runs');
   expect(await lab().json('delete', 'tester/runs', '--yes')).toMatchObject({ name: 'runs', deleted: true });
 });
+
+itWith('tmux')(
+  'asks who sits there, and takes Ctrl-C and Ctrl-D for no',
+  async () => {
+    const file = lab().jobFile('asked', { name: 'asked', namespace: 'tester', jobs: [{ name: 'j', run: 'true' }] });
+    await lab().ok('submit', file, '--wait');
+    for (const [key, status] of [
+      ['C-c', 130],
+      ['C-d', 2],
+      ['Enter', 2],
+    ] as const) {
+      const command = [process.execPath, program, 'delete', 'tester/asked'];
+      const window = await inTmux(command, { env: lab().env, cwd: lab().folder });
+      await window.shows(/for good\? \[y\/N\]/);
+      await window.type(key);
+      await window.shows(new RegExp(`\\[ended with ${status}\\]`));
+    }
+    expect(await lab().json('status', 'tester/asked')).toMatchObject({ deletedAt: null });
+  },
+  60_000,
+);

@@ -1,8 +1,12 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { expect, it } from 'vitest';
+import { inTmux } from '../kit/a-tmux.ts';
 import { ownLab } from '../kit/lab.ts';
 import { capture } from '../kit/processes.ts';
 import { program } from '../kit/program.ts';
+import { itWith } from '../kit/real-parts.ts';
+import { until } from '../kit/until.ts';
 
 it('shows what holds though nobody has written it, and names what is wrong in a file by its name', async () => {
   const lab = await ownLab({ agents: { n1: { settings: { desk: { policy: { onActivity: 'pause' } } } } } });
@@ -67,3 +71,34 @@ it('is refused before anybody has written anything where the admin has fixed it'
   expect(edited).toMatchObject({ code: 4, stderr: expect.stringContaining('its admin has fixed it') });
   expect(existsSync(opened)).toBe(false);
 }, 60_000);
+
+itWith('tmux')(
+  'leaves Ctrl-C to the editor, and what was written where it is when the agent is away by then',
+  async () => {
+    const lab = await ownLab({ agents: { n1: {} } });
+    const [editor, opened, go] = [lab.path('editor'), lab.path('opened'), lab.path('go')];
+    const waits = `touch ${opened}; while [ ! -e ${go} ]; do sleep 0.05; done`;
+    writeFileSync(editor, `trap 'echo not me' INT; ${waits}; echo 'onActivity: pause' >> "$1"\n`);
+    const env = { ...lab.env, EDITOR: `sh ${editor}` };
+    const edit = () =>
+      inTmux([process.execPath, program, 'desk', 'policy', 'edit', '--data', lab.agentFolder('n1')], {
+        env,
+        cwd: lab.folder,
+        size: { columns: 200, rows: 30 },
+      });
+    const first = await edit();
+    await until('the editor is open', () => existsSync(opened));
+    await first.type('C-c');
+    await first.shows(/not me/);
+    writeFileSync(go, '');
+    await first.shows(/the new policy holds\s+\[ended with 0\]/);
+
+    writeFileSync(editor, `kill -9 ${lab.agents.get('n1')?.pid}; echo 'throttleTo: 1' >> "$1"\n`);
+    const second = await edit();
+    const said = await second.shows(/\[ended with 4\]/);
+    const kept = /What you wrote is in (\S+);/.exec(said)?.[1] ?? '';
+    expect(readFileSync(kept, 'utf8')).toMatch(/throttleTo: 1\n$/);
+    rmSync(dirname(kept), { recursive: true });
+  },
+  60_000,
+);
