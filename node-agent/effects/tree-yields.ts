@@ -1,5 +1,5 @@
 import { background } from '../../base/background.ts';
-import type { Clock } from '../../base/clock.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Executor } from '../ports.ts';
@@ -46,15 +46,23 @@ interface Handled {
   act: Act | undefined;
   /** What the tree was told last; nothing where that says little. */
   share: number | undefined;
+  /** Resolves when `act` has been done, or something newer is wanted. */
+  done: Promise<void>;
+  /** Resolves when all that was begun has ended. */
   tail: Promise<void>;
 }
 
-/** Stops, slows down and lets go on whatever runs here, one thing after the other for each tree. */
+/**
+ * Stops, slows down and lets go on whatever runs here, one thing after the other for each tree. Only to stop waits for
+ * nothing: to tell a thousand threads that they have less takes a second, and whoever sits here has no patience then.
+ */
 export class TreeYields {
   readonly #ports: TreeYieldsPorts;
   readonly #handled = new Map<string, Handled>();
   /** Nothing until the first is known: what an earlier agent stopped must not go on for a moment. */
   #wish: Wish | undefined;
+  /** One for all that failed. */
+  #retry: Timer | undefined;
   #closed = false;
 
   constructor(ports: TreeYieldsPorts) {
@@ -73,13 +81,18 @@ export class TreeYields {
     if (!wish) return;
     const trees = this.#ports.trees();
     const homes = new Set(trees.map(({ home }) => home));
-    for (const home of this.#handled.keys()) if (!homes.has(home)) this.#handled.delete(home);
+    for (const [home, handled] of this.#handled) {
+      if (homes.has(home)) continue;
+      handled.act = undefined; // what it still waits for is not meant for the next tree of that home
+      this.#handled.delete(home);
+    }
     const share = shareOf(wish, trees);
     await Promise.all(trees.map((tree) => this.#handle(tree, wish, share)));
   }
 
   close(): void {
     this.#closed = true;
+    this.#retry?.cancel();
   }
 
   #handle(tree: YieldingTree, { step, exempt }: Wish, share: number): Promise<void> {
@@ -88,12 +101,14 @@ export class TreeYields {
       : step === 'throttle'
         ? { kind: 'throttle', cores: tree.cpus * share }
         : { kind: step };
-    const handled = this.#handled.get(tree.home) ?? { act: undefined, share: undefined, tail: Promise.resolve() };
+    const handled = this.#handled.get(tree.home) ?? unhandled();
     this.#handled.set(tree.home, handled);
-    if (handled.act && same(handled.act, act)) return handled.tail;
+    if (handled.act && same(handled.act, act)) return handled.done;
     handled.act = act;
-    handled.tail = handled.tail.then(() => this.#perform(tree, handled, act));
-    return handled.tail;
+    const turn = act.kind === 'pause' ? Promise.resolve() : handled.tail;
+    handled.done = turn.then(() => this.#perform(tree, handled, act));
+    handled.tail = Promise.all([handled.tail, handled.done]).then(() => undefined);
+    return handled.done;
   }
 
   async #perform(tree: YieldingTree, handled: Handled, act: Act): Promise<void> {
@@ -111,19 +126,28 @@ export class TreeYields {
         return;
       }
       await executor.thaw(tree.home);
+      if (handled.act !== act) return; // by now it is to stop
       // It runs from here on, whatever is said of its cores in a moment.
       if (handled.share === 0) pace(tree, handled, 1);
       // A tree that got its cores back runs at full pace; one that was never slowed down is left alone.
       await executor.throttle(tree.home, act.kind === 'throttle' ? { cores: act.cores } : undefined);
-      pace(tree, handled, act.kind === 'throttle' ? act.cores / tree.cpus : 1);
+      // What has been stopped meanwhile gets nothing.
+      if (handled.act === act) pace(tree, handled, act.kind === 'throttle' ? act.cores / tree.cpus : 1);
     } catch (error) {
       log.error({ home: tree.home, error: messageOf(error) }, `cannot ${verbs[act.kind]} a job; trying again`);
+      if (handled.act !== act) return; // something newer is wanted, and on its way
       handled.act = undefined;
-      clock.setTimer(retryMs, () => {
+      this.#retry ??= clock.setTimer(retryMs, () => {
+        this.#retry = undefined;
         if (!this.#closed) background(this.apply());
       });
     }
   }
+}
+
+/** Of a tree that nothing was done to by this agent. */
+function unhandled(): Handled {
+  return { act: undefined, share: undefined, done: Promise.resolve(), tail: Promise.resolve() };
 }
 
 function pace(tree: YieldingTree, handled: Handled, share: number): void {

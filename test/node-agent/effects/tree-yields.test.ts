@@ -103,6 +103,63 @@ it('tries again what failed', async () => {
   expect(asked).toEqual(['freeze b', 'freeze a']);
 });
 
+it('tries all that failed again together, however many there are', async () => {
+  const { asked, yields, clock } = world({ failures: 8 });
+  await yields.want(pause);
+  for (let tries = 1; tries < 4; tries++) {
+    expect(clock.waits).toEqual([5_000]);
+    clock.advance(5_000);
+    await yields.apply();
+  }
+  expect(clock.waits).toEqual([5_000]);
+  clock.advance(5_000);
+  await yields.apply();
+  expect(asked).toEqual(['freeze a', 'freeze b']);
+  expect(clock.waits).toEqual([]);
+});
+
+it('stops a tree at once, also while it is still being told that it has less', async () => {
+  const told = deferred<void>();
+  const { asked, paces, yields } = world({ throttled: told.promise });
+  const slowed = yields.want(half);
+  await until('they are being told', () => asked.filter((what) => what.startsWith('throttle')).length === 2);
+  await yields.want(pause);
+  expect(asked.slice(-2)).toEqual(['freeze a', 'freeze b']);
+  told.resolve();
+  await slowed;
+  await yields.want(pause);
+  // What they were told last is that they stand still.
+  expect(paces.slice(-2).sort()).toEqual(['a 0', 'b 0']);
+  await yields.want(half);
+  expect(paces.slice(-2).sort()).toEqual(['a 0.5', 'b 0.5']);
+});
+
+it('stops what could not be slowed down, when that is wanted by then', async () => {
+  const told = deferred<void>();
+  const { asked, yields } = world({ throttled: told.promise });
+  const slowed = yields.want(half);
+  await until('they are being told', () => asked.filter((what) => what.startsWith('throttle')).length === 2);
+  const went = yields.want(noWish);
+  told.reject(new Error('the disk is full'));
+  await Promise.all([slowed, went]);
+  expect(asked.slice(-4).sort()).toEqual(['thaw a', 'thaw b', 'throttle a no', 'throttle b no']);
+});
+
+it('does nothing to a tree that was meant for another in its place', async () => {
+  const told = deferred<void>();
+  const { asked, trees, tree, yields } = world({ throttled: told.promise });
+  const slowed = yields.want(half);
+  await until('they are being told', () => asked.filter((what) => what.startsWith('throttle')).length === 2);
+  const went = yields.want(noWish);
+  trees.pop();
+  await Promise.all([yields.want(pause), trees.push(tree('b', 1, 'bob'))]);
+  await yields.apply();
+  told.resolve();
+  await Promise.all([slowed, went]);
+  await yields.apply();
+  expect(asked.slice(-2)).toEqual(['freeze a', 'freeze b']);
+});
+
 it('leaves everything alone while the machine sleeps, but gives it no time', async () => {
   const { asked, paces, yields } = world();
   await yields.want(half);
