@@ -123,7 +123,10 @@ export interface Executor {
    * meanwhile may be known only after `thaw`.
    */
   freeze(home: string): Promise<Frozen>;
-  /** Lets it go on, but for what the job itself had stopped. Harmless when it is not frozen. */
+  /**
+   * Lets it go on, but for what the job itself had stopped. Harmless when it is not frozen. Done when the call returns: a
+   * freeze that is asked for after it finds it going on.
+   */
   thaw(home: string): Promise<void>;
   /** Whether it was frozen, by this agent or by the one before it, and not thawed since. */
   isFrozen(home: string): Promise<boolean>;

@@ -19,8 +19,8 @@ export interface BuildRunPorts {
   readonly disk: Pick<DiskWatch, 'watch' | 'explain'>;
   /** Starts sending the log in a build's home, under the batch that asked for the build. */
   openLog(home: string, batchId: string): BuildLog;
-  /** Processes of a build run now: they may have to yield. */
-  treesChanged(): void;
+  /** Its processes run from now on, or have ended. */
+  runs(isRunning: boolean): void;
   /** The last line of a log that says something; empty when there is none. */
   lastLine(path: string): Promise<string>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
@@ -51,7 +51,7 @@ export async function runBuild(
   const home = folders.homeOf(order.key);
   for (let tries = 1; ; tries++) {
     const running = (await executor.adopt(home)) ?? (await begin(ports, order, signal));
-    ports.treesChanged();
+    ports.runs(true);
     const log = ports.openLog(home, batchId);
     let end: BuildEnd;
     try {
@@ -65,6 +65,7 @@ export async function runBuild(
       throw error;
     }
     await executor.kill(home, end.kind === 'timeout' || end.kind === 'limited' ? ports.killGraceMs : leftoverGraceMs);
+    ports.runs(false);
     const problem = await problemOf(ports, end, order);
     if (problem === undefined) {
       const view = await folders.finish(order);

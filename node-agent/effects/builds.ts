@@ -11,7 +11,9 @@ import { TimeLimit } from './time-limit.ts';
 import type { YieldingTree } from './tree-yields.ts';
 
 /** What the builds of a node need. */
-export interface BuildsPorts extends BuildRunPorts {
+export interface BuildsPorts extends Omit<BuildRunPorts, 'runs'> {
+  /** Processes that may have to yield run now, or have ended. */
+  treesChanged(): void;
   readonly log: Log;
   /** Bytes that finished builds nobody uses may take. */
   readonly limitBytes: number;
@@ -32,6 +34,8 @@ interface Run {
 export class Builds {
   readonly #ports: BuildsPorts;
   readonly #runs = new Map<string, Run>();
+  /** Keys of those of them whose processes run, or stand still for a while. */
+  readonly #running = new Set<string>();
   readonly #ready = new Map<string, { readonly view: BuildView; readonly digest: string }>();
   readonly #failed = new Map<string, { readonly message: string; readonly digest: string; readonly batchId: string }>();
   /** Builds that an earlier agent has begun and nobody has asked this one for. */
@@ -135,9 +139,10 @@ export class Builds {
     return [...ready, ...failed];
   }
 
-  /** Those that are being made now. */
+  /** Those whose processes run: what is just being laid out has none that could be stopped, and will have. */
   trees(): readonly YieldingTree[] {
-    return [...this.#runs].map(([key, { cpus, timeLimit }]) => ({
+    const running = [...this.#runs].filter(([key]) => this.#running.has(key));
+    return running.map(([key, { cpus, timeLimit }]) => ({
       home: this.#ports.folders.homeOf(key),
       cpus,
       user: '',
@@ -182,8 +187,13 @@ export class Builds {
     timeLimit: TimeLimit,
     signal: AbortSignal,
   ): Promise<BuildView> {
+    const runs = (isRunning: boolean) => {
+      if (isRunning) this.#running.add(order.key);
+      else if (!this.#running.delete(order.key)) return;
+      this.#ports.treesChanged();
+    };
     try {
-      const view = await runBuild(this.#ports, order, batchId, timeLimit, signal);
+      const view = await runBuild({ ...this.#ports, runs }, order, batchId, timeLimit, signal);
       this.#ready.set(order.key, { view, digest });
       this.#report(digest, 'ready', '', batchId);
       background(this.#evict());
@@ -196,6 +206,7 @@ export class Builds {
       throw error;
     } finally {
       this.#runs.delete(order.key);
+      runs(false);
     }
   }
 
