@@ -209,7 +209,8 @@ export class Agent {
   }
 
   #hold(attempt: Attempt): void {
-    const work = new AttemptWork(this.#ports, attempt, (event) => {
+    const mayStart = () => this.#yields.takesJobs;
+    const work = new AttemptWork(this.#ports, attempt, mayStart, (event) => {
       const held = this.#held.get(attempt.id);
       if (held) this.#take(held, event);
     });

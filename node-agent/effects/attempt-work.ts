@@ -56,6 +56,7 @@ const doneWell: Ending = { kind: 'exited', exitCode: 0, ranMs: 0 };
 export class AttemptWork {
   readonly #ports: WorkPorts;
   readonly #emit: (event: AttemptEvent) => void;
+  readonly #mayStart: () => boolean;
   readonly #sender: ArchiveSender;
   #tail: Promise<void> = Promise.resolve();
   /** Of what was asked for and has not ended. */
@@ -73,9 +74,10 @@ export class AttemptWork {
   /** Resolves when the attempt's own record is written; for a job that waited for a slot, long before it is started. */
   readonly #recorded: Promise<void>;
 
-  /** Make it when the attempt has been saved. */
-  constructor(ports: WorkPorts, attempt: Attempt, emit: (event: AttemptEvent) => void) {
+  /** Make it when the attempt has been saved. `mayStart` says whether the person at the desk lets anything new begin. */
+  constructor(ports: WorkPorts, attempt: Attempt, mayStart: () => boolean, emit: (event: AttemptEvent) => void) {
     this.#ports = ports;
+    this.#mayStart = mayStart;
     this.#recorded = ports.written();
     this.#pace = attempt.pace;
     // Work that is cut short because the agent stops says nothing about the attempt.
@@ -129,6 +131,8 @@ export class AttemptWork {
         this.#emit({ kind: 'stage-stopped' });
         return;
       }
+      // Somebody may have come while it waited for the disk, or for the head: then another node has it.
+      if (!this.#mayStart()) return this.#emit({ kind: 'stage-returned', reason: 'recalled', message: '' });
       try {
         this.#follow(attempt, await this.#ports.executor.start(staged.request));
       } catch (error) {

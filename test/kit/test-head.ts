@@ -50,6 +50,8 @@ export class TestHead {
   readonly blobGets: { hash: string; offset: number }[] = [];
   /** By `<index>.<attempt> <path>`, or `build <batch id>`. */
   readonly staged = new Map<string, StagedByTest>();
+  /** For how long each of its words leaves a node its attempts. */
+  leaseMs = 600_000;
   /** Answers every end with `settle`, and what is over with `forget`. */
   automatic = true;
   clusterId: string = aFence().clusterId;
@@ -171,7 +173,7 @@ export class TestHead {
           version: '0',
           clusterId: this.clusterId,
           epoch: 1n,
-          leaseMs: 600_000n,
+          leaseMs: BigInt(this.leaseMs),
           heartbeatMs: 5_000n,
         };
         call.write({ message: { $case: 'welcome', value: welcome } });

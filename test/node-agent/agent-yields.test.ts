@@ -80,6 +80,30 @@ it('a job whose build ends when somebody has come is given back, and its build i
   expect(builds).toHaveLength(1);
 });
 
+it('a job that waited for its head when somebody came is given back, and not started when the head is there', async () => {
+  const witness = world.at('witness');
+  const { agent } = await world.startAgent();
+  const assign = world.aBatch(`echo ran > ${witness}`, {
+    build: `until [ -e ${world.at('go')} ]; do sleep 0.05; done`,
+  });
+  await world.head.until(() => world.head.connected);
+  world.head.say(assign());
+  await world.head.untilPhase(BUILDING);
+  await world.head.stop();
+  world.head.leaseMs = 0; // from here on its word holds for no time
+  await world.head.start();
+  await world.head.until(() => world.head.hellos.length === 2);
+  await writeFile(world.at('go'), '');
+  await until('it is to start', () => agent.attempts().some(({ phase }) => phase.kind === 'starting'));
+  await pause(agent);
+  await world.head.stop();
+  world.head.leaseMs = 600_000;
+  await world.head.start();
+  await world.head.untilPhase(RETURNED);
+  expect(world.head.phases()).not.toContain(RUNNING);
+  expect(existsSync(witness)).toBe(false);
+});
+
 describe('a job that has stood still for long', () => {
   it('is wanted elsewhere by every head that listens, until it goes on', async () => {
     const { agent } = await world.startAgent();

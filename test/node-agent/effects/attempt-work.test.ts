@@ -66,7 +66,13 @@ function workOn(attempt: Attempt, parts: Partial<WorkPorts> = {}) {
     travel: () => ({ close: async () => undefined }),
     ...parts,
   };
-  return { work: new AttemptWork(ports, attempt, (event) => events.push(event)), events };
+  const work = new AttemptWork(
+    ports,
+    attempt,
+    () => true,
+    (event) => events.push(event),
+  );
+  return { work, events };
 }
 
 it('keeps what a job left until its batch can be read again', async () => {
