@@ -1,5 +1,7 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isSystemError } from '../../base/errors.ts';
+import { withSpares } from '../../base/spare-descriptors.ts';
 import { readWords } from './small-file.ts';
 
 /** A process, and no later one with its id. */
@@ -31,13 +33,17 @@ export class StoppedBefore {
   write(keys: readonly string[]): void {
     // Whoever reads finds all of it or nothing.
     const fresh = `${this.#path}.new`;
-    writeFileSync(
-      fresh,
-      keys
-        .slice(0, keptMax)
-        .map((key) => `${key}\n`)
-        .join(''),
-    );
+    const text = keys
+      .slice(0, keptMax)
+      .map((key) => `${key}\n`)
+      .join('');
+    try {
+      withSpares(() => writeFileSync(fresh, text));
+    } catch (error) {
+      if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) throw error;
+      // That the tree stands still matters more than who did before: on a full disk there is room for a name.
+      withSpares(() => writeFileSync(fresh, ''));
+    }
     renameSync(fresh, this.#path);
   }
 

@@ -10,33 +10,44 @@ const periodUs = 100_000;
 const quotaMinUs = 1_000;
 
 const weightFiles = { v1: 'cpu.shares', v2: 'cpu.weight' };
+const quotaFiles = { v1: 'cpu.cfs_quota_us', v2: 'cpu.max' };
 const weightMin = { v1: '2', v2: '1' };
 
-/**
- * Gives the group of this name so many cores at most, at the lowest weight there is. Answers the weight it had, or nothing
- * where the kernel does not limit time here.
- */
-export function throttleGroup({ version, parent }: Control, name: string, cores: number): string | undefined {
+/** The weight that the group of this name has; nothing where the kernel does not limit time here. */
+export function weightOf({ version, parent }: Control, name: string): string | undefined {
   const group = join(parent, name);
-  const weight = readSmallFile(join(group, weightFiles[version]))?.trim();
+  return existsSync(join(group, quotaFiles[version]))
+    ? readSmallFile(join(group, weightFiles[version]))?.trim()
+    : undefined;
+}
+
+/** Gives the group of this name so many cores at most, at the lowest weight there is. Answers false where the kernel refuses. */
+export function throttleGroup({ version, parent }: Control, name: string, cores: number): boolean {
+  const group = join(parent, name);
   const quotaUs = String(Math.max(quotaMinUs, Math.round(cores * periodUs)));
   const done =
     version === 'v1'
       ? writeControl(join(group, 'cpu.cfs_period_us'), String(periodUs)) &&
-        writeControl(join(group, 'cpu.cfs_quota_us'), quotaUs)
-      : writeControl(join(group, 'cpu.max'), `${quotaUs} ${periodUs}`);
-  if (weight === undefined || !done) return undefined;
-  setIdle(version, group);
-  return weight;
+        writeControl(join(group, quotaFiles.v1), quotaUs)
+      : writeControl(join(group, quotaFiles.v2), `${quotaUs} ${periodUs}`);
+  if (done) setIdle(version, group);
+  return done;
 }
 
-/** Undoes it. */
-export function releaseGroup({ version, parent }: Control, name: string, weight: string): void {
+/** Undoes it. Where nobody knows what it weighed, it weighs one core. */
+export function releaseGroup({ version, parent }: Control, name: string, weight: string | undefined): void {
   const group = join(parent, name);
-  if (version === 'v1') writeControl(join(group, 'cpu.cfs_quota_us'), '-1');
-  else writeControl(join(group, 'cpu.max'), `max ${periodUs}`);
+  if (version === 'v1') writeControl(join(group, quotaFiles.v1), '-1');
+  else writeControl(join(group, quotaFiles.v2), `max ${periodUs}`);
   if (existsSync(join(group, 'cpu.idle'))) writeControl(join(group, 'cpu.idle'), '0');
-  writeControl(join(group, weightFiles[version]), weight);
+  if (weight === undefined) setCores(version, group, 1);
+  else writeControl(join(group, weightFiles[version]), weight);
+}
+
+/** Whether it gets less than it would take, by whichever agent. */
+export function isThrottled({ version, parent }: Control, name: string): boolean {
+  const quota = readSmallFile(join(parent, name, quotaFiles[version]))?.trim();
+  return quota !== undefined && quota !== '-1' && !quota.startsWith('max');
 }
 
 /**
@@ -50,19 +61,13 @@ export function weighTogether({ version, parent }: Control, cores: number, busy:
     .filter((entry) => entry.isDirectory())
     // A supervisor alone is nobody, unless it is about to start something.
     .filter(({ name }) => busy.has(name) || groupMembers(join(parent, name)).length > 1)
-    .map(({ name }) => join(parent, name));
-  if (groups.length > 0 && groups.every((group) => isThrottled(version, group))) {
+    .map(({ name }) => name);
+  if (groups.length > 0 && groups.every((name) => isThrottled({ version, parent }, name))) {
     setIdle(version, parent);
     return;
   }
   if (existsSync(join(parent, 'cpu.idle'))) writeControl(join(parent, 'cpu.idle'), '0');
   setCores(version, parent, cores);
-}
-
-function isThrottled(version: Control['version'], group: string): boolean {
-  return version === 'v1'
-    ? readSmallFile(join(group, 'cpu.cfs_quota_us'))?.trim() !== '-1'
-    : readSmallFile(join(group, 'cpu.max'))?.startsWith('max') === false;
 }
 
 /** Runs only when nobody else wants to, where the kernel knows that (Linux 5.15); else weighs least. */

@@ -4,7 +4,7 @@ import type { Throttle, ThrottleFacts } from '../ports.ts';
 import type { Controls } from './controls.ts';
 import type { Identity } from './identity.ts';
 import { type CanTell, canTell } from './tell-threads.ts';
-import { releaseGroup, throttleGroup, weighTogether } from './throttle-group.ts';
+import { isThrottled, releaseGroup, throttleGroup, weighTogether, weightOf } from './throttle-group.ts';
 import { processorsFor, releaseProcesses, type TellPorts, throttleProcesses } from './throttle-processes.ts';
 import { ThrottledBefore } from './throttled-before.ts';
 
@@ -29,6 +29,8 @@ export class Throttles {
   readonly #ever = new Set<string>();
   /** The cores of those trees that are to be throttled, by the folders of their supervisors. */
   readonly #wanted = new Map<string, { readonly identity: Identity; readonly cores: number }>();
+  /** How trees were, by the folders of their supervisors: also what the disk had no room for. */
+  readonly #before = new Map<string, ThrottledBefore>();
   /** Found out once, when it is first needed. */
   #can: Promise<CanTell> | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -62,6 +64,7 @@ export class Throttles {
 
   forget(supervisorFolder: string): void {
     this.#wanted.delete(supervisorFolder);
+    this.#before.delete(supervisorFolder);
     if (this.#ever.delete(supervisorFolder)) this.#weigh();
   }
 
@@ -78,10 +81,13 @@ export class Throttles {
 
   async #throttle(identity: Identity, { cores }: Throttle): Promise<ThrottleFacts> {
     const { cpu } = this.#ports.controls;
-    const before = new ThrottledBefore(identity.folder);
-    const weight = cpu && throttleGroup(cpu, basename(identity.folder), cores);
-    if (weight === undefined) return this.#hold(identity);
+    const name = basename(identity.folder);
+    const weight = cpu && weightOf(cpu, name);
+    if (cpu === undefined || weight === undefined) return this.#hold(identity);
+    const before = this.#beforeOf(identity.folder);
+    // First: what is not known to be throttled would stay so.
     before.begin({ weight });
+    if (!throttleGroup(cpu, name, cores)) return this.#hold(identity);
     this.#weigh();
     const told = await throttleProcesses(identity, undefined, before, await this.#tellPorts());
     return { ...told, cores: 'cgroup', weight: 'cgroup' };
@@ -94,27 +100,35 @@ export class Throttles {
   async #hold(identity: Identity): Promise<ThrottleFacts> {
     const cores = [...this.#wanted.values()].reduce((sum, wanted) => sum + wanted.cores, 0);
     const tell = async (one: Identity) => {
-      const before = new ThrottledBefore(one.folder);
+      const before = this.#beforeOf(one.folder);
       return throttleProcesses(one, processorsFor(one, cores), before, await this.#tellPorts());
     };
     const facts = await tell(identity);
     for (const [folder, { identity: other }] of this.#wanted) {
-      const held = new ThrottledBefore(folder).read()?.heldTo;
+      const held = this.#beforeOf(folder).read()?.heldTo;
       // Those that were not told yet have their turn; a later one of theirs knows them all.
       if (folder !== identity.folder && held !== undefined && held !== processorsFor(other, cores)) await tell(other);
     }
     return facts;
   }
 
+  #beforeOf(supervisorFolder: string): ThrottledBefore {
+    const known = this.#before.get(supervisorFolder) ?? new ThrottledBefore(supervisorFolder);
+    this.#before.set(supervisorFolder, known);
+    return known;
+  }
+
   async #release(identity: Identity): Promise<ThrottleFacts> {
     const { cpu } = this.#ports.controls;
-    const before = new ThrottledBefore(identity.folder);
+    const before = this.#before.get(identity.folder) ?? new ThrottledBefore(identity.folder);
     const last = before.read();
-    if (last === undefined) return { cores: 'none', weight: 'none', io: 'none', missed: [] };
-    if (cpu && last.weight !== undefined) {
-      releaseGroup(cpu, basename(identity.folder), last.weight);
+    const name = basename(identity.folder);
+    // Also what an agent has throttled that died while the disk had no room for its word of it.
+    if (cpu && (last?.weight !== undefined || isThrottled(cpu, name))) {
+      releaseGroup(cpu, name, last?.weight);
       this.#weigh();
     }
+    if (last === undefined) return { cores: 'none', weight: 'none', io: 'none', missed: [] };
     const left = await releaseProcesses(identity, last, await this.#tellPorts());
     before.remove();
     return left;

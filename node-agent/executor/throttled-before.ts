@@ -1,5 +1,7 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isSystemError } from '../../base/errors.ts';
+import { withSpares } from '../../base/spare-descriptors.ts';
 import { readWords } from './small-file.ts';
 
 /** How a thread was before it was throttled. */
@@ -22,9 +24,13 @@ export interface TreeBefore {
 /** Most characters about threads that are kept; threads past it become as their supervisor is. */
 const linesMax = 12_000;
 
-/** The file in a supervisor's folder that says how its tree was, for a later agent, too. It need not outlive the machine. */
+/**
+ * The file in a supervisor's folder that says how its tree was, for a later agent, too. It need not outlive the machine. What
+ * a full disk does not take is known to this object alone: a job that has filled it is in somebody's way all the same.
+ */
 export class ThrottledBefore {
   readonly #path: string;
+  #unwritten: TreeBefore | undefined;
 
   constructor(supervisorFolder: string) {
     this.#path = join(supervisorFolder, 'throttled');
@@ -32,6 +38,7 @@ export class ThrottledBefore {
 
   /** Nothing when the tree is not throttled. */
   read(): TreeBefore | undefined {
+    if (this.#unwritten) return this.#unwritten;
     const words = readWords(this.#path);
     const [first = '', ...lines] = words?.split('\n') ?? [];
     const [mark, weight, heldTo] = first.split(' ');
@@ -56,17 +63,25 @@ export class ThrottledBefore {
   }
 
   remove(): void {
+    this.#unwritten = undefined;
     rmSync(this.#path, { force: true });
   }
 
-  #write({ weight = '', heldTo = '', threads }: TreeBefore): void {
+  #write(before: TreeBefore): void {
+    const { weight = '', heldTo = '', threads } = before;
     let lines = '';
     for (const [key, { nice, cpus }] of threads) {
       const line = `${key} ${nice} ${cpus}\n`;
       if (lines.length + line.length <= linesMax) lines += line;
     }
-    // Whoever reads finds all of it or nothing.
-    writeFileSync(`${this.#path}.new`, `throttled ${weight} ${heldTo}\n${lines}`);
-    renameSync(`${this.#path}.new`, this.#path);
+    try {
+      // Whoever reads finds all of it or nothing.
+      withSpares(() => writeFileSync(`${this.#path}.new`, `throttled ${weight} ${heldTo}\n${lines}`));
+      renameSync(`${this.#path}.new`, this.#path);
+      this.#unwritten = undefined;
+    } catch (error) {
+      if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EROFS')) throw error;
+      this.#unwritten = before;
+    }
   }
 }
