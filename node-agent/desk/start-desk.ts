@@ -136,10 +136,10 @@ function makeNotices({ clock, log, agent }: DeskParts, keeper: DeskKeeper) {
   return { board, current };
 }
 
-function watchDesk({ clock, log, env, account, ownUid, settings }: DeskParts): PresenceWatch {
+function watchDesk({ clock, wallMs, log, env, account, ownUid, settings }: DeskParts): PresenceWatch {
   const jobUids = account ? [account.uid] : [];
   const { inputDevices: inputPaths, policy } = settings();
-  const signals = machineSignals({ clock, env, uid: ownUid, jobUids, inputPaths });
+  const signals = machineSignals({ clock, wallMs, env, uid: ownUid, jobUids, inputPaths });
   return openPresence({ clock, log, signals, awayAfterMs: policy.resumeIdleMs });
 }
 

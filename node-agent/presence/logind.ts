@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../base/clock.ts';
+import { Fault } from '../../base/errors.ts';
 import type { Bus } from './dbus/connection.ts';
 import { isMissing, keepBus } from './dbus/keep-bus.ts';
 import type { DBusMessage } from './dbus/message.ts';
@@ -8,6 +9,8 @@ import { type Seen, type Signal, seen, type Tell } from './signal.ts';
 /** Where logind is asked. */
 export interface LogindOptions {
   readonly clock: Clock;
+  /** The wall clock, which logind's times are of: that of an agent does not go along when it is set. */
+  wallMs(): number;
   readonly uid: number;
   /** The system's bus; tests have their own. */
   readonly busAddress: string;
@@ -125,14 +128,18 @@ class SessionWatch {
   async #session(bus: Bus, path: string): Promise<readonly [string, Seen] | undefined> {
     const properties = { destination: logind, path, interface: 'org.freedesktop.DBus.Properties' };
     const args = [`${logind}.Session`];
-    // A session may end before it is asked: then it is none.
-    const answer = await bus.call({ ...properties, member: 'GetAll', signature: 's', args }).catch(() => undefined);
-    const [values] = answer ?? [];
+    const [values = undefined] = await bus
+      .call({ ...properties, member: 'GetAll', signature: 's', args })
+      .catch((error) => {
+        // A session may end before it is asked: then it is none. One that a slow logind says nothing of is still there.
+        if (error instanceof Fault && error.code === 'dbus-error') return [];
+        throw error;
+      });
     if (!(values instanceof Map)) return undefined;
     const session = readSession(values);
     const source = `${name} session ${session.id}`;
-    const { clock } = this.#options;
-    const said = judgeSession(session, this.#sessions.get(source), clock.sinceBootMs(), clock.nowMs());
+    const { clock, wallMs } = this.#options;
+    const said = judgeSession(session, this.#sessions.get(source), clock.sinceBootMs(), wallMs());
     return said && [source, said];
   }
 

@@ -14,6 +14,8 @@ export interface MachineSurroundings {
   /** `XAUTHORITY` and `HOME`: an agent that somebody started in their own session may read its display. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
+  /** The wall clock. */
+  wallMs(): number;
   /** The account it runs as. */
   readonly uid: number;
   /** Accounts that jobs run as: their terminals and displays are nobody's. Empty where jobs run as the person. */
@@ -24,13 +26,13 @@ export interface MachineSurroundings {
 
 /** The signals that an agent's account can read on this machine; not started yet. */
 export function machineSignals(around: MachineSurroundings): readonly Signal[] {
-  const { clock, uid, jobUids } = around;
+  const { clock, wallMs, uid, jobUids } = around;
   const onBus = { clock, uid, busAddress: systemBusAddress };
   const x11 = { folder: '/tmp/.X11-unix', authorityPath: authorityPathOf(around.env), host: hostname() };
   return [
-    logindSessions(onBus),
+    logindSessions({ ...onBus, wallMs }),
     inhibitors({ ...onBus, keeper: logindInhibitors }),
-    terminals({ clock, jobUids, folder: '/dev' }),
+    terminals({ clock, wallMs, jobUids, folder: '/dev' }),
     inputEvents({ clock, paths: around.inputPaths }),
     displays({ clock, uid, jobUids, ...x11 }),
   ];

@@ -8,6 +8,8 @@ import { namesIn } from './watched-folder.ts';
 
 export interface TerminalOptions {
   readonly clock: Clock;
+  /** The wall clock, which the kernel's times of terminals are of: that of an agent does not go along when it is set. */
+  wallMs(): number;
   /** Accounts that jobs run as: their terminals are nobody's. */
   readonly jobUids: readonly number[];
   /** Where the terminals are; "/dev". */
@@ -100,7 +102,7 @@ class TerminalLooks {
     const { uid, atimeMs: readAtMs } = stat;
     if (before !== undefined && before.readAtMs === readAtMs) return { ...before, uid };
     const nowMs = this.#options.clock.sinceBootMs();
-    const ageMs = Math.max(0, this.#options.clock.nowMs() - readAtMs);
+    const ageMs = Math.max(0, this.#options.wallMs() - readAtMs);
     if (before !== undefined) {
       return { uid, readAtMs, lastActiveMs: nowMs - Math.min(ageMs, lookMs + kernelStepMs) };
     }

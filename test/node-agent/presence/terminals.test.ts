@@ -33,7 +33,9 @@ itWith('tmux')(
     const [job, person] = await Promise.all(
       ['job', 'person'].map((name) => tmux('display-message', '-p', '-t', name, '#{pane_tty}')),
     );
-    const heard = Heard.of(terminals({ clock: systemClock, jobUids: [], folder: '/dev' }));
+    const heard = Heard.of(
+      terminals({ clock: systemClock, wallMs: () => systemClock.nowMs(), jobUids: [], folder: '/dev' }),
+    );
     const beganMs = systemClock.sinceBootMs();
     // The kernel moves the time on once in 8 s, however much is typed.
     await until(
@@ -68,6 +70,15 @@ describe('the times of terminals', () => {
     world.touch('pts/7', -80_000_000);
     world.clock.advance(5_000);
     expect(world.lastMs()).toBe(world.clock.sinceBootMs() - 13_000);
+  });
+
+  it('are those of the clock on the wall, though it was set since the agent began', () => {
+    const world = aWorld();
+    world.start();
+    world.shiftMs = -3_600_000;
+    world.touch('pts/7', -2_000);
+    world.clock.advance(5_000);
+    expect(world.lastMs()).toBe(world.clock.sinceBootMs() - 7_000);
   });
 
   it('of jobs, of times before the start, and of consoles nobody has used are not looked at', () => {
@@ -110,7 +121,9 @@ describe('the times of terminals', () => {
     const world = aWorld();
     writeFileSync(join(world.folder, 'file'), '');
     const heard = new Heard();
-    terminals({ clock: world.clock, jobUids: [], folder: join(world.folder, 'file') }).start(heard.tell);
+    terminals({ clock: world.clock, wallMs: world.wallMs, jobUids: [], folder: join(world.folder, 'file') }).start(
+      heard.tell,
+    );
     expect(heard.now('terminals')).toMatchObject({ kind: 'failed', why: expect.stringContaining('ENOTDIR') });
   });
 });
@@ -128,17 +141,12 @@ function aWorld(jobUids: readonly number[] = []) {
     shiftMs: 0,
     touch(name: string, ageMs: number) {
       writeFileSync(join(folder, name), '');
-      const at = (clock.nowMs() + wall() + ageMs) / 1_000;
+      const at = (world.wallMs() + ageMs) / 1_000;
       utimesSync(join(folder, name), at, at);
     },
+    wallMs: () => clock.nowMs() + wall(),
     start() {
-      const shifted = Object.assign(Object.create(clock), {
-        nowMs: () => clock.monotonicMs() + wall(),
-        sinceBootMs: () => clock.monotonicMs(),
-        monotonicMs: () => clock.monotonicMs(),
-        setTimer: clock.setTimer.bind(clock),
-      });
-      const signal = terminals({ clock: shifted, jobUids, folder });
+      const signal = terminals({ clock, wallMs: world.wallMs, jobUids, folder });
       signal.start(heard.tell);
       return signal;
     },
