@@ -67,6 +67,8 @@ const jobOver = 'job-over';
 const forbidden = 'its admin forbids terminals (shell: false in agent.yaml)';
 /** Cores that a terminal counts for where all that runs is slowed down together. */
 const shellCpus = 1;
+/** Typed bytes that may wait for a terminal which does not take them; then its person is read no further. */
+const typedMaxBytes = 64 * 2 ** 10;
 /** Bytes of one message to the head, at most. */
 const dataMax = 64 * 2 ** 10;
 
@@ -248,18 +250,35 @@ export class Shells {
   }
 }
 
-/** Hands what is typed to the terminal, as fast as it is taken there, until whoever types has gone. */
+/**
+ * Hands what is typed to the terminal until whoever types has gone, which is noticed also while nothing takes what they
+ * type: a terminal that was stopped with its job before it was open, or that somebody has typed into since.
+ */
 async function type(stream: ShellStream, socket: HostSocket): Promise<void> {
-  const host = await socket.connected;
+  let waitingBytes = 0;
+  let taken = Promise.resolve();
+  const handOver = async (frame: Buffer) => {
+    await give(socket, frame);
+    waitingBytes -= frame.length;
+  };
   for await (const { input } of stream.inputs) {
     const frame =
       input?.$case === 'data' ? dataFrame(input.value) : input?.$case === 'size' ? sizeFrame(input.value) : undefined;
-    try {
-      if (frame && !host.destroyed) await writeTo(host, frame);
-    } catch (error) {
-      // Typed when the program had just ended: its end is on its way.
-      if (!host.destroyed) throw error;
-    }
+    if (frame === undefined) continue;
+    waitingBytes += frame.length;
+    taken = taken.then(() => handOver(frame));
+    taken.catch(() => undefined); // a terminal that breaks says so by its end
+    if (waitingBytes > typedMaxBytes) await taken;
+  }
+}
+
+async function give(socket: HostSocket, frame: Buffer): Promise<void> {
+  const host = await socket.connected;
+  try {
+    if (!host.destroyed) await writeTo(host, frame);
+  } catch (error) {
+    // Typed when the program had just ended: its end is on its way.
+    if (!host.destroyed) throw error;
   }
 }
 
