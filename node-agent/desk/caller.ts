@@ -1,6 +1,6 @@
 import { lstat, mkdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSystemError, type Refusal, refused } from '../../base/errors.ts';
+import { Fault, isSystemError, type Refusal, refused } from '../../base/errors.ts';
 import { runCommand } from '../machine/run-command.ts';
 import { standardPath } from '../scratch/environment.ts';
 
@@ -13,7 +13,8 @@ export interface DeskCaller {
 
 /** A proof's name: what the caller made up. */
 const proofShape = /^[0-9a-f]{32}$/;
-const lookupTimeoutMs = 10_000;
+/** A directory of names that does not answer must not keep anybody waiting, in milliseconds. */
+const lookupTimeoutMs = 3_000;
 
 /**
  * Knows who calls on the desk socket. Node cannot ask a socket for its peer, so callers prove themselves with the file
@@ -22,10 +23,13 @@ const lookupTimeoutMs = 10_000;
  */
 export class DeskCallers {
   readonly #folder: string;
+  readonly #path: string;
   readonly #names = new Map<number, string>();
 
-  constructor(folder: string) {
+  /** `path` is where programs are looked for. */
+  constructor(folder: string, path = standardPath) {
     this.#folder = folder;
+    this.#path = path;
   }
 
   /** The caller who sent this proof. */
@@ -47,14 +51,24 @@ export class DeskCallers {
   async #nameOf(uid: number): Promise<string> {
     const known = this.#names.get(uid);
     if (known !== undefined) return known;
-    const env = { PATH: standardPath };
+    const name = await lookUp(uid, this.#path);
+    // Who could not be found is looked for again: the names of a lab may be on a machine that is away for a while.
+    if (name !== undefined) this.#names.set(uid, name);
+    return name ?? String(uid);
+  }
+}
+
+/** Nothing where no account has this number, or nobody can tell: people who want their machine do not wait for that. */
+async function lookUp(uid: number, path: string): Promise<string | undefined> {
+  try {
     const { exitCode, stdout } = await runCommand(['getent', 'passwd', String(uid)], {
-      env,
+      env: { PATH: path },
       timeoutMs: lookupTimeoutMs,
     });
-    const name = (exitCode === 0 ? stdout.split(':')[0] : undefined) || String(uid);
-    this.#names.set(uid, name);
-    return name;
+    return (exitCode === 0 && stdout.split(':')[0]) || undefined;
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, lchownSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lchownSync, symlinkSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -30,6 +30,26 @@ describe('a caller at the desk', () => {
     symlinkSync(secret, join(folder, secret));
     lchownSync(join(folder, secret), 3_999_999, 65_534);
     expect(await callers.identify(secret)).toEqual({ uid: 3_999_999, name: '3999999' });
+  });
+
+  it('is let in by number while nobody can tell names, and by name as soon as somebody can', async () => {
+    const programs = scratchFolder();
+    callers = new DeskCallers(folder, `${programs}:/usr/bin:/bin`);
+    const uid = process.getuid?.();
+    const call = () => {
+      symlinkSync(secret, join(folder, secret));
+      return callers.identify(secret);
+    };
+    const getent = (text: string) => {
+      writeFileSync(join(programs, 'getent'), `#!/bin/sh\n${text}\n`);
+      chmodSync(join(programs, 'getent'), 0o755);
+    };
+    getent('exec sleep 20'); // the machine with the names does not answer
+    expect(await call()).toEqual({ uid, name: String(uid) });
+    getent('exit 2');
+    expect(await call()).toEqual({ uid, name: String(uid) });
+    getent('echo ada:x:1:1::/:');
+    expect(await call()).toEqual({ uid, name: 'ada' });
   });
 
   it('is nobody with a file, a link elsewhere, or a name that leaves the folder', async () => {
