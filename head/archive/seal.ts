@@ -1,6 +1,7 @@
-import { chmod, readdir } from 'node:fs/promises';
+import { chmod, readdir, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { atOnce } from '../../base/at-once.ts';
+import { isSystemError } from '../../base/errors.ts';
 import { makeFolder } from '../../base/make-folder.ts';
 import { chunksOf } from '../../base/transfer/chunk.ts';
 import type { ContentHash } from '../../base/transfer/hash.ts';
@@ -25,6 +26,8 @@ const mismatchesMax = 1000;
  * manifest that is no manifest, or a full disk.
  */
 export async function sealAttempt(attempt: StagedAttempt, manifestHash: ContentHash): Promise<Sealed> {
+  // Told again, such as by a node that dials anew: it may be on its way into the tree by now.
+  if (attempt.sealedAs === manifestHash) return { kind: 'sealed' };
   await attempt.unseal();
   await attempt.seal();
   try {
@@ -37,7 +40,13 @@ export async function sealAttempt(attempt: StagedAttempt, manifestHash: ContentH
       await attempt.unseal();
       return { kind: 'mismatch', paths: wrong };
     }
-    await flush(attempt, modes);
+    const gone = await flush(attempt, modes);
+    if (gone.length > 0) {
+      await drop(attempt, gone);
+      await attempt.unseal();
+      return { kind: 'mismatch', paths: gone.slice(0, mismatchesMax) };
+    }
+    attempt.noteSealed(manifestHash);
     return { kind: 'sealed' };
   } catch (error) {
     await attempt.unseal();
@@ -66,8 +75,13 @@ async function compare(attempt: StagedAttempt): Promise<Comparison> {
   }
   // Nothing is made before the whole manifest has been read: one that is refused leaves nothing behind.
   if (wrong.length > 0) return { wrong, modes };
+  // What is listed no more gives way first: a folder or a link may have taken its place.
+  await drop(
+    attempt,
+    attempt.list().flatMap(({ path }) => (listed.has(path) ? [] : [path])),
+  );
+  await dropFolders(attempt.folder, 'archive', foldersOf(listed, folders, links));
   for (const { path, mode } of folders) await makeKept(join(attempt.folder, stagedPathOf(path)), mode);
-  for (const { path } of attempt.list()) if (!listed.has(path)) await attempt.remove(path);
   for (const { path, target } of links) await attempt.addLink(stagedPathOf(path), target);
   return { wrong, modes };
 }
@@ -91,8 +105,40 @@ async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
   for await (const { data } of chunksOf(path, 0)) yield data;
 }
 
-/** Brings everything of an attempt to the disk. */
-async function flush(attempt: StagedAttempt, modes: ReadonlyMap<string, number>): Promise<void> {
+/** The folders that something listed is in, and those that are listed themselves, by their names on the wire. */
+function foldersOf(files: Iterable<string>, ...others: (readonly { readonly path: string }[])[]): ReadonlySet<string> {
+  const [folders = [], links = []] = others;
+  const kept = new Set(folders.map(({ path }) => stagedPathOf(path)));
+  for (const path of [...files, ...links.map((link) => stagedPathOf(link.path)), ...kept])
+    for (let cut = path.lastIndexOf('/'); cut > 0; cut = path.lastIndexOf('/', cut - 1)) kept.add(path.slice(0, cut));
+  return kept;
+}
+
+/** Removes folders that only what is listed no more was in. */
+async function dropFolders(root: string, folder: string, kept: ReadonlySet<string>): Promise<void> {
+  for (const name of await foldersIn(join(root, folder))) {
+    const path = `${folder}/${name}`;
+    if (kept.has(path)) await dropFolders(root, path, kept);
+    else await rm(join(root, path), { recursive: true, force: true });
+  }
+}
+
+async function foldersIn(folder: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return []; // nothing but a log has come
+    throw error;
+  }
+}
+
+async function drop(attempt: StagedAttempt, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await attempt.remove(path);
+}
+
+/** Brings everything of an attempt to the disk. Answers what of it was not there, by its names on the wire. */
+async function flush(attempt: StagedAttempt, modes: ReadonlyMap<string, number>): Promise<readonly string[]> {
   const { folder } = attempt;
   const folders = [folder];
   const files: { path: string; mode: number | undefined }[] = [];
@@ -101,7 +147,21 @@ async function flush(attempt: StagedAttempt, modes: ReadonlyMap<string, number>)
     if (entry.isDirectory()) folders.push(path);
     else if (entry.isFile()) files.push({ path: relative(folder, path), mode: modes.get(relative(folder, path)) });
   }
-  await attempt.keep(files);
+  const found = new Set(files.map(({ path }) => path));
+  const gone = [...modes.keys()].filter((path) => !found.has(path));
+  if (gone.length > 0) return gone;
+  try {
+    await attempt.keep(files);
+  } catch (error) {
+    // Asked a second time the system would say that all is well: what it could not write is no longer due to be written.
+    if (isSystemError(error, 'EIO'))
+      await drop(
+        attempt,
+        attempt.list().map(({ path }) => path),
+      );
+    throw error;
+  }
   await atOnce(syncsAtOnce, folders.reverse(), syncFolder);
   await syncFolder(join(folder, '..'));
+  return [];
 }

@@ -1,4 +1,4 @@
-import { lstat, readdir, rm, stat, symlink } from 'node:fs/promises';
+import { lstat, readdir, rm, stat, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
@@ -32,6 +32,9 @@ export class StagedAttempt {
   readonly #listeners = new Set<(path: string) => void>();
   #bytes = 0;
   #sealed = false;
+  #sealedAs: ContentHash | undefined;
+  /** Done once, before anything is written: an earlier head may have made links. */
+  #linkless: Promise<void> | undefined;
   #closed = false;
 
   private constructor(folder: string, files: Map<string, StagedFile>, share: StagingShare, disk: StageFiles) {
@@ -45,7 +48,6 @@ export class StagedAttempt {
   /** Picks up what an earlier head or stream has left. `share` is told how many bytes more, or less, are here. */
   static async open(folder: string, share: StagingShare, disk: StageFiles): Promise<StagedAttempt> {
     const files = new Map<string, StagedFile>();
-    await dropLinks(folder);
     for await (const path of filesUnder(folder, '')) {
       files.set(path, new StagedFile(join(folder, path), (await stat(join(folder, path))).size, disk));
     }
@@ -61,6 +63,7 @@ export class StagedAttempt {
       const file = this.#file(path);
       const before = file.sizeBytes;
       try {
+        await this.#dropOldLinks();
         const answer = await this.#takeMakingWay(path, file, piece);
         await this.#noteOpen(path, file);
         return answer;
@@ -97,7 +100,12 @@ export class StagedAttempt {
       const file = this.#files.get(path);
       await file?.close();
       if (this.#files.delete(path)) this.#grow(-(file?.sizeBytes ?? 0));
-      await rm(join(this.folder, path), { force: true });
+      try {
+        await unlink(join(this.folder, path));
+      } catch (error) {
+        // What is there now, or above it, is no file any more.
+        if (!isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) throw error;
+      }
     });
   }
 
@@ -109,6 +117,17 @@ export class StagedAttempt {
   /** Bytes of everything that is here. */
   get sizeBytes(): number {
     return this.#bytes;
+  }
+
+  /** The hash of the manifest that it was sealed with; nothing while it may change. */
+  get sealedAs(): ContentHash | undefined {
+    return this.#sealedAs;
+  }
+
+  /** All of it is on the disk, as this manifest says. */
+  noteSealed(manifestHash: ContentHash): void {
+    assert(this.#sealed, 'it changes no more');
+    this.#sealedAs = manifestHash;
   }
 
   /** Whether it is over for good: accepted, or dropped. */
@@ -149,6 +168,8 @@ export class StagedAttempt {
 
   /** Takes pieces again: what is here was not what the manifest says. */
   async unseal(): Promise<void> {
+    this.#sealedAs = undefined;
+    await this.#dropOldLinks();
     for (const where of this.#links.splice(0)) await rm(where, { force: true });
     this.#sealed = false;
   }
@@ -157,6 +178,15 @@ export class StagedAttempt {
   onArrival(listener: (path: string) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /** Only whoever changes it does: it may have been accepted, and its links are part of it then. */
+  #dropOldLinks(): Promise<void> {
+    this.#linkless ??= dropLinks(this.folder).catch((error: unknown) => {
+      this.#linkless = undefined;
+      throw error;
+    });
+    return this.#linkless;
   }
 
   #grow(bytes: number): void {

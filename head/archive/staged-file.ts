@@ -129,6 +129,8 @@ export class StagedFile {
     const handle = await openMaking(this.path, this.#sizeBytes === 0 ? 'w' : 'r+');
     const running = startHash();
     this.#handle = handle;
+    // A piece that a full disk took in part has left more than counts.
+    await handle.truncate(this.#sizeBytes);
     const bytes = await hashBeginning(running, this.path, this.#sizeBytes);
     assert(bytes === this.#sizeBytes, 'nobody else writes in staging');
     this.#running = running;
