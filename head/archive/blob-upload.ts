@@ -100,8 +100,7 @@ export class BlobUpload {
     const right = this.complete && this.#running.digest() === this.hash;
     try {
       if (right) {
-        await this.#file.chmod(0o444);
-        await this.#file.sync();
+        await this.#sync();
         this.#finished = true;
       } else if (this.complete) {
         await rm(this.part, { force: true });
@@ -112,6 +111,17 @@ export class BlobUpload {
     }
     if (!right) {
       throw new RefusedError(refused('conflict', changed(this.hash, 'has another hash than was said')));
+    }
+  }
+
+  /** What the disk could not write is dropped: asked a second time, the system would say that all is well. */
+  async #sync(): Promise<void> {
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      await rm(this.part, { force: true });
+      this.#offset = 0;
+      throw error;
     }
   }
 

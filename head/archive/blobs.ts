@@ -1,4 +1,5 @@
-import { readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { chmod, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
@@ -109,6 +110,16 @@ export class BlobStore {
     }
   }
 
+  /** The content's size in bytes, for who may read it whoever has put it. Refused when it is gone. */
+  async sizeOf(hash: ContentHash): Promise<number> {
+    try {
+      return (await stat(this.pathOf(hash))).size;
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw error;
+      throw new RefusedError(refused('not-found', `Cannot read "${hash}": it is gone from the head's disk`));
+    }
+  }
+
   /** Begins or goes on with an upload. Give it back with `close`, whatever happens. */
   upload(namespace: string, hash: ContentHash, sizeBytes: number, offset: number): Promise<BlobUpload> {
     return this.#parts.open(namespace, hash, sizeBytes, offset);
@@ -125,7 +136,11 @@ export class BlobStore {
       await makeFolder(join(this.#folder, 'holds', namespace));
       await writeFile(this.#holdOf(namespace, upload.hash), '');
       await makeFolder(folder);
+      // Again: a round may have begun since, and it has looked at the holds before this one was there.
+      this.#touched.add(upload.hash);
       await rename(upload.part, path);
+      // Only now: what an upload that was interrupted has left must be open to the next one.
+      await chmod(path, 0o444);
       await syncFolder(folder);
       upload.letGo('moved');
       this.#usage.set(namespace, upload.hash, upload.sizeBytes);
@@ -157,8 +172,11 @@ export class BlobStore {
     }
   }
 
-  async dropHold(namespace: string, hash: ContentHash): Promise<void> {
-    await rm(this.#holdOf(namespace, hash), { force: true });
+  /** Drops a hold that has run out, unless it has been renewed in this round. */
+  dropHold(namespace: string, hash: ContentHash): void {
+    if (this.#touched.has(hash)) return;
+    // Without a wait between the look and the removal: whoever renews it just then has been told that the content is here.
+    rmSync(this.#holdOf(namespace, hash), { force: true });
     this.#usage.set(namespace, hash, 0);
   }
 
@@ -174,12 +192,12 @@ export class BlobStore {
   async #countHeld(namespace: string): Promise<void> {
     for (const hex of await readdir(join(this.#folder, 'holds', namespace))) {
       const hash = asContentHash(`blake3:${hex}`);
-      if (hash) this.#usage.set(namespace, hash, await this.#sizeOf(hash));
+      if (hash) this.#usage.set(namespace, hash, await this.#sizeHeld(hash));
     }
   }
 
   /** Content that was collected while a hold was still there takes no room. */
-  async #sizeOf(hash: ContentHash): Promise<number> {
+  async #sizeHeld(hash: ContentHash): Promise<number> {
     try {
       return (await stat(this.pathOf(hash))).size;
     } catch (error) {

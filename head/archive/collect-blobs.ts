@@ -41,13 +41,14 @@ export class BlobCollector {
     // Put back later, the spec that is missing may name any of them.
     if (!isComplete) return roundMinMs;
     const nowMs = this.#clock.nowMs();
-    const wanted = new Set<ContentHash>();
+    // By namespace for the holds; of content that a batch needs it is all the same whether a hold is left.
+    const wanted = new Set<ContentHash>([...pinned.values()].flatMap((hashes) => [...hashes]));
     let nextMs = holdMs;
     for await (const { namespace, hash, renewedAtMs } of this.#blobs.holds()) {
       const leftMs = renewedAtMs + holdMs - nowMs;
       if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
       if (leftMs > 0 || pinned.get(namespace)?.has(hash)) wanted.add(hash);
-      else await this.#blobs.dropHold(namespace, hash);
+      else this.#blobs.dropHold(namespace, hash);
     }
     for await (const hash of this.#blobs.contents()) {
       if (!wanted.has(hash)) await this.#blobs.dropContent(hash);

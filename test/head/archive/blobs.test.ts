@@ -1,8 +1,8 @@
 import { mkdtempSync } from 'node:fs';
-import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
 import { openLog } from '../../../base/log.ts';
 import { asContentHash, type ContentHash, hashBytes } from '../../../base/transfer/hash.ts';
@@ -10,6 +10,18 @@ import { BlobStore, holdMs } from '../../../head/archive/blobs.ts';
 import { BlobCollector } from '../../../head/archive/collect-blobs.ts';
 import { InputUsage } from '../../../head/archive/input-usage.ts';
 import { ManualClock } from '../../kit/manual-clock.ts';
+
+// A disk that loses what it was given cannot be had on purpose: only this one call is made to fail.
+const disk: { failure: Error | undefined } = vi.hoisted(() => ({ failure: undefined }));
+vi.mock('node:fs/promises', async (load) => {
+  const real = await load<typeof import('node:fs/promises')>();
+  const open: typeof real.open = async (...how) => {
+    const file = await real.open(...how);
+    const sync = file.sync.bind(file);
+    return Object.assign(file, { sync: () => (disk.failure ? Promise.reject(disk.failure) : sync()) });
+  };
+  return { ...real, open };
+});
 
 let folder: string;
 let blobs: BlobStore;
@@ -128,6 +140,57 @@ describe('the blob store', () => {
     await collector.close();
   });
 
+  it('keeps what a batch needs, also where the namespace’s hold on it is gone', async () => {
+    const needed = await put('lab', 'needed');
+    await rm(join(folder, 'holds/lab', needed.slice(7)));
+    blobs.beginRound();
+    const wanted = new Map([['lab', new Set([needed])]]);
+    await new BlobCollector(blobs, systemClock, async () => ({ wanted, isComplete: true }), log).collect();
+    expect(await readFile(blobs.pathOf(needed), 'utf8')).toBe('needed');
+  });
+
+  it('drops no hold that is renewed while a round looks at it', async () => {
+    const hash = await put('lab', 'old');
+    const longAgo = (systemClock.nowMs() - holdMs - 60_000) / 1000;
+    await utimes(join(folder, 'holds/lab', hash.slice(7)), longAgo, longAgo);
+    // It has been seen to have run out when somebody is told that the content is here.
+    class Renewed extends BlobStore {
+      override async *holds() {
+        for await (const hold of super.holds()) {
+          expect(await this.renew('lab', hash)).toBe(true);
+          yield hold;
+        }
+      }
+    }
+    const store = new Renewed(folder, systemClock, usage);
+    await new BlobCollector(store, systemClock, async () => ({ wanted: new Map(), isComplete: true }), log).collect();
+    expect(await store.missing('lab', [hash])).toEqual([]);
+  });
+
+  it('lets an upload be gone on with that was whole, and could not be put in its place', async () => {
+    const hash = hashBytes('whole');
+    const holds = join(folder, 'holds/lab');
+    await writeFile(holds, 'in the way');
+    await expect(put('lab', 'whole')).rejects.toThrow('Cannot keep');
+    await rm(holds);
+    expect(await blobs.missing('lab', [hash])).toEqual([{ hash, offset: 5 }]);
+    // Its owner must be able to open it for writing: heads are not root.
+    expect((await stat(join(folder, 'parts/lab', `${hash.slice(7)}.part`))).mode & 0o200).toBe(0o200);
+    const again = await blobs.upload('lab', hash, 5, 5);
+    await blobs.keep('lab', again);
+    expect((await stat(blobs.pathOf(hash))).mode & 0o777).toBe(0o444);
+  });
+
+  it('wants an upload again that the disk could not write, which it says only once', async () => {
+    const hash = hashBytes('lost');
+    const upload = await blobs.upload('lab', hash, 4, 0);
+    await upload.write(0, Buffer.from('lost'));
+    disk.failure = Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
+    await expect(blobs.keep('lab', upload)).rejects.toThrow('EIO');
+    disk.failure = undefined;
+    expect(await blobs.missing('lab', [hash])).toEqual([{ hash, offset: 0 }]);
+  });
+
   it('sweeps partial uploads that nobody goes on with', async () => {
     const hash = asContentHash(`blake3:${'0'.repeat(64)}`) as ContentHash; // the form is right
     const upload = await blobs.upload('lab', hash, 10, 0);
@@ -175,7 +238,8 @@ describe('a quota of input files', () => {
     const again = new InputUsage(() => quota);
     await new BlobStore(folder, systemClock, again).start();
     expect(again.used('LAB')?.bytes).toBe(2_000);
-    await blobs.dropHold('lab', hash);
+    blobs.beginRound();
+    blobs.dropHold('lab', hash);
     expect(used()).toBe(0);
   });
 
