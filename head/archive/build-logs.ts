@@ -3,25 +3,20 @@ import { isSystemError } from '../../base/errors.ts';
 import { diskTrouble } from './durable.ts';
 import { type Piece, StagedFile, type Taken } from './staged-file.ts';
 
-/** Logs kept open for more; the longest unused goes on from the disk when it grows again. */
-const openMax = 256;
-
 /** Logs of builds, which go straight to their place: a build is no attempt, and its log is wanted while it runs. */
 export class BuildLogs {
-  readonly #files = new Map<string, Promise<StagedFile>>();
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #listeners = new Map<string, Set<() => void>>();
 
   /** Takes a piece of the log at `path`. Throws `RefusedError` "disk-full" or a `Fault`. */
   async take(path: string, piece: Piece): Promise<Taken> {
     const act = async () => {
-      const file = await this.#open(path);
       try {
-        return await file.take(piece);
+        // As it is on the disk now: when a batch is replaced its logs move away with it, and others begin under their names.
+        const file = new StagedFile(path, await sizeOf(path));
+        return await file.take(piece).finally(() => file.close());
       } catch (error) {
         throw diskTrouble(error, 'take the log of a build');
-      } finally {
-        await file.close();
       }
     };
     const before = this.#turns.get(path);
@@ -43,19 +38,6 @@ export class BuildLogs {
       listeners.delete(listener);
       if (listeners.size === 0) this.#listeners.delete(path);
     };
-  }
-
-  #open(path: string): Promise<StagedFile> {
-    const known = this.#files.get(path);
-    if (known) return known;
-    const opening = sizeOf(path).then((sizeBytes) => new StagedFile(path, sizeBytes));
-    this.#files.set(path, opening);
-    opening.catch(() => this.#files.delete(path)); // whoever asked hears why
-    for (const oldest of this.#files.keys()) {
-      if (this.#files.size <= openMax) break;
-      if (!this.#turns.has(oldest)) this.#files.delete(oldest);
-    }
-    return opening;
   }
 }
 
