@@ -32,6 +32,7 @@ import { AttemptLimit } from './grpc/attempt-limit.ts';
 import { openDoors } from './grpc/listen.ts';
 import { noticeGap } from './notice-gap.ts';
 import { noticeNodes } from './notice-nodes.ts';
+import { noticeUnpublished } from './notice-unpublished.ts';
 import { Notices } from './notices.ts';
 import { pinnedBlobs } from './pins.ts';
 import type { HeadEngine } from './ports.ts';
@@ -111,7 +112,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       background(store.snapshotIfDue(now));
     });
     const ports = await openArchive(options, {
-      ...{ clusterId, archiveFolder, trees, disks, lastSeq: store.log.position.seq },
+      ...{ clusterId, archiveFolder, trees, disks, notices, lastSeq: store.log.position.seq },
       engine: facing(engine, store),
     });
     let sweeping: Promise<void> | undefined;
@@ -168,11 +169,12 @@ async function openArchive(
     readonly engine: HeadEngine;
     readonly trees: TreeWriter;
     readonly disks: DiskWatch;
+    readonly notices: Notices;
     /** Of the log, as it was found. */
     readonly lastSeq: number;
   },
 ) {
-  const { clusterId, archiveFolder, engine, trees, disks } = has;
+  const { clusterId, archiveFolder, engine, trees, disks, notices } = has;
   const layout = new ArchiveLayout(archiveFolder);
   const usage = openUsage(settings.quotas, { clock, log, layout, engine });
   const blobs = new BlobStore(join(dataFolder, 'blobs'), clock, usage.inputs);
@@ -195,6 +197,7 @@ async function openArchive(
     random,
     log,
     publish: (records) => publish(publishing, records),
+    stuck: noticeUnpublished(engine, notices),
   });
   const changes = new Changes(engine);
   const collector = new BlobCollector(blobs, clock, () => pinnedBlobs(engine, specs), log);

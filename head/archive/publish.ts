@@ -3,18 +3,19 @@ import { Fault } from '../../base/errors.ts';
 import { attemptId, type BatchId } from '../../base/ids.ts';
 import type { Tree } from '../../base/transfer/tree.ts';
 import type { HeadEngine } from '../ports.ts';
+import { batchNameKey } from '../scheduler/draft.ts';
 import { knownBatch } from '../scheduler/retired.ts';
 import type { Specs } from '../specs.ts';
+import { type ArchiveRecord, batchOf } from './archive-record.ts';
 import type { ArchiveUsage } from './archive-usage.ts';
 import { batchFileBody, type SubmittedPart } from './batch-file.ts';
-import { moveReplaced, ownerOf, placeOf, writeBatchFile, writeJobsFile } from './batch-folder.ts';
+import { type BatchNames, moveReplaced, ownerOf, placeOf, writeBatchFile, writeJobsFile } from './batch-folder.ts';
 import type { BlobStore } from './blobs.ts';
 import { deleteTree } from './delete-batch.ts';
 import { jobLines } from './jobs-file.ts';
-import type { ArchiveLayout } from './layout.ts';
+import type { ArchiveLayout, BatchPlace } from './layout.ts';
 import type { AcceptedAttempt } from './meta-file.ts';
 import { type Destination, inlineTree, publishStaged, takePlace } from './publish-attempt.ts';
-import { type ArchiveRecord, batchOf } from './publisher.ts';
 import type { Staging } from './staging.ts';
 import type { Trash } from './trash.ts';
 import type { TreeWriter } from './tree-writer.ts';
@@ -126,7 +127,9 @@ async function writeTrees(
     const tree = trees[at];
     const owner = of[at];
     if (!tree || !owner) continue;
-    if (result.kind === 'failed') throw new Fault(result.code, `Cannot write "${tree.target}": ${result.message}`);
+    // Something else than a folder may be there: a link, where somebody has moved it away.
+    if (result.kind === 'failed' && result.code !== 'ENOTDIR')
+      throw new Fault(result.code, `Cannot write "${tree.target}": ${result.message}`);
     const bytes = tree.files.reduce((sum, { data }) => sum + data.length, 0);
     ports.usage.add(owner.to.place.namespace, bytes);
     if (result.kind === 'made') continue;
@@ -149,7 +152,7 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
     return { namespace, name, origin, deletedSeq, parts: batch.parts.map(({ specHash }) => ({ specHash })), rows };
   });
   const naming = await ports.specs.naming(facts.parts);
-  const place = await placeOf(ports.layout, { batchId, namespace: facts.namespace, name: facts.name });
+  const place = await makePlace(ports, { batchId, namespace: facts.namespace, name: facts.name });
   const position = new Map(records.map((record, at) => [record, at]));
   const accepted = (record: Accepted): AcceptedAttempt => {
     const { attempt, outcome, manifestHash, startedAtMs, endedAtMs, pausedMs } = record.event;
@@ -164,6 +167,22 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
     return { record, index, attempt: number, lastGiven, job, node, ...ends };
   };
   return { place, origin: facts.origin, deletedSeq: facts.deletedSeq, accepted };
+}
+
+/**
+ * Where a batch's tree is. When somebody has removed its folder it is made anew: with results and no `batch.json` in it,
+ * it would be taken for somebody else's from then on, and what follows be put elsewhere.
+ */
+async function makePlace(ports: PublishPorts, batch: BatchNames): Promise<BatchPlace> {
+  const { batchId, namespace, name } = batch;
+  if ((await ownerOf(ports.layout, namespace, name)) === undefined) {
+    const isNamed = await ports.engine.query(
+      (state) => state.batchByName.get(batchNameKey(namespace, name)) === batchId,
+    );
+    if (!isNamed) return { ...batch, replaced: true };
+    await writeBatch(ports, batchId, undefined);
+  }
+  return await placeOf(ports.layout, batch);
 }
 
 async function writeBatch(ports: PublishPorts, batchId: BatchId, replaces: BatchId | undefined): Promise<void> {
@@ -207,7 +226,7 @@ async function writeJobs(ports: PublishPorts, batchId: BatchId, seq: number): Pr
   });
   if (!batch.ended || batch.isGone) return; // it goes on: retried, or extended
   const naming = await ports.specs.naming(batch.parts);
-  const path = ports.layout.batchOwn(await placeOf(ports.layout, batch), 'jobs.jsonl');
+  const path = ports.layout.batchOwn(await makePlace(ports, batch), 'jobs.jsonl');
   await writeJobsFile(path, jobLines(ports.engine, batchId, naming));
 }
 

@@ -2,9 +2,10 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { refused } from '../../base/errors.ts';
 import { asClusterId, attemptId, type BatchId, type ClusterId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import type { ArchiveRecord } from '../../head/archive/archive-record.ts';
 import { isDone } from '../../head/archive/delete-batch.ts';
 import { placeOfResult } from '../../head/archive/place-of-result.ts';
-import { type ArchiveRecord, Publisher } from '../../head/archive/publisher.ts';
+import { Publisher } from '../../head/archive/publisher.ts';
 import { liveFacts } from '../../head/archive/staging.ts';
 import { Engine } from '../../head/engine.ts';
 import { AgentLinks } from '../../head/grpc/agent-link-service.ts';
@@ -168,6 +169,7 @@ export class SimHead {
         close: async () => undefined,
       },
       publish: (records) => this.#publish(running, records),
+      stuck: async () => undefined,
     });
     const staging = new SimStaging(this.staging, liveFacts(engine), () => running.isAlive);
     const intake = {
