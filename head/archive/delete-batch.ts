@@ -36,6 +36,7 @@ export async function deleteTree(
     await rm(kept, { recursive: true, force: true });
     await makeFolder(join(kept, ownFolder));
     await copyFile(join(folder, ownFolder, 'batch.json'), join(kept, ownFolder, 'batch.json'));
+    await syncFile(join(kept, ownFolder, 'batch.json'));
     if (deletion.keepsJobs)
       await copyIfThere(join(folder, ownFolder, 'jobs.jsonl'), join(kept, ownFolder, 'jobs.jsonl'));
     const { seq, by, atMs } = deletion;

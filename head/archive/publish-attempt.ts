@@ -28,7 +28,8 @@ export async function publishStaged(layout: ArchiveLayout, accepted: AcceptedAtt
   const files = join(staging, 'archive');
   const own = join(files, ownFolder);
   if (!(await makeUnder(staging, own))) return;
-  await writeFile(join(own, 'meta.json'), metaText(accepted, to.versions));
+  // On the disk as the rest of it is: when this is repeated nothing is staged any more, and nobody would write it again.
+  await writeFile(join(own, 'meta.json'), metaText(accepted, to.versions), { flush: true });
   for (const name of ['log', 'manifest']) await renameIfThere(join(staging, name), join(own, name));
   if (to.withOutputFile) await linkIfFree(join(own, 'log'), join(files, `${accepted.job.name}_output.txt`));
   await syncFolder(own);

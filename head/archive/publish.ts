@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { atOnce } from '../../base/at-once.ts';
 import { Fault } from '../../base/errors.ts';
 import { attemptId, type BatchId } from '../../base/ids.ts';
@@ -17,6 +18,7 @@ import type { ArchiveLayout, BatchPlace } from './layout.ts';
 import type { AcceptedAttempt } from './meta-file.ts';
 import { type Destination, inlineTree, publishStaged, takePlace } from './publish-attempt.ts';
 import type { Staging } from './staging.ts';
+import { isTorn } from './torn-tree.ts';
 import type { Trash } from './trash.ts';
 import type { TreeWriter } from './tree-writer.ts';
 
@@ -133,9 +135,23 @@ async function writeTrees(
     const bytes = tree.files.reduce((sum, { data }) => sum + data.length, 0);
     ports.usage.add(owner.to.place.namespace, bytes);
     if (result.kind === 'made') continue;
+    await removeTorn(ports, owner.accepted, owner.to.place, tree);
     await takePlace(ports.layout, owner.accepted, owner.to.place, tree.temporary);
     await ports.trees.discard(tree.temporary);
   }
+}
+
+/** Small archives are not brought to the disk one by one: what a power cut has left of one is not to be taken for it. */
+async function removeTorn(
+  { layout, trash }: PublishPorts,
+  accepted: AcceptedAttempt,
+  place: BatchPlace,
+  tree: Tree,
+): Promise<void> {
+  const name = accepted.job.name;
+  const folders = [layout.jobFolder(place, name), layout.earlierAttempt(place, name, accepted.attempt)];
+  for (const [at, folder] of folders.entries())
+    if (await isTorn(folder, tree, accepted)) await trash.take(folder, `${basename(tree.temporary)}.torn-${at}`);
 }
 
 /** What the attempts of one batch have in common. */

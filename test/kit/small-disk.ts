@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,6 +24,11 @@ export interface SmallDisk {
   free(): void;
   /** Throws while somebody has a file there open for writing. */
   setReadOnly(isReadOnly: boolean): void;
+  /**
+   * Mounts at a new folder what would be on it after a power cut at this moment: what the kernel has written there, and
+   * nothing that it still holds. Nothing for a disk in memory.
+   */
+  afterPowerCut(folder: string): SmallDisk | undefined;
   /** Takes it away again, also while something on it is open. */
   remove(): void;
 }
@@ -29,25 +44,24 @@ export function mountSmallDisk(folder: string, sizeBytes: number, { inodes }: Sm
   mkdirSync(folder, { recursive: true });
   const files = inodes === undefined ? '' : `,nr_inodes=${inodes}`;
   run('mount', '-t', 'tmpfs', '-o', `size=${sizeBytes},mode=700${files}`, 'labrun-test', folder);
-  return smallDisk(folder, () => undefined);
+  return smallDisk(folder, undefined);
 }
 
 /** Mounts a true one, ext4 in a file, at a new folder; where there are no loop devices, one in memory. */
 export function mountLoopDisk(folder: string, sizeBytes: number, { inodes }: SmallDiskOptions = {}): SmallDisk {
   const image = join(mkdtempSync(join(tmpdir(), 'labrun-image-')), 'disk');
-  const removeImage = () => rmSync(join(image, '..'), { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   try {
     run('truncate', '-s', String(sizeBytes), image);
     run('mkfs.ext4', '-q', '-m', '0', ...(inodes === undefined ? [] : ['-N', String(inodes)]), image);
     run('mount', '-o', 'loop', image, folder);
   } catch {
-    removeImage();
+    removeImage(image);
     return mountSmallDisk(folder, sizeBytes, inodes === undefined ? {} : { inodes });
   }
   // Nothing of labrun's expects this folder, and every walk would meet it.
   rmSync(join(folder, 'lost+found'), { recursive: true });
-  return smallDisk(folder, removeImage);
+  return smallDisk(folder, image);
 }
 
 /** Answers a word when small disks can be had here, and throws with the reason when not. */
@@ -64,7 +78,12 @@ export function trySmallDisk(): string {
 const ballast = '.ballast';
 const pieceBytes = 2 ** 20;
 
-function smallDisk(folder: string, removed: () => void): SmallDisk {
+function removeImage(image: string): void {
+  rmSync(join(image, '..'), { recursive: true, force: true });
+}
+
+/** `image`: of a disk that is not in memory. */
+function smallDisk(folder: string, image: string | undefined): SmallDisk {
   const remount = (how: 'ro' | 'rw') => run('mount', '-o', `remount,${how}`, folder);
   return {
     folder,
@@ -91,10 +110,18 @@ function smallDisk(folder: string, removed: () => void): SmallDisk {
       }
     },
     free: () => rmSync(join(folder, ballast), { recursive: true, force: true }),
+    afterPowerCut(at) {
+      if (image === undefined) return undefined;
+      const copy = join(mkdtempSync(join(tmpdir(), 'labrun-image-')), 'disk');
+      copyFileSync(image, copy);
+      mkdirSync(at, { recursive: true });
+      run('mount', '-o', 'loop', copy, at);
+      return smallDisk(at, copy);
+    },
     setReadOnly: (isReadOnly) => remount(isReadOnly ? 'ro' : 'rw'),
     remove() {
       run('umount', '-l', folder);
-      removed();
+      if (image !== undefined) removeImage(image);
     },
   };
 }
