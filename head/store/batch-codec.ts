@@ -78,14 +78,16 @@ function encodeRows({ rows }: Batch): disk.SnapshotRows {
   };
 }
 
-/** Rebuilds a batch through the same writers that made it, then lays the columns over and finds what waits. */
+/**
+ * Rebuilds a batch through the same writers that made it, then lays the columns over and finds what waits. Batches come in
+ * the order in which they were submitted, so that a name finds the last of those that had it.
+ */
 export function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): void {
   const { submitted, rows } = stored;
   assert(submitted && rows, 'a snapshot holds whole batches');
   const id = batchId(submitted.batchId);
   // Snapshots of releases that knew no namespaces: their first submitters own them, as the log would say.
   claimNamespace(draft.access, submitted.namespace, decodeActor(stored.submittedBy));
-  const named = draft.batchByName.get(batchNameKey(submitted.namespace, submitted.name));
   applySubmitted(
     draft,
     {
@@ -101,9 +103,6 @@ export function decodeBatch(draft: ClusterDraft, stored: disk.SnapshotBatch): vo
     decodeActor(stored.submittedBy),
     Number(stored.submittedAtMs),
   );
-  // Batch ids are drawn in time order: the newest of a name is the one found under it.
-  if (named !== undefined && named > id)
-    draft.batchByName.set(batchNameKey(submitted.namespace, submitted.name), named);
   for (const part of stored.extended) {
     applyExtended(draft, {
       kind: 'batch-extended',

@@ -87,4 +87,12 @@ describe('a batch', () => {
     expect([...asNew(head).batchByName.values()]).toEqual([batchNumber(0)]);
     expect(violations(head.state)).toEqual([]);
   });
+
+  it('that takes the name of one that is not retired has it after a snapshot, too, also with the lower id', () => {
+    const head = ended();
+    const later = aSubmit(0, {}, 'sweep');
+    head.take(later.kind === 'submit' ? { ...later, replace: true } : later);
+    expect([...head.state.batchByName.values()]).toEqual([batchNumber(0)]);
+    expect(asNew(head).batchByName).toEqual(head.state.batchByName);
+  });
 });
