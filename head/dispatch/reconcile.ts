@@ -46,6 +46,8 @@ export interface Difference {
   readonly changes: readonly Change[];
   /** Attempts that the head believed on the node and that are not there: the head must note that. */
   readonly missing: readonly AttemptRef[];
+  /** Attempts that were asked back before the node was told of them: it is not told, and the head must note them as returned. */
+  readonly untold: readonly AttemptRef[];
   /** Batches of attempts that the node should not have and may keep for now: what happens to their jobs concerns it. */
   readonly leftAlone: ReadonlySet<BatchId>;
 }
@@ -57,6 +59,7 @@ export interface Difference {
 export function reconcile(state: ClusterState, nodeId: NodeId, view: SessionView): Difference {
   const changes: Change[] = [];
   const missing: AttemptRef[] = [];
+  const untold: AttemptRef[] = [];
   const leftAlone = new Set<BatchId>();
   const node = state.nodes.get(nodeId);
   const say = (change: Change) => {
@@ -70,6 +73,7 @@ export function reconcile(state: ClusterState, nodeId: NodeId, view: SessionView
     const known = held !== undefined || view.told.get(id)?.has('assign') === true;
     if (!known && (attempt.phase.kind !== 'assigned' || attempt.cancelling)) missing.push(attempt.ref);
     else if (held === 'wiped') missing.push(attempt.ref);
+    else if (!known && attempt.recalled) untold.push(attempt.ref);
     else if (!known) say(assignment(state, id));
     if (known && attempt.cancelling) say({ kind: 'cancel', attempt: attempt.ref });
     if (known && attempt.recalled && attempt.phase.kind === 'assigned') say({ kind: 'recall', attempt: attempt.ref });
@@ -81,7 +85,7 @@ export function reconcile(state: ClusterState, nodeId: NodeId, view: SessionView
     if (kind && ref) say({ kind, attempt: ref });
     else if (ref) leftAlone.add(ref.batchId);
   }
-  return { changes, missing, leftAlone };
+  return { changes, missing, untold, leftAlone };
 }
 
 /** Of builds that a node does not try again by itself, those that may be tried there again as far as the head knows. */

@@ -190,7 +190,7 @@ export class Session {
       this.#dirty = false;
       const { engine, nodeId, clusterId, cancelGraceMs } = this.#ports;
       const view = { held: this.#held, told: this.#told };
-      const { changes, missing, leftAlone, retried } = await engine.query((state) => ({
+      const { changes, missing, untold, leftAlone, retried } = await engine.query((state) => ({
         ...reconcile(state, nodeId, view),
         retried: forgottenBuilds(state, nodeId, this.#failedBuilds),
       }));
@@ -200,6 +200,8 @@ export class Session {
       const lost = missing.map((attempt) =>
         this.#submit({ kind: 'lose-attempt', nodeId, attempt, message: 'its node no longer knows it' }),
       );
+      for (const attempt of untold)
+        lost.push(this.#submit({ kind: 'return-attempt', nodeId, attempt, reason: 'recalled', message: '' }));
       // Later on it is but what is left of an attempt whose job is tried again, which its end has told.
       for (const { kind, attempt } of this.#hasSpoken ? [] : changes)
         if (kind === 'discard') lost.push(this.#submit({ kind: 'note-discarded', nodeId, attempt }));

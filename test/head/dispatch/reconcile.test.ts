@@ -19,7 +19,8 @@ function compare(head: PureHead, held: [AttemptId, HeldPhase][] = [], told: [Att
     held: new Map(held),
     told: new Map(told.map(([id, kinds]) => [id, new Set(kinds)])),
   });
-  return { kinds: difference.changes.map((change) => change.kind), missing: difference.missing };
+  const { changes, missing, untold } = difference;
+  return { kinds: changes.map((change) => change.kind), missing, untold };
 }
 
 describe('reconcile', () => {
@@ -33,7 +34,17 @@ describe('reconcile', () => {
   it('notes as missing what ran on a node that no longer knows it', () => {
     const { head, ref } = placed();
     head.take({ kind: 'progress-attempt', nodeId: nodeNumber(1), attempt: ref, phase: 'running', startedMsAgo: 0 });
-    expect(compare(head)).toEqual({ kinds: [], missing: [ref] });
+    expect(compare(head)).toEqual({ kinds: [], missing: [ref], untold: [] });
+  });
+
+  it('gives a node nothing that was asked back before it heard of it', () => {
+    const { head, ref, id } = placed();
+    head.take({ kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    head.take({ kind: 'drain-node', nodeId: nodeNumber(1), reason: 'new disk' });
+    head.take(aConnect(1));
+    expect(compare(head)).toEqual({ kinds: [], missing: [], untold: [ref] });
+    // What it holds it is asked for, as ever.
+    expect(compare(head, [[id, 'assigned']])).toEqual({ kinds: ['recall'], missing: [], untold: [] });
   });
 
   it('cancels what is to be cancelled, and settles, discards and forgets what is over', () => {

@@ -158,6 +158,21 @@ it('drains a node by name, says so everywhere until it is undrained, and remembe
   ).rejects.toThrow('its reason has 201 characters');
 });
 
+it('keeps from a node that was drained while it was away also what it had been given and never heard of', async () => {
+  const desk = await anAgent('desk', 1);
+  await world.submit(aSpec());
+  await desk.hear('assign');
+  desk.close();
+  await call(world.nodes, world.nodes.drain, { node: 'desk', reason: '' }, { metadata });
+  const other = await anAgent('other', 1);
+  // It says that it holds nothing: the line broke before it had heard.
+  const back = await new LinkAgent(world.head.address, 'desk', 1, desk.nodeId).connected();
+  agents.push(back);
+  expect((await other.hear('assign')).fence).toMatchObject({ index: 0, attempt: 2 });
+  await back.beat(1n);
+  expect(back.heard).toEqual([]);
+});
+
 it('takes no harm from what an agent claims to yield, and takes what it does not know for less', async () => {
   const desk = await anAgent('desk', 1);
   const huge = 2n ** 64n - 1n;
