@@ -125,10 +125,7 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
       },
     );
     closing.push(noticeGap(engine, notices), noticeNodes(engine, notices));
-    const started = await engine.submit({ kind: 'system', name: 'head' }, { kind: 'start-head', version, clusterId });
-    if (started.kind === 'refused') throw new RefusedError(started);
-    // After the start, by which nobody is connected any more: nothing is given out on old knowledge.
-    if (store.accepted) await engine.submit({ kind: 'system', name: 'head' }, shortened(store.accepted));
+    await begin(engine, { kind: 'start-head', version, clusterId }, store.accepted);
     await searchArchive({ ...ports, notices });
     await ports.publisher.start();
     store.keepFrom(() => ports.publisher.pendingSeq);
@@ -158,6 +155,21 @@ export async function openHead(options: HeadOptions): Promise<OpenHead> {
     await closeAll(closing, () => store.abandon());
     throw error;
   }
+}
+
+/**
+ * Says that the head has started. What was lost is told after it, for then nobody is connected any more and nothing is given
+ * out on old knowledge; and both in one write, so that a head which is killed in between forgets no loss.
+ */
+async function begin(
+  engine: Engine,
+  start: Extract<Command, { kind: 'start-head' }>,
+  lost: LogDamage | undefined,
+): Promise<void> {
+  const actor = { kind: 'system', name: 'head' } as const;
+  const told = lost ? [start, shortened(lost)] : [start];
+  for (const verdict of await Promise.all(told.map((command) => engine.submit(actor, command))))
+    if (verdict.kind === 'refused') throw new RefusedError(verdict);
 }
 
 /** Blobs, archive and what reads them, beside the engine. */

@@ -61,7 +61,8 @@ export interface Store extends LogPort {
 
 /**
  * Opens the head's database: the newest whole snapshot, then the log after it, each record checked. A gap or damage is
- * a fault that says what is lost; with `acceptLoss` the head goes on without it.
+ * a fault that says what is lost; with `acceptLoss` the head goes on without it. Until something is appended, whoever opens
+ * it next is told of the same loss: it must not be forgotten before the log itself tells of it.
  */
 export async function openStore(
   folder: string,
@@ -69,6 +70,7 @@ export async function openStore(
 ): Promise<Store> {
   const database = await openDatabase(join(folder, 'log'));
   const markPath = join(folder, 'high-water');
+  let mark: HighWater | undefined;
   try {
     const { loaded, damaged } = await loadSnapshot(database);
     const draft = loaded?.draft ?? emptyCluster();
@@ -79,18 +81,24 @@ export async function openStore(
     const damage = gap ?? lostTail(position.seq, HighWater.read(markPath));
     if (damage !== undefined) {
       if (!options.acceptLoss) throw damageFault(damage);
+      mark = new HighWater(markPath);
+      mark.note(Math.max(damage.lastSeq, HighWater.read(markPath)));
       await cutAfter(database, position);
+    } else {
+      mark = new HighWater(markPath);
+      mark.note(position.seq);
     }
     return new OpenStore(
       database,
       draft,
       new EventLog(database, position),
-      new HighWater(markPath),
+      mark,
       { seq: loaded?.position.seq ?? 0, atMs: loadedAtMs },
       { accepted: damage, damagedSnapshots: damaged },
       { ...usualLimits, ...options.limits },
     );
   } catch (error) {
+    mark?.close();
     await database.close();
     throw error;
   }
@@ -133,7 +141,6 @@ class OpenStore implements Store {
     this.#limits = limits;
     this.accepted = found.accepted;
     this.damagedSnapshots = found.damagedSnapshots;
-    mark.note(log.position.seq);
   }
 
   async append(records: readonly LogRecord[]): Promise<void> {

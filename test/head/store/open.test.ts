@@ -89,6 +89,14 @@ describe('the store', () => {
     expect(store.accepted?.seq).toBeGreaterThan(1);
     expect(store.draft.batches.size).toBeLessThan(300);
     await store.abandon();
+    // Killed before its log told of the loss: the next one is told of it, too.
+    await expect(openStore(folder, { acceptLoss: false })).rejects.toThrow(/--accept-loss/);
+    const next = await openStore(folder, { acceptLoss: true });
+    expect(next.accepted?.seq).toBe(store.accepted?.seq);
+    const engine = engineOn(next);
+    await engine.submit(ada, { kind: 'note-shortened', how: 'accepted', message: 'the end is gone' });
+    await engine.close();
+    await next.abandon();
     await fill(1, 301);
     const again = await openStore(folder, { acceptLoss: false });
     expect(violations(again.draft)).toEqual([]);
