@@ -47,6 +47,8 @@ class Placement {
   readonly #placed = new Map<Batch, number>();
   /** Waiting jobs that not every node may run, of each batch. */
   readonly #choosy = new Map<Batch, Set<number>>();
+  /** Nodes where somebody who comes first waits for more room than there is: nobody behind them is to take it. */
+  readonly #kept = new Set<Node>();
   /** Quarantined nodes that this plan gives a job. */
   readonly #canaries = new Set<Node>();
   /** Made when first asked for: most plans place nothing. */
@@ -138,11 +140,12 @@ class Placement {
     for (const queue of batch.queues) {
       if (queue.queued === 0 || closed.queues.has(queue)) continue;
       const node = this.#bestNode(batch, queue, how);
-      const index = node && this.#nextPlain(batch, queue);
+      const index = node || how === 'prefill' ? this.#nextPlain(batch, queue) : undefined;
       if (node && index !== undefined) {
         this.#assign(batch, queue, index, node);
         return true;
       }
+      if (index !== undefined) this.#keepRoom(batch, queue);
       closed.queues.add(queue);
     }
     return false;
@@ -166,9 +169,23 @@ class Placement {
         this.#assign(batch, queue, index, node);
         return true;
       }
+      if (how === 'prefill') this.#keepRoom(batch, queue, index);
       hopeless.add(kind);
     }
     return false;
+  }
+
+  /**
+   * What room is left where a job could wait if there were more of it is left to that job. Narrow ones of those who come
+   * later would take each core as it becomes free, and a wide one wait for ever. It keeps no core idle: what is free has
+   * been given out before.
+   */
+  #keepRoom(batch: Batch, queue: Queue, index?: number): void {
+    for (const node of this.#nodes) {
+      const isFull = (this.#taken.get(node) ?? 0) >= 2 * node.facts.cpus;
+      if (isFull || this.#kept.has(node) || !this.#mayWait(batch, queue, node)) continue;
+      if (this.#mayTry(batch, queue, node, index)) this.#kept.add(node);
+    }
   }
 
   #choosyOf(batch: Batch): Set<number> {
@@ -215,15 +232,25 @@ class Placement {
         );
       // One wave ahead at most: what is assigned beyond the node's cores never exceeds its cores.
       return (
-        node.restsUntilMs <= this.#nowMs &&
-        !node.quarantine &&
-        keptFree(node) === undefined &&
-        suits(part, queue.needs, node).kind === 'fits' &&
+        !this.#kept.has(node) &&
+        this.#mayWait(batch, queue, node) &&
         taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus &&
         this.#mayTry(batch, queue, node, index)
       );
     });
     return fitting.sort(compareNodes(part, queue.needs, this.#taken))[0];
+  }
+
+  /** Whether a node that is full may have such a job waiting there, as far as it is the node's affair. */
+  #mayWait(batch: Batch, queue: Queue, node: Node): boolean {
+    const part = batch.parts[queue.part];
+    return (
+      part !== undefined &&
+      node.restsUntilMs <= this.#nowMs &&
+      !node.quarantine &&
+      keptFree(node) === undefined &&
+      suits(part, queue.needs, node).kind === 'fits'
+    );
   }
 
   /** Whether nothing that is known of the batch's failures speaks against the node. */

@@ -5,6 +5,7 @@ import { someNeeds } from '../../kit/spec.ts';
 import {
   aConnect,
   aSubmit,
+  batchNumber,
   liveOn,
   nodeNumber,
   PureHead,
@@ -177,4 +178,44 @@ describe('place', () => {
     head.take(aConnect(1, { cpus: 2 }));
     expect(liveOn(head).map((attempt) => attempt.ref.index)).toEqual([0, 1, 2]);
   });
+
+  it('empties a node for a wide job of whoever runs less, which narrow jobs would pass by for ever', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 4 }));
+    head.take(aConnect(2, { cpus: 4 }));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 200 })] }), { kind: 'user', name: 'ada' });
+    // Each node is proven, and full of ada's jobs twice over: those that run, and those that wait there.
+    for (const at of [1, 2]) head.take(staged(first(head, at)));
+    expect([liveOn(head, 1).length, liveOn(head, 2).length]).toEqual([8, 8]);
+    head.take(aSubmit(2, { groups: [someGroup({ needs: someNeeds({ cpus: 0 }) })] }), { kind: 'user', name: 'bob' });
+    let ends = 0;
+    for (; ends < 40 && !hasBobs(head); ends++) head.take(staged(first(head, 1 + (ends % 2))));
+    expect(hasBobs(head)).toBe(true);
+    expect(ends).toBeLessThanOrEqual(8);
+    // Only one of the nodes was kept free of ada's.
+    expect(liveOn(head).filter(({ ref }) => ref.batchId === batchNumber(1))).toHaveLength(12);
+  });
+
+  it('lets narrow jobs pass a wide one of somebody who runs more', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 4 }));
+    head.take(aConnect(2, { cpus: 4 }));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 9, needs: someNeeds({ cpus: 0 }) })] }), {
+      kind: 'user',
+      name: 'bob',
+    });
+    expect(liveOn(head)).toHaveLength(4);
+    head.take(aSubmit(2, { groups: [someGroup({ count: 50 })] }), { kind: 'user', name: 'ada' });
+    head.take(staged(first(head, 1)));
+    expect(liveOn(head, 1).filter(({ ref }) => ref.batchId === batchNumber(2)).length).toBeGreaterThan(0);
+  });
 });
+
+/** The attempt that a node has had for longest. */
+function first(head: PureHead, at: number) {
+  const [attempt] = liveOn(head, at);
+  if (!attempt) throw new Error(`nothing is on node ${at}`);
+  return attempt;
+}
+
+const hasBobs = (head: PureHead) => liveOn(head).some(({ ref }) => ref.batchId === batchNumber(2));
