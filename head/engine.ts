@@ -30,7 +30,10 @@ export interface EngineOptions {
 /** Called with records that are durable, in order, before their commands are answered to anyone else. */
 export type RecordListener = (records: readonly LogRecord[], state: ClusterState) => void;
 
-/** Requests waiting in the inbox at most; more are refused with `busy`. */
+/**
+ * Requests waiting in the inbox from which on people's are refused with `busy`. What nodes tell and the head itself does is
+ * taken all the same: their number is bounded where they come from, and whoever sent them would wait for what follows.
+ */
 const inboxMax = 10_000;
 /** Requests taken into one turn at most. */
 const groupMax = 2_000;
@@ -83,12 +86,15 @@ export class Engine {
   submit(actor: Actor, command: Command): Promise<Verdict> {
     if (this.#closed)
       return Promise.resolve(refused('busy', 'Cannot take the request: the head is stopping; try again'));
-    if (this.#inbox.length >= inboxMax) return Promise.resolve(tooMany);
+    if (actor.kind === 'user' && this.#inbox.length >= inboxMax) return Promise.resolve(tooMany);
     return new Promise((answer) => this.#take({ kind: 'command', actor, command, answer }));
   }
 
-  /** Reads between turns: what is read is on disk. `read` must not keep what it sees. Rejects with `busy`. */
-  query<T>(read: (state: ClusterState) => T): Promise<T> {
+  /**
+   * Reads between turns: what is read is on disk. `read` must not keep what it sees. Rejects with `busy` when the engine is
+   * closed and, for those who would rather be refused than wait, when too many wait.
+   */
+  query<T>(read: (state: ClusterState) => T, whenFull: 'wait' | 'refuse' = 'wait'): Promise<T> {
     return new Promise((resolve, reject) => {
       const answer = (state: ClusterState) => {
         try {
@@ -98,7 +104,8 @@ export class Engine {
         }
       };
       if (this.#turn === undefined && this.#inbox.length === 0) answer(this.#draft);
-      else if (this.#closed || this.#inbox.length >= inboxMax) reject(new RefusedError(tooMany));
+      else if (this.#closed || (whenFull === 'refuse' && this.#inbox.length >= inboxMax))
+        reject(new RefusedError(tooMany));
       else this.#take({ kind: 'query', read: answer });
     });
   }

@@ -273,7 +273,7 @@ function shortened({ seq, lastSeq }: LogDamage): Extract<Command, { kind: 'note-
 function facing(engine: Engine, store: Store): HeadEngine {
   return {
     submit: (actor, command) => engine.submit(actor, command),
-    query: (read) => engine.query(read),
+    query: (read, whenFull) => engine.query(read, whenFull),
     subscribe: (listener) => engine.subscribe(listener),
     oldest: () => store.log.oldest(),
     records: (since) => store.log.read(since),

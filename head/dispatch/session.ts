@@ -3,6 +3,7 @@ import { background } from '../../base/background.ts';
 import { messageOf } from '../../base/errors.ts';
 import { type AttemptId, attemptId, type BatchId, type ClusterId, type NodeId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { Turns } from '../../base/turns.ts';
 import type { HeadChange } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { type BuildNews, type Report, writeBuildRetry, writeChange, writeResend } from '../agent-wire.ts';
 import type { News } from '../delta-wire.ts';
@@ -28,6 +29,8 @@ export interface SessionPorts {
 
 /** Changes in one delta at most. */
 const changesMax = 256;
+/** Commands of one session in the engine's inbox at most; the others wait here, in order. */
+const commandsMax = 256;
 
 /** One connected agent: what it holds, what it was told, and the comparison of both with what it should have. */
 export class Session {
@@ -36,6 +39,7 @@ export class Session {
   readonly #held = new Map<AttemptId, HeldPhase>();
   readonly #told = new Map<AttemptId, Set<Change['kind']>>();
   readonly #sealing = new Set<AttemptId>();
+  readonly #commands = new Turns(commandsMax);
   /** Builds that the agent does not try again by itself. */
   readonly #failedBuilds: Set<string>;
   readonly #unsubscribe: () => void;
@@ -156,7 +160,7 @@ export class Session {
   }
 
   async #submit(command: Command): Promise<void> {
-    const verdict = await this.#ports.engine.submit(this.#actor, command);
+    const verdict = await this.#commands.take(() => this.#ports.engine.submit(this.#actor, command));
     if (verdict.kind === 'refused')
       this.#ports.log.debug({ command: command.kind, code: verdict.code }, verdict.message);
   }

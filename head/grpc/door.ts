@@ -98,7 +98,8 @@ function door(ports: DoorPorts, look: (knock: Knock) => Visitor | Refusal): Door
     async enter(knock, right, kind) {
       const visitor = look(knock);
       if ('code' in visitor) throw new RefusedError(visitor);
-      const who = await ports.engine.query(({ access }) => whoIs(access, visitor));
+      // The first that is asked for a call: while too many wait, no more are let in.
+      const who = await ports.engine.query(({ access }) => whoIs(access, visitor), 'refuse');
       if ('code' in who) throw new RefusedError(who);
       const entered = await pass(ports, visitor, who, right);
       const leave = crowd.enter(crowdKey(visitor), kind);

@@ -88,6 +88,26 @@ describe('the engine', () => {
     expect(new Set(written.map((record) => record.atMs)).size).toBeLessThanOrEqual(2);
   });
 
+  it('refuses people when too many requests wait, but loses nothing of what nodes tell, and reads for the head', async () => {
+    const { engine, writes, hold } = anEngine();
+    hold();
+    const node: Actor = { kind: 'node', name: 'ws1' };
+    const connected = engine.submit(node, aConnect(1));
+    await idle();
+    const people = Array.from({ length: 10_000 }, () => engine.submit(ada, { kind: 'revoke-token', id: 'none' }));
+    expect(await engine.submit(ada, { kind: 'revoke-token', id: 'none' })).toMatchObject({ code: 'busy' });
+    await expect(engine.query((state) => state.seq, 'refuse')).rejects.toThrow('too many wait');
+    const told = engine.submit(node, { kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    const read = engine.query((state) => state.nodes.get(nodeNumber(1))?.connected);
+    while (writes.length > 0) {
+      writes.shift()?.finish();
+      await idle();
+    }
+    expect(await Promise.all([connected, told])).toMatchObject([{ kind: 'accepted' }, { kind: 'accepted' }]);
+    expect(await read).toBe(false);
+    expect(await Promise.all(people)).toHaveLength(10_000);
+  });
+
   it('wakes by itself when the next deadline has come, and for nothing else', async () => {
     const clock = new ManualClock();
     const { engine, written } = anEngine({ clock });
