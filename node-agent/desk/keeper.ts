@@ -40,6 +40,11 @@ export interface KeeperPorts {
   readonly strain: Pick<StrainWatch, 'seen' | 'look' | 'memoryShortSinceMs'> | undefined;
 }
 
+/**
+ * While something is done for somebody it is looked at this often whether that is over, in milliseconds: timers stand still while the
+ * machine sleeps, and nobody tells of that where there is no logind, nor that somebody has set the clock on the wall.
+ */
+const lookEveryMs = 60_000;
 const habitsEveryMs = 3_600_000;
 /** Somebody has left who did nothing for so long, though their policy lets work come back sooner, in milliseconds. */
 const leftAfterMinMs = 60_000;
@@ -208,7 +213,8 @@ export class DeskKeeper {
     const leavesInMs = goneAtMs > nowMs ? goneAtMs - nowMs : Number.POSITIVE_INFINITY;
     const hourInMs = this.#ports.presence ? this.#habits.nextHourInMs(this.#ports.wallMs()) : Number.POSITIVE_INFINITY;
     const nextMs = Math.min(lookAgainMs ?? Number.POSITIVE_INFINITY, requeueInMs, leavesInMs, hourInMs);
-    if (Number.isFinite(nextMs) && !this.#closed) this.#timer = clock.setTimer(nextMs, () => this.look());
+    const lookMs = yielding === free ? nextMs : Math.min(nextMs, lookEveryMs);
+    if (Number.isFinite(lookMs) && !this.#closed) this.#timer = clock.setTimer(lookMs, () => this.look());
     const done = agent.yieldTo(this.#yielding, {
       step: this.#isAsleep ? 'asleep' : yielding.step,
       cores: this.#throttleCores(),

@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 /** A clock that stands still until the test moves it. */
 export class ManualClock implements Clock {
   #atMs: number;
-  readonly #timers = new Set<{ readonly dueMs: number; readonly task: () => void }>();
+  readonly #timers = new Set<{ dueMs: number; readonly task: () => void }>();
 
   constructor(startMs = 1_000_000) {
     this.#atMs = startMs;
@@ -30,6 +30,12 @@ export class ManualClock implements Clock {
   /** How long until each timer that is set, in milliseconds, soonest first. */
   get waits(): readonly number[] {
     return [...this.#timers].map(({ dueMs }) => dueMs - this.#atMs).sort((a, b) => a - b);
+  }
+
+  /** The machine sleeps for so long: time goes on, and timers stand still. */
+  sleep(forMs: number): void {
+    this.#atMs += forMs;
+    for (const timer of this.#timers) timer.dueMs += forMs;
   }
 
   /** Moves on, and calls what is due on the way, in order. */

@@ -134,6 +134,24 @@ describe('a pause at the desk', () => {
     },
   );
 
+  it('ends soon after the machine has woken up that slept past its end, though nobody told', async () => {
+    await aKeeper().pause('ada', { ...pause, forMs: hour });
+    clock.advance(10 * minute);
+    clock.sleep(8 * hour);
+    clock.advance(minute);
+    expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: true });
+  });
+
+  it('is kept for the next agent also when the clock was set and nothing else has happened since', async () => {
+    await aKeeper().pause('ada', { ...pause, forMs: hour });
+    wallShiftMs = 2 * hour;
+    clock.advance(minute);
+    clock = new ManualClock(clock.nowMs() + wallShiftMs);
+    wallShiftMs = 0;
+    aKeeper();
+    expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + 59 * minute });
+  });
+
   it('until tomorrow means the morning of the clock on the wall', async () => {
     const keeper = aKeeper();
     settings = { ...settings, pauseMaxMs: 48 * hour };
