@@ -16,7 +16,16 @@ export interface OtherLoadParts {
 interface Sample {
   readonly atMs: number;
   readonly busyTicks: number;
-  readonly oursTicks: ReadonlyMap<number, number>;
+  readonly ours: readonly Worked[];
+  /** Who started ours, and who started those: what ends leaves its time with them. */
+  readonly above: readonly Worked[];
+}
+
+/** A process, and how long it and those of its children worked that it has seen end. */
+interface Worked {
+  readonly pid: number;
+  readonly parent: number;
+  readonly ticks: number;
 }
 
 /** Of /proc, per second; the same on every architecture that Node runs on. */
@@ -26,11 +35,18 @@ const ticksPerSecond = 100;
 export function otherLoad({ monotonicMs, ours, limitCores, folder = '/proc' }: OtherLoadParts): Probe {
   let before: Sample | undefined;
   return async () => {
-    const pids = await ours();
-    const ticks = await Promise.all(
-      pids.map(async (pid) => [pid, readTicks(await read(`${folder}/${pid}/stat`))] as const),
-    );
-    const now = { atMs: monotonicMs(), busyTicks: readBusy(await read(`${folder}/stat`)), oursTicks: new Map(ticks) };
+    const found = await worked(await ours(), folder);
+    const pids = new Set(found.map(({ pid }) => pid));
+    const starters = await worked(above(found, pids), folder);
+    // Also of those that have ended since.
+    const more = [...above(starters, pids), ...(before?.above ?? []).map(({ pid }) => pid)];
+    const others = more.filter((pid) => !starters.some((one) => one.pid === pid));
+    const now: Sample = {
+      atMs: monotonicMs(),
+      busyTicks: readBusy(await read(`${folder}/stat`)),
+      ours: found,
+      above: [...starters, ...(await worked(new Set(others), folder))],
+    };
     const limit = limitCores();
     const cores = before === undefined ? 0 : otherCores(before, now);
     before = now;
@@ -42,8 +58,11 @@ export function otherLoad({ monotonicMs, ours, limitCores, folder = '/proc' }: O
 function otherCores(before: Sample, now: Sample): number {
   const seconds = (now.atMs - before.atMs) / 1_000;
   if (seconds <= 0) return 0;
+  const known = new Map([...before.ours, ...before.above].map(({ pid, ticks }) => [pid, ticks]));
   let ours = 0;
-  for (const [pid, ticks] of now.oursTicks) ours += ticks - (before.oursTicks.get(pid) ?? 0);
+  for (const { pid, ticks } of now.ours) ours += ticks - (known.get(pid) ?? 0);
+  // Of whoever ended they count all of its time, not only what was since: better too little is seen of others for once.
+  for (const { pid, ticks } of now.above) ours += ticks - (known.get(pid) ?? ticks);
   return Math.max(0, now.busyTicks - before.busyTicks - ours) / ticksPerSecond / seconds;
 }
 
@@ -53,10 +72,22 @@ export function readBusy(stat: string): number {
   return (user ?? 0) + (nice ?? 0) + (system ?? 0) + (irq ?? 0) + (softirq ?? 0);
 }
 
-/** Time that a process and its ended children worked. */
-function readTicks(stat: string): number {
+/** Who started these, but for the machine's first process. */
+function above(found: readonly Worked[], but: ReadonlySet<number>): ReadonlySet<number> {
+  return new Set(found.map(({ parent }) => parent).filter((pid) => pid > 1 && !but.has(pid)));
+}
+
+/** Those of them that are there. */
+async function worked(pids: Iterable<number>, folder: string): Promise<readonly Worked[]> {
+  const found = await Promise.all([...pids].map(async (pid) => readWorked(pid, await read(`${folder}/${pid}/stat`))));
+  return found.filter((one) => one !== undefined);
+}
+
+function readWorked(pid: number, stat: string): Worked | undefined {
+  if (stat === '') return undefined;
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0);
+  const ticks = [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0);
+  return { pid, parent: Number(fields[1]), ticks };
 }
 
 /** A process may end while it is looked at. */

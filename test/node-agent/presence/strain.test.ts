@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { systemClock } from '../../../base/clock.ts';
@@ -45,6 +45,43 @@ it('load of others is what is busy besides us', async () => {
   } finally {
     busy.kill('SIGKILL');
   }
+});
+
+it('a job that has ended since the last look is no load of others', async () => {
+  const folder = scratchFolder();
+  const proc = (pid: number, parent: number, ticks: number, ofEnded = 0) => {
+    mkdirSync(join(folder, String(pid)), { recursive: true });
+    const fields = ['S', parent, ...Array.from({ length: 9 }, () => 0), ticks, 0, ofEnded, 0];
+    writeFileSync(join(folder, String(pid), 'stat'), `${pid} (a (job)) ${fields.join(' ')}`);
+  };
+  let [nowMs, allTicks, jobs] = [0, 0, [30, 40]];
+  /** Five seconds on; processors of this machine worked for so many in all. */
+  const look = (worked: number) => {
+    nowMs += 5_000;
+    allTicks += worked;
+    writeFileSync(join(folder, 'stat'), `cpu ${allTicks} 0 0 0 0 0 0\n`);
+    return load();
+  };
+  const load = otherLoad({ monotonicMs: () => nowMs, ours: async () => jobs, limitCores: () => 1, folder });
+  proc(10, 1, 5); // the agent
+  proc(20, 10, 0); // a supervisor
+  proc(30, 20, 6_000); // its job, which keeps four cores busy
+  proc(25, 10, 0);
+  proc(40, 25, 0);
+  expect(await look(0)).toBeUndefined();
+  proc(30, 20, 8_000);
+  expect(await look(2_000)).toBeUndefined();
+  rmSync(join(folder, '30'), { recursive: true });
+  proc(20, 10, 0, 9_600);
+  jobs = [40];
+  expect(await look(1_600)).toBeUndefined();
+  // The same with its supervisor, which leaves all of it with the agent.
+  jobs = [];
+  for (const pid of ['40', '25']) rmSync(join(folder, pid), { recursive: true });
+  proc(10, 1, 5, 2_000);
+  expect(await look(2_000)).toBeUndefined();
+  // Nobody of ours is left.
+  expect(await look(2_000)).toBe('other programs keep 1 cores or more busy');
 });
 
 it('users of a GPU are read as nvidia-smi lists them', () => {
