@@ -3,7 +3,9 @@ import { rmSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import { openClient } from '../base/channel/client.ts';
+import { callDeadlineMs } from '../base/channel/limits.ts';
 import { readStream } from '../base/channel/streams.ts';
+import { systemClock } from '../base/clock.ts';
 import { Fault, isSystemError } from '../base/errors.ts';
 import { DeskClient, type DeskState } from '../proto/gen/labrun/v1/desk.ts';
 import { deskDenied } from './desk-denied.ts';
@@ -52,6 +54,7 @@ export async function withDesk<Result>(
   } catch (error) {
     // An agent that stops cancels what it has begun.
     if (error instanceof Fault && (error.code === 'UNAVAILABLE' || error.code === 'CANCELLED')) throw awayAgent(folder);
+    if (error instanceof Fault && error.code === 'DEADLINE_EXCEEDED') throw silentAgent(folder);
     throw error;
   } finally {
     client.close();
@@ -61,8 +64,9 @@ export async function withDesk<Result>(
 }
 
 /** What runs on this machine now, and who is there. */
-export async function deskState({ client, prove }: Desk): Promise<DeskState> {
-  for await (const state of readStream(client.watch({ follow: false }, prove()))) return state;
+export async function deskState({ client, prove }: Desk, withinMs = callDeadlineMs): Promise<DeskState> {
+  const deadline = systemClock.nowMs() + withinMs;
+  for await (const state of readStream(client.watch({ follow: false }, prove(), { deadline }))) return state;
   throw new Fault('no-agent', 'Cannot read the state of this machine: its agent is stopping');
 }
 
@@ -80,6 +84,13 @@ function noAgent(folder: string): Fault {
   return new Fault(
     'no-agent',
     `Cannot reach an agent on this machine: there is none in "${folder}"; say where its data is with --data or LABRUN_DESK. To keep your own jobs from starting wherever they are, use "labrun hold"`,
+  );
+}
+
+function silentAgent(folder: string): Fault {
+  return new Fault(
+    'no-agent',
+    `Cannot reach the agent in "${folder}": it is there and does not answer; the machine may have too much to do, or somebody has stopped the agent. Try again, or have its admin start it anew ("systemctl restart labrun-agent"): what it runs goes on`,
   );
 }
 

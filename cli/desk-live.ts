@@ -5,7 +5,7 @@ import { delay, systemClock, type Timer } from '../base/clock.ts';
 import { Fault, messageOf } from '../base/errors.ts';
 import type { DeskState } from '../proto/gen/labrun/v1/desk.ts';
 import { deskStatus } from './desk.ts';
-import { type Desk, type DeskCommandOptions, withDesk } from './desk-connect.ts';
+import { type Desk, type DeskCommandOptions, deskState, withDesk } from './desk-connect.ts';
 import { cutText, deskText } from './desk-text.ts';
 import { exitCodes, noMoreWords } from './exit.ts';
 import { makePrinter, type Printer } from './print.ts';
@@ -63,6 +63,7 @@ class LiveDesk {
     try {
       await withDesk(this.#options, async (desk) => {
         const { client, prove } = desk;
+        await deskState(desk); // to follow has no end: that an agent does not answer is told here
         for await (const state of readStream(client.watch({ follow: true }, prove()), signal)) {
           if (this.#desk === undefined) this.#news = undefined;
           this.#desk = desk;
