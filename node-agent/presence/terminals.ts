@@ -23,6 +23,8 @@ const kernelStepMs = 8_000;
 /** Most terminals that are looked at, of each sort; of more, those with the lowest numbers. */
 const terminalsMax = 256;
 const name = 'terminals';
+/** In the mode of a file: its group, or anybody, may read it. */
+const readableByOthers = 0o044;
 
 /**
  * Terminals that people type into: on the console, in windows, by ssh, in tmux. What was typed moves the access time of
@@ -98,7 +100,7 @@ class TerminalLooks {
   #lookAt(path: string, before: Known | undefined): Known | undefined {
     const stat = statOf(path);
     // Whoever types in a terminal that somebody elsewhere has opened does not sit here.
-    if (stat === undefined || (stat.mode & remoteMark) !== 0) return undefined;
+    if (stat === undefined || (stat.mode & remoteMark) !== 0 || isInstrument(path, stat.mode)) return undefined;
     const { uid, atimeMs: readAtMs } = stat;
     if (before !== undefined && before.readAtMs === readAtMs) return { ...before, uid };
     const nowMs = this.#options.clock.sinceBootMs();
@@ -110,6 +112,14 @@ class TerminalLooks {
     const untouched = path.includes('/tty') && readAtMs <= stat.birthtimeMs;
     return { uid, readAtMs, lastActiveMs: untouched || ageMs > nowMs ? Number.NEGATIVE_INFINITY : nowMs - ageMs };
   }
+}
+
+/**
+ * A serial line that programs of a group may read is an instrument's, a modem's, a clock's: something reads it all day, and nobody
+ * types there. Whatever lets people log in on one (getty) takes that right away.
+ */
+function isInstrument(path: string, mode: number): boolean {
+  return /tty(S|USB|AMA)\d+$/.test(path) && (mode & readableByOthers) !== 0;
 }
 
 /** Entries of a folder that fit, those with low numbers first. */

@@ -109,6 +109,20 @@ describe('the times of terminals', () => {
     expect(world.heard.now('terminals')).toMatchObject({ kind: 'idle' });
   });
 
+  it("of instruments on serial lines, which programs read all day, are nobody's; of a login there they are", () => {
+    const world = aWorld();
+    world.shiftMs = systemClock.nowMs() - world.wallMs() + 60_000; // read after it was made, which no test can set
+    for (const line of ['ttyS0', 'ttyUSB0', 'ttyAMA0']) {
+      world.touch(line, -1_000);
+      chmodSync(join(world.folder, line), 0o660);
+    }
+    world.start();
+    expect(world.heard.now('terminals')).toMatchObject({ kind: 'absent' });
+    chmodSync(join(world.folder, 'ttyUSB0'), 0o620);
+    world.clock.advance(5_000);
+    expect(world.heard.now('terminals')).toMatchObject({ kind: 'idle', detail: expect.stringContaining('ttyUSB0') });
+  });
+
   it('are looked at every 5 s, and no more once it is closed', async () => {
     const world = aWorld();
     const signal = world.start();
