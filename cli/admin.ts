@@ -2,7 +2,7 @@ import { call } from '../base/channel/client.ts';
 import type { AccessChanged } from '../proto/gen/labrun/v1/access.ts';
 import { type Head, type HeadOptions, withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
-import type { Printer } from './print.ts';
+import { isoTime, momentText, type Printer } from './print.ts';
 
 /** Options of every command about who belongs: `--data` stands for the head's own socket there. */
 export interface AdminOptions extends HeadOptions {
@@ -28,11 +28,11 @@ export async function whoAmI(_: readonly string[], options: AdminOptions, print:
   return withHead(options, async (head) => {
     const me = await call(head.access, head.access.whoAmI, {}, { metadata: head.metadata });
     const name = me.actor?.name ?? '';
-    const expiresAt = me.local ? null : new Date(Number(me.expiresAtMs)).toISOString();
+    const expiresAt = me.local ? null : isoTime(me.expiresAtMs);
     const { admin, local, clusterId: cluster, ownedNodes } = me;
     if (options.json) print.json({ user: name, admin, local, cluster, head: head.address, expiresAt, ownedNodes });
     else {
-      const how = local ? 'over its own socket' : `by a certificate until ${expiresAt}`;
+      const how = local ? 'over its own socket' : `by a certificate until ${momentText(me.expiresAtMs)}`;
       print.line(`"${name}"${admin ? ', an admin,' : ''} at ${head.address}, ${how}`);
       if (ownedNodes.length > 0) print.line(`Your workstations: ${ownedNodes.join(', ')}`);
     }

@@ -2,7 +2,8 @@ import { readStream } from '../base/channel/streams.ts';
 import type { AdminOptions } from './admin.ts';
 import { withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
-import type { Printer } from './print.ts';
+import { localTimes } from './local-times.ts';
+import { isoTime, momentText, type Printer } from './print.ts';
 
 /** Prints who did what, oldest first. */
 export async function audit(
@@ -15,9 +16,9 @@ export async function audit(
   return withHead(options, async (head) => {
     for await (const { entries } of readStream(head.access.audit({ since: BigInt(since) }, head.metadata))) {
       for (const { seq, atMs, actor, kind, message } of entries) {
-        const at = new Date(Number(atMs)).toISOString();
-        if (options.json) print.json({ seq: Number(seq), at, actor: actor?.name ?? '', kind, message });
-        else print.line(`${seq}  ${at}  ${actor?.name ?? ''}  ${message}`);
+        const who = actor?.name ?? '';
+        if (options.json) print.json({ seq: Number(seq), at: isoTime(atMs), actor: who, kind, message });
+        else print.line(`${seq}  ${momentText(atMs)}  ${who}  ${localTimes(message)}`);
       }
     }
     return exitCodes.done;

@@ -4,6 +4,7 @@ import { formatBytes } from '../config/units.ts';
 import type { BackupSummary } from '../proto/gen/labrun/v1/upkeep.ts';
 import { type HeadOptions, withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
+import { localTimes } from './local-times.ts';
 import { counted, type Printer } from './print.ts';
 
 /** Has the head copy all it knows into a folder, and reads the copy back. */
@@ -63,7 +64,7 @@ export async function restore(
     print.json({ data: dataFolder, cluster, seq, madeAt, ...counts, archive: made.archiveFolder, archiveIsThere });
     return exitCodes.done;
   }
-  print.line(`Restored cluster ${cluster} as of ${madeAt} (event ${seq}) into ${dataFolder}`);
+  print.line(`Restored cluster ${cluster} as of ${localTimes(madeAt)} (event ${seq}) into ${dataFolder}`);
   const people = `${counted(nodes, 'node')}, ${counted(users, 'user')}`;
   const inputs = `${counted(inputFiles, 'input file')} (${formatBytes(inputBytes)})`;
   print.line(`${batches} ${batches === 1 ? 'batch' : 'batches'} with ${counted(jobs, 'job')}, ${people}, ${inputs}`);

@@ -2,18 +2,17 @@ import { call } from '../base/channel/client.ts';
 import { type AdminOptions, changed } from './admin.ts';
 import { withHead } from './connect.ts';
 import { exitCodes } from './exit.ts';
-import type { Printer } from './print.ts';
+import { isoTime, momentText, type Printer } from './print.ts';
 import { tableText } from './table.ts';
 
 /** Lists the users. */
 export async function listUsers(_: readonly string[], options: AdminOptions, print: Printer): Promise<number> {
   return withHead(options, async (head) => {
     const { users } = await call(head.access, head.access.listUsers, {}, { metadata: head.metadata });
-    const rows = users.map(({ name, admin, joinedAtMs, certificates }) => {
-      return { name, admin, joinedAt: new Date(Number(joinedAtMs)).toISOString(), certificates };
-    });
-    if (options.json) print.json({ users: rows });
-    else if (rows.length === 0)
+    if (options.json) {
+      const rows = users.map(({ joinedAtMs, ...row }) => ({ ...row, joinedAt: isoTime(joinedAtMs) }));
+      print.json({ users: rows });
+    } else if (users.length === 0)
       print.note('Nobody has logged in yet: make a token with "labrun token create --user NAME"');
     else {
       const columns = [
@@ -22,7 +21,9 @@ export async function listUsers(_: readonly string[], options: AdminOptions, pri
         { head: 'SINCE' },
         { head: 'CERTIFICATES', align: 'right' },
       ] as const;
-      const cells = rows.map((row) => [row.name, row.admin ? 'yes' : '', row.joinedAt, String(row.certificates)]);
+      const cells = users.map(({ name, admin, joinedAtMs, certificates }) => {
+        return [name, admin ? 'yes' : '', momentText(joinedAtMs), String(certificates)];
+      });
       print.line(tableText(print, columns, cells));
     }
     return exitCodes.done;

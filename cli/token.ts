@@ -5,7 +5,7 @@ import type { CreateTokenResponse, TokenView } from '../proto/gen/labrun/v1/acce
 import { type AdminOptions, changed } from './admin.ts';
 import { type Head, withHead } from './connect.ts';
 import { exitCodes, usageError } from './exit.ts';
-import type { Printer } from './print.ts';
+import { momentText, type Printer } from './print.ts';
 import { tableText } from './table.ts';
 
 /** Makes a token that lets a workstation or a person in. It is printed once and kept nowhere. */
@@ -65,7 +65,7 @@ export async function listTokens(_: readonly string[], options: AdminOptions, pr
           ? `a node${token.owner === '' ? '' : ` of ${token.owner}`}`
           : `${token.userName}${token.admin ? ' (admin)' : ''}`,
         String(token.usesLeft),
-        isoOf(token.expiresAtMs),
+        momentText(token.expiresAtMs),
         token.createdBy?.name ?? '',
       ]);
       print.line(tableText(print, columns, rows));

@@ -1,4 +1,5 @@
 import { type Refusal, refused } from '../../base/errors.ts';
+import { writeDuration } from '../../config/units.ts';
 import type { Pause } from '../presence/pauses.ts';
 import { nextMorning } from './given.ts';
 
@@ -31,10 +32,9 @@ export function pauseFor(
   const { forMs, until, reason } = wish;
   if (forMs !== undefined && !(forMs > 0)) return refused('invalid', 'Cannot pause: the time must be above 0');
   if (forMs !== undefined && forMs > maxMs) {
-    const hours = Math.round(maxMs / 360_000) / 10;
     return refused(
       'limit',
-      `Cannot pause for so long: ${hours} h is the most at a time here; pause again later to renew it`,
+      `Cannot pause for so long: ${writeDuration(maxMs)} is the most at a time here; pause again later to renew it`,
     );
   }
   if (until === 'away' && !isWatched) {

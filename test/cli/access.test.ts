@@ -198,6 +198,17 @@ describe('an admin', () => {
     expect(JSON.parse(await admin('user', 'list', '--json'))).toMatchObject({
       users: [{ name: 'ada', certificates: 1 }],
     });
+    // People read times in their own zone, scripts those of all.
+    await admin('token', 'create', '--node');
+    for (const told of [
+      await admin('user', 'list'),
+      await admin('token', 'list'),
+      await admin('audit'),
+      await ok('whoami'),
+    ]) {
+      expect(told).toMatch(/20\d\d-\d\d-\d\d \d\d:\d\d:\d\d/);
+      expect(told).not.toMatch(/T\d\d:\d\d.*Z/);
+    }
     await admin('node', 'owner', 'n1', 'ada');
     expect(JSON.parse(await ok('whoami', '--json'))).toMatchObject({ ownedNodes: ['n1'] });
     await admin('node', 'remove', 'n1');
