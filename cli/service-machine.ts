@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Fault, isSystemError } from '../base/errors.ts';
+import { makeFolderSync } from '../base/make-folder.ts';
 import { polkitRulePath, polkitRules } from './polkit-rule.ts';
 import { accountComment, deskUnitPath, type Found, type Step, slicePath } from './service-plan.ts';
 import { deskUnitName, type Service, unitName } from './service-unit.ts';
@@ -50,8 +51,8 @@ export function doStep(step: Step): void {
       return runCommand(step.argv);
     case 'folder': {
       const [, , uid, gid] = entry('passwd', step.account) ?? [];
-      mkdirSync(dirname(step.path), { recursive: true });
-      mkdirSync(step.path, { recursive: true, mode: step.mode });
+      makeFolderSync(dirname(step.path));
+      makeFolderSync(step.path, step.mode);
       chmodSync(step.path, step.mode);
       return chownSync(step.path, Number(uid), Number(gid));
     }

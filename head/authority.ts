@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
+import { chmod, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from '../base/assert.ts';
 import { background } from '../base/background.ts';
@@ -6,6 +6,7 @@ import type { ServerIdentity } from '../base/channel/tls-listener.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { Fault, isSystemError } from '../base/errors.ts';
 import type { ClusterId } from '../base/ids.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import { type Authority, certify, makeAuthority } from '../base/pki/authority.ts';
 import { fingerprintOf, readCertificate } from '../base/pki/certificate.ts';
 import { makeKeyRequest } from '../base/pki/request.ts';
@@ -42,7 +43,7 @@ export async function makeAuthorityIn(
   random: Random,
 ): Promise<Authority> {
   const folder = join(dataFolder, 'pki');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   const there = await read(folder);
   if (there) return there;
   const made = await makeAuthority(clusterId, clock.nowMs(), random);

@@ -1,7 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Fault, isSystemError } from '../base/errors.ts';
 import { asClusterId, type ClusterId, ulid } from '../base/ids.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import type { Random } from '../base/random.ts';
 import { headSettingsFile, newHeadSettings } from '../config/head.ts';
 import { writeDurably } from './archive/durable.ts';
@@ -30,8 +31,8 @@ export async function initDataFolder(
       `Cannot make a head in "${dataFolder}": there is one already; start it with "labrun head start --data ${dataFolder}"`,
     );
   }
-  await mkdir(root, { recursive: true, mode: 0o700 });
-  await mkdir(archiveFolder === undefined ? join(root, 'archive') : resolve(archiveFolder), { recursive: true });
+  await makeFolder(root, 0o700);
+  await makeFolder(archiveFolder === undefined ? join(root, 'archive') : resolve(archiveFolder));
   const configFile = headSettingsFile(root);
   if ((await readText(configFile)) === undefined) await writeDurably(configFile, newHeadSettings(archiveFolder));
   // Last: with this file the cluster is made.

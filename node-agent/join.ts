@@ -1,4 +1,4 @@
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address } from '../base/channel/address.ts';
 import { formatAddress } from '../base/channel/address.ts';
@@ -7,6 +7,7 @@ import { findAuthority } from '../base/channel/find-authority.ts';
 import type { Clock } from '../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../base/errors.ts';
 import type { NodeId } from '../base/ids.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import { writeCredentials } from '../base/pki/credential-file.ts';
 import { makeKeyRequest } from '../base/pki/request.ts';
 import type { Token } from '../base/pki/token.ts';
@@ -56,7 +57,7 @@ export async function joinCluster(
 ): Promise<{ readonly clusterId: string; readonly expiresAtMs: number }> {
   const { root, address, token, nodeName, owner } = options;
   const { authorityPem, clusterId } = await findAuthority(address, token.fingerprint, options.clock);
-  await mkdir(root, { recursive: true, mode: 0o700 });
+  await makeFolder(root, 0o700);
   const record = await openRecord(join(root, 'record'), options.newNodeId, options.clock);
   try {
     // Before the token is spent.

@@ -1,4 +1,4 @@
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod } from 'node:fs/promises';
 import { arch, hostname, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { background } from '../base/background.ts';
@@ -7,6 +7,7 @@ import { steadyClock, systemClock } from '../base/clock.ts';
 import { Fault, messageOf, RefusedError, refused } from '../base/errors.ts';
 import { asNodeId, type NodeId, ulid } from '../base/ids.ts';
 import { type Log, openLog } from '../base/log.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import { nameMax, nameProblem } from '../base/names.ts';
 import { readCredentials } from '../base/pki/credential-file.ts';
 import { readToken } from '../base/pki/token.ts';
@@ -277,7 +278,7 @@ const closedMode = 0o700;
 
 async function makeRoot(root: string, mode: number): Promise<void> {
   try {
-    await mkdir(root, { recursive: true, mode });
+    await makeFolder(root, mode);
     await chmod(root, mode);
   } catch (error) {
     throw new Fault('data-folder', `Cannot use the data directory "${root}": ${messageOf(error)}`, { cause: error });

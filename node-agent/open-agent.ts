@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { openClient } from '../base/channel/client.ts';
 import type { Endpoint } from '../base/channel/credentials.ts';
 import type { Clock } from '../base/clock.ts';
 import { Fault } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import type { Random } from '../base/random.ts';
 import { AgentLinkClient } from '../proto/gen/labrun/v1/agent_link.ts';
 import { type Effects, type EffectsContext, type OpenCore, openCore } from './agent-core.ts';
@@ -69,7 +69,7 @@ export type OpenAgent = Omit<OpenCore, 'connected'>;
 export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
   const { identity, cacheFolder } = parts;
   const endpoint = () => identity.endpoint;
-  await mkdir(cacheFolder, { recursive: true, mode: 0o700 });
+  await makeFolder(cacheFolder, 0o700);
   const core = await openCore({
     ...parts,
     endpoint,

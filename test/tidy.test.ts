@@ -116,6 +116,13 @@ describe('the house', () => {
     expect(code('cli/main.ts')).not.toMatch(/\.write\(/);
   });
 
+  it('makes folders in one way: what Node does by itself names a full disk wrongly, and never ends in /proc', () => {
+    const edges = [/^node-agent\/executor\/cgroup\.ts$/, /^scripts\//, /^bench\//]; // a control group is no folder of a disk
+    for (const path of programs.filter((file) => !edges.some((edge) => edge.test(file)))) {
+      expect(code(path), path).not.toMatch(/\bmkdir(Sync)?\([^;]*recursive: true/);
+    }
+  });
+
   it('keeps files short enough to read', () => {
     const long = sources
       .map((path) => ({ path, lines: read(path).split('\n').length }))

@@ -1,7 +1,8 @@
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ClientCredentials } from '../channel/credentials.ts';
 import { Fault, isSystemError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { type Certificate, readCertificate } from './certificate.ts';
 
 /** What somebody has to show in a cluster, as this machine keeps it: certificate and key in one file, so that they fit. */
@@ -23,7 +24,7 @@ const writableByOthers = 0o022;
  */
 export async function writeCredentials(path: string, credentials: Credentials): Promise<void> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   // It may have been there, made under a generous umask.
   const { mode } = await stat(folder);
   if ((mode & writableByOthers) !== 0) await chmod(folder, mode & 0o777 & ~writableByOthers);

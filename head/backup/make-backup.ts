@@ -1,8 +1,9 @@
-import { chmod, copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import type { ClusterId } from '../../base/ids.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { type ContentHash, hashFile } from '../../base/transfer/hash.ts';
 import type { BlobStore } from '../archive/blobs.ts';
 import { diskTrouble, syncFile, syncFolder, writeDurably } from '../archive/durable.ts';
@@ -90,7 +91,7 @@ async function openFolder(folder: string): Promise<void> {
   const no = (why: string) => new RefusedError(refused('invalid', `Cannot make a backup in "${folder}": ${why}`));
   if (!isAbsolute(folder)) throw no("name a whole path on the head's machine");
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, 0o700);
     if ((await readdir(folder)).length > 0) throw no('it is not empty; name a new folder');
     if (((await stat(folder)).mode & 0o077) !== 0) await chmod(folder, 0o700);
   } catch (error) {
@@ -147,7 +148,7 @@ async function copyInput(
   from: string,
   to: string,
 ): Promise<{ readonly sizeBytes: number; readonly how: 'linked' | 'copied' } | undefined> {
-  await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(to), 0o700);
   try {
     const { size } = await stat(from);
     return { sizeBytes: size, how: await linkOrCopy(from, to) };
@@ -158,7 +159,7 @@ async function copyInput(
 }
 
 async function copySetting(from: string, to: string): Promise<ContentHash | undefined> {
-  await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(to), 0o700);
   try {
     await copyFile(from, to);
   } catch (error) {

@@ -1,7 +1,8 @@
-import { copyFile, mkdir, open, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, open, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { nameProblem } from '../../base/names.ts';
 import { asContentHash, type ContentHash, hashFile } from '../../base/transfer/hash.ts';
 import { headSettingsFile, readHeadSettings, withArchive } from '../../config/head.ts';
@@ -58,7 +59,7 @@ export async function restoreBackup(
 ): Promise<Restored> {
   const facts = await readBackupFacts(from);
   await checkEmpty(dataFolder);
-  await mkdir(dataFolder, { recursive: true, mode: 0o700 });
+  await makeFolder(dataFolder, 0o700);
   try {
     const inputs = await takeInputs(from, dataFolder, facts, clock);
     const copy = join(from, databaseName);
@@ -119,7 +120,7 @@ async function takeInputs(
     for await (const line of file.readLines()) {
       const { namespace, hash, sizeBytes } = readLine(list, line);
       const [content, hold] = [contentPath(blobs, hash), holdPath(blobs, namespace, hash)];
-      for (const path of [content, hold]) await mkdir(dirname(path), { recursive: true });
+      for (const path of [content, hold]) await makeFolder(dirname(path));
       if (!done.has(hash)) {
         const path = inputPath(from, hash);
         // A link would share a later fault of either disk's content with the other.
@@ -160,7 +161,7 @@ async function takeSettings(from: string, dataFolder: string, facts: BackupFacts
     const hash = facts.files[name];
     if (hash === undefined) continue;
     const to = join(dataFolder, name);
-    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(to), 0o700);
     await copyFile(join(from, name), to);
     await checkFile(to, hash, join(from, name));
     await syncFile(to);

@@ -1,6 +1,7 @@
-import { lstat, mkdir, readlink, rm } from 'node:fs/promises';
+import { lstat, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, isSystemError, type Refusal, refused } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { runCommand } from '../machine/run-command.ts';
 import { standardPath } from '../scratch/environment.ts';
 
@@ -75,7 +76,7 @@ async function lookUp(uid: number, path: string): Promise<string | undefined> {
 /** Makes the folder for proofs anew; what an earlier agent left there proves nothing. */
 export async function makeProofs(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
 }
 
 const unproven = refused('denied', 'Cannot take the call: it does not prove who makes it; use labrun on this machine');

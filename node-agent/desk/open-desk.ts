@@ -1,10 +1,11 @@
-import { chmod, chown, mkdir } from 'node:fs/promises';
+import { chmod, chown } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readAddress } from '../../base/channel/address.ts';
 import { closeServer, listen, makeServer } from '../../base/channel/server.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, RefusedError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { DeskService } from '../../proto/gen/labrun/v1/desk.ts';
 import { runCommand } from '../machine/run-command.ts';
 import { standardPath } from '../scratch/environment.ts';
@@ -30,7 +31,7 @@ export async function openDesk(options: DeskOptions): Promise<{ close(): Promise
   const { root, group, log } = options;
   const folder = join(root, 'desk');
   const gid = group === undefined ? undefined : await groupId(group);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const proofs = join(folder, 'proofs');
   await makeProofs(proofs);
   const server = makeServer();

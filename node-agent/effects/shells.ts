@@ -7,6 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { AttemptId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { removeGuarded } from '../../base/transfer/remove-guarded.ts';
 import type { ShellEnd } from '../../proto/gen/labrun/v1/shell.ts';
 import { terminalProblem, type WindowSize } from '../executor/terminal.ts';
@@ -108,7 +109,7 @@ export class Shells {
   /** Ends what an earlier agent left. */
   async restore(): Promise<void> {
     const { folder, executor } = this.#ports;
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     // Whom jobs run as comes through to what is theirs; the names are not to be listed.
     await chmod(folder, 0o711);
     for (const name of await readdir(folder)) {

@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isSystemError } from '../../base/errors.ts';
+import { makeFolderSync } from '../../base/make-folder.ts';
 import { withSpares } from '../../base/spare-descriptors.ts';
 import type { ProcessLimits } from '../ports.ts';
 import { type CgroupVersion, makeGroupsFolder } from './cgroup.ts';
@@ -68,7 +69,7 @@ export class GroupControls {
 
   /** Makes the groups. Those that are there already stay as they are. */
   make(): void {
-    for (const folder of this.folders) mkdirSync(folder, { recursive: true });
+    for (const folder of this.folders) makeFolderSync(folder);
   }
 
   /** Limits what the supervisor starts next. Answers false where the kernel refuses: the group holds too much already. */

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
+import { makeFolderSync } from '../../base/make-folder.ts';
 import type { Executor } from '../ports.ts';
 import { freezingNeeds } from './find-freezing.ts';
 import { tidyAll } from './leftovers.ts';
@@ -24,7 +24,7 @@ export interface ExecutorOptions extends WaysOptions {
  * any of the ways that are allowed.
  */
 export async function openExecutor(options: ExecutorOptions): Promise<Executor> {
-  mkdirSync(options.folder, { recursive: true });
+  makeFolderSync(options.folder);
   let failure: unknown;
   for (const ways of findWays(options)) {
     tidyAll(options.folder, ways.parents);

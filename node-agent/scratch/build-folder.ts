@@ -1,8 +1,9 @@
 import { chmodSync, closeSync, fchmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { hashBytes } from '../../base/transfer/hash.ts';
 import { openKeptAny } from '../../base/transfer/open-kept.ts';
 import { removeGuarded } from '../../base/transfer/remove-guarded.ts';
@@ -48,7 +49,7 @@ const syncTimeoutMs = 600_000;
  * `identity` and the markers lie beside it.
  */
 export async function openBuildFolders(asked: BuildFolderOptions): Promise<BuildFolders> {
-  await mkdir(join(asked.root, 'builds'), { recursive: true });
+  await makeFolder(join(asked.root, 'builds'));
   const options = { ...asked, root: await realpath(asked.root) }; // as the working folders are named
   const builds = join(options.root, 'builds');
   const homeOf = (key: string) => {

@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
-import { mkdir, readdir, realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { Fault, isSystemError } from '../../base/errors.ts';
 import { type AttemptId, parseAttemptId } from '../../base/ids.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import { removeGuarded } from '../../base/transfer/remove-guarded.ts';
 import { locateJob } from '../../config/matrix.ts';
 import type { JobGroup } from '../../config/spec.ts';
@@ -39,7 +40,7 @@ export interface WorkspaceOptions extends Walls {
 
 /** Working folders below `<root>/attempts`. */
 export async function openWorkspace(asked: WorkspaceOptions): Promise<Workspace> {
-  await mkdir(join(asked.root, 'attempts'), { recursive: true });
+  await makeFolder(join(asked.root, 'attempts'));
   // What jobs left is read under its real path only, so that is how all of it is named.
   const options = { ...asked, root: await realpath(asked.root) };
   const attempts = join(options.root, 'attempts');

@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { Level } from 'level';
 import { diskLimits, makeBackoff } from '../../base/backoff.ts';
 import { type Clock, delay } from '../../base/clock.ts';
 import { Fault, isSystemError, messageOf } from '../../base/errors.ts';
 import type { NodeId } from '../../base/ids.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import type { Random } from '../../base/random.ts';
 import { type AgentRecord, recordOver } from './agent-record.ts';
 import { type Change, GroupWriter } from './group-writer.ts';
@@ -28,7 +28,7 @@ export async function openRecord(
   clock: Clock,
   patience?: Patience,
 ): Promise<AgentRecord> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   const database = new Level<string, string>(folder);
   const reserve = await openReserve(`${folder}.reserve`);
   await withRoom(reserve, () => open(database, folder));

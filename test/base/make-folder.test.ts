@@ -32,3 +32,8 @@ itWith('small disk')('says that the disk is read-only, or has no inodes, where t
   expect(() => makeFolderSync(join(disk.folder, 'a/b'))).toThrow(/EROFS/);
   await makeFolder(disk.folder);
 });
+
+it('says that none can be made there, and does not try for ever', async () => {
+  await expect(makeFolder('/proc/labrun/a')).rejects.toMatchObject({ code: 'ENOENT' });
+  expect(() => makeFolderSync('/proc/labrun/a')).toThrow(/ENOENT/);
+});
