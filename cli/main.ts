@@ -4,6 +4,7 @@ import { CommanderError } from 'commander';
 import { Fault, messageOf, RefusedError } from '../base/errors.ts';
 import { makeProgram } from './commands.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
+import { localTimes } from './local-times.ts';
 import { isReaderGone, ReaderGone, writeErrorJson, writeLine, writeNote } from './terminal.ts';
 
 // What is said beside the answer may be lost: whoever closed their window, or reads no more, did not ask for an end.
@@ -43,7 +44,7 @@ try {
   const message = messageOf(error).replace(/^error: /, '');
   if (forScripts && process.exitCode !== exitCodes.done)
     writeErrorJson(JSON.stringify({ error: { code: codeOf(error), message } }));
-  else if (!isUsage && !(error instanceof ReaderGone)) writeNote(message);
+  else if (!isUsage && !(error instanceof ReaderGone)) writeNote(localTimes(message));
 }
 
 /** A word for scripts: a refusal's or fault's own code, `usage`, `config`, or `failed`. */

@@ -8,6 +8,7 @@ import { chooseSelector, type Head, type HeadOptions, wholeBatch, withHead } fro
 import { exitCodes } from './exit.ts';
 import { jobsTable } from './jobs-table.ts';
 import { batchJson, jobJson } from './json.ts';
+import { localTimes } from './local-times.ts';
 import { counted, isoTime, momentText, type Printer, stateText } from './print.ts';
 import { readSelector, type SelectorOptions } from './selector.ts';
 import { tableText } from './table.ts';
@@ -63,7 +64,7 @@ async function listBatches(
     if (pageToken === '') break;
   }
   const notices = await noticesOf(head);
-  if (!options.json) for (const { text } of notices) print.note(print.colour.yellow(`Note: ${text}`));
+  if (!options.json) for (const { text } of notices) print.note(print.colour.yellow(`Note: ${localTimes(text)}`));
   if (options.json) {
     const told = notices.map(({ text, sinceMs }) => ({ text, since: isoTime(sinceMs) }));
     print.json({ batches: batches.map(batchJson), notices: told });

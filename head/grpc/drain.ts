@@ -1,5 +1,6 @@
 import { orThrow } from '../../base/channel/answer.ts';
 import { RefusedError, refused } from '../../base/errors.ts';
+import { harmlessLine } from '../../base/harmless.ts';
 import type { DrainRequest, DrainResponse, UndrainRequest } from '../../proto/gen/labrun/v1/nodes.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { Command } from '../scheduler/command.ts';
@@ -23,7 +24,7 @@ export async function drain(
     throw new RefusedError(refused('invalid', `Cannot drain node "${node}": ${said}`));
   }
   const nodeId = await findNode(engine, node, 'drain');
-  return await change(engine, { kind: 'drain-node', nodeId, reason }, caller);
+  return await change(engine, { kind: 'drain-node', nodeId, reason: harmlessLine(reason).trim() }, caller);
 }
 
 /** Lets a node have jobs again. Throws `RefusedError`. */
@@ -40,6 +41,8 @@ async function change(
   const { events } = orThrow(await engine.submit(actorOf(caller), command));
   return await engine.query((state) => {
     const node = state.nodes.get(command.nodeId);
-    return { node: node?.name ?? '', changed: events.length > 0, running: node?.attempts.size ?? 0 };
+    // What has not begun is asked back from a node that is drained.
+    const begun = [...(node?.attempts ?? [])].filter((id) => state.attempts.get(id)?.phase.kind !== 'assigned');
+    return { node: node?.name ?? '', changed: events.length > 0, running: begun.length };
   });
 }

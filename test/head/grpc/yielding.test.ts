@@ -134,7 +134,8 @@ it('tells whoever submitted a job for how long it was paused, also after the nex
 
 it('drains a node by name, says so everywhere until it is undrained, and remembers it over a restart', async () => {
   const desk = await anAgent('desk', 1);
-  await call(world.nodes, world.nodes.drain, { node: 'DESK', reason: 'a new disk' }, { metadata });
+  const wish = { node: 'DESK', reason: 'a new\ndisk' }; // told in the middle of sentences
+  expect(await call(world.nodes, world.nodes.drain, wish, { metadata })).toMatchObject({ changed: true, running: 0 });
   const again = await call(world.nodes, world.nodes.drain, { node: 'desk', reason: 'a new disk' }, { metadata });
   expect(again).toEqual({ node: 'desk', changed: false, running: 0 });
   expect(await nodeCalled('desk')).toMatchObject({ state: 'drained', drained: { by: 'lab', reason: 'a new disk' } });
@@ -147,6 +148,9 @@ it('drains a node by name, says so everywhere until it is undrained, and remembe
   const undrained = await call(world.nodes, world.nodes.undrain, { node: 'desk' }, { metadata });
   expect(undrained).toMatchObject({ node: 'desk', changed: true });
   await back.hear('assign');
+  // What has not begun there does not go on: it is asked back.
+  const drained = await call(world.nodes, world.nodes.drain, { node: 'desk', reason: '' }, { metadata });
+  expect(drained).toMatchObject({ changed: true, running: 0 });
   expect((await world.story()).map(({ kind }) => kind)).toEqual(
     expect.arrayContaining(['node-drained', 'node-undrained']),
   );
