@@ -28,6 +28,11 @@ export const holdAboveJobs = 20;
 export const firstFailuresMax = 10;
 /** How long a node that gave a job back for lack of something (disk, a capability) takes none, in milliseconds. */
 export const restMs = 30_000;
+/**
+ * How long a job whose node has lapsed takes only what would idle, in milliseconds: its node may come back with it. From then
+ * on it comes before all that waits in queues.
+ */
+export const lapsedPatienceMs = 3_600_000;
 /** How often a job may lose its attempt (a reboot, a killed supervisor) before it fails. */
 export const lossesMax = 5;
 /** How long after its end a batch keeps its jobs in the head's memory, in milliseconds. */

@@ -3,7 +3,7 @@ import type { Attempt, AttemptRef } from './attempt.ts';
 import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, keptFree, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
-import { placementsMax } from './limits.ts';
+import { lapsedPatienceMs, placementsMax } from './limits.ts';
 import { mayLoseAnother } from './losses.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
 import { findQueue, waitingRows } from './queue.ts';
@@ -27,8 +27,9 @@ export function place(state: ClusterState, nowMs: number): Plan {
   const events: Event[] = [...endings(state)];
   if (settlesUntilMs(state, nowMs) !== undefined) return { events, more: false };
   const table = new Placement(state, nowMs);
+  table.replaceLapsed('long ago');
   table.fill('free');
-  table.replaceLapsed();
+  table.replaceLapsed('lately');
   table.fill('prefill');
   // Last, for it counts promised room as taken.
   if (events.length + table.events.length === 0) table.recall();
@@ -77,10 +78,17 @@ class Placement {
     }
   }
 
-  /** Jobs whose node has been silent past its lease, and still is, start again elsewhere, on a free slot only. */
-  replaceLapsed(): void {
+  /**
+   * Jobs whose node has been silent past its lease, and still is, start again elsewhere, on a free slot only. Where there is
+   * always more to do no slot would ever be free: those that have waited for long come before the queues and have room kept
+   * for them, which is fair, for their cores count as their owner's all the time.
+   */
+  replaceLapsed(when: 'long ago' | 'lately'): void {
+    const longAgoMs = this.#nowMs - lapsedPatienceMs;
     for (const attempt of this.#state.attempts.values()) {
-      if (attempt.lapsedSinceMs === undefined || attempt.cancelling) continue;
+      const { lapsedSinceMs } = attempt;
+      if (lapsedSinceMs === undefined || attempt.cancelling) continue;
+      if (lapsedSinceMs <= longAgoMs !== (when === 'long ago')) continue;
       // A node that is back tells by itself what it still has.
       if (this.#state.nodes.get(attempt.nodeId)?.connected) continue;
       const batch = this.#state.batches.get(attempt.ref.batchId);
@@ -89,6 +97,7 @@ class Placement {
       const queue = batch && findQueue(batch.queues, batch.rows, attempt.ref.index);
       const node = batch && queue && this.#bestNode(batch, queue, 'free', attempt.ref.index);
       if (node) this.#assign(batch, queue, attempt.ref.index, node);
+      else if (batch && queue && when === 'long ago') this.#keepRoom(batch, queue, attempt.ref.index);
     }
   }
 

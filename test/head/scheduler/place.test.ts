@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nextDeadlineMs } from '../../../head/scheduler/deadline.ts';
-import { leaseMs, restMs } from '../../../head/scheduler/limits.ts';
+import { lapsedPatienceMs, leaseMs, restMs } from '../../../head/scheduler/limits.ts';
 import { someNeeds } from '../../kit/spec.ts';
 import {
   aConnect,
@@ -194,6 +194,27 @@ describe('place', () => {
     expect(ends).toBeLessThanOrEqual(8);
     // Only one of the nodes was kept free of ada's.
     expect(liveOn(head).filter(({ ref }) => ref.batchId === batchNumber(1))).toHaveLength(12);
+  });
+
+  it('starts jobs of a node that is gone elsewhere also where there is always more to do, after an hour of patience', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 2 }));
+    head.take(aSubmit(2), { kind: 'user', name: 'bob' });
+    head.take(aConnect(2, { cpus: 2 }));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 900 })] }), { kind: 'user', name: 'ada' });
+    head.take({ kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    head.nowMs += leaseMs;
+    head.take({ kind: 'tick' });
+    const restarted = () => liveOn(head, 2).some(({ ref }) => ref.batchId === batchNumber(2));
+    const work = (ends: number) => {
+      for (let at = 0; at < ends && !restarted(); at++) head.take(staged(first(head, 2)));
+    };
+    // Its node may come back with it, and nothing idles meanwhile.
+    work(20);
+    expect(restarted()).toBe(false);
+    head.nowMs += lapsedPatienceMs;
+    work(4);
+    expect(restarted()).toBe(true);
   });
 
   it('lets narrow jobs pass a wide one of somebody who runs more', () => {
