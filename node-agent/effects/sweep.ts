@@ -60,7 +60,7 @@ async function bringHome(job: Sweep, collected: Collected, signal: AbortSignal):
   const wantsLine = job.started && !(job.ending.kind === 'exited' && job.ending.exitCode === 0);
   const outcome = outcomeOf(job.ending, {
     missing: collected.missing,
-    lastLine: wantsLine ? await lastLineOf(join(home, 'log')) : '',
+    lastLine: wantsLine && typeof log === 'object' ? await lastLineOf(join(home, 'log')) : '',
     timeLimitMs: job.timeLimitMs,
     limits: job.order.limits,
     archiveProblem: problemText(problems),
@@ -82,20 +82,31 @@ async function bringHome(job: Sweep, collected: Collected, signal: AbortSignal):
 const fullBelowBytes = 2 ** 20;
 
 async function isFull(home: string): Promise<boolean> {
-  const { bavail, bsize } = await statfs(home);
-  return bavail * bsize < fullBelowBytes;
+  try {
+    const { bavail, bsize } = await statfs(home);
+    return bavail * bsize < fullBelowBytes;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return false; // which is told already
+    throw error;
+  }
 }
 
-/** The log as a file of the archive, or why it is none; nothing when it is not there. */
-async function logOf(home: string): Promise<CollectedFile | string | undefined> {
+/** The log as a file of the archive, or why it is none. What has become of it must not cost the results. */
+async function logOf(home: string): Promise<CollectedFile | string> {
   const source = join(home, 'log');
   // Every job has a log, and a call that does not wait for a thread takes a tenth of the time.
   const facts = lstatSync(source, { throwIfNoEntry: false });
-  if (facts === undefined) return undefined;
+  // Each job that started has one: a job whose folder was removed under it must not pass for one that kept nothing.
+  if (facts === undefined) return unkept(logPath, 'it is gone, and what else the job left may be, too');
   if (!facts.isFile()) return unkept(logPath, 'the job has put something else in its place');
   if (isHollowLog(facts)) return unkept(logPath, `it claims ${formatBytes(facts.size)} and holds next to nothing`);
-  const hash = facts.size === 0 ? emptyHash : await hashKept({ path: source }, facts.size);
-  return { path: logPath, kind: 'file', source, sizeBytes: facts.size, mode: 0o644, hash, linkTarget: undefined };
+  try {
+    const hash = facts.size === 0 ? emptyHash : await hashKept({ path: source }, facts.size);
+    return { path: logPath, kind: 'file', source, sizeBytes: facts.size, mode: 0o644, hash, linkTarget: undefined };
+  } catch (error) {
+    if (lastingProblem(error) === undefined) throw error;
+    return unkept(logPath, `it cannot be read: ${messageOf(error)}`);
+  }
 }
 
 const emptyHash: ContentHash = hashBytes('');
