@@ -40,8 +40,8 @@ export class Builds {
   readonly #failed = new Map<string, { readonly message: string; readonly digest: string; readonly batchId: string }>();
   /** Builds that an earlier agent has begun and nobody has asked this one for. */
   readonly #unclaimed = new Set<string>();
-  /** Those of them that are being ended. */
-  readonly #ending = new Map<string, Promise<void>>();
+  /** Those that are being removed: until they are gone they may look finished. */
+  readonly #going = new Map<string, Promise<void>>();
   /** Who is laid over which build, so that none is removed under a job. */
   readonly #users = new Map<AttemptId, string>();
 
@@ -68,21 +68,10 @@ export class Builds {
 
   /** Ends builds of an earlier agent for which nobody has come: they would go on unseen by whoever sits here. */
   async endUnclaimed(): Promise<void> {
-    const { folders, executor, log } = this.#ports;
-    for (const key of this.#unclaimed) {
-      const end = async () => {
-        try {
-          await executor.kill(folders.homeOf(key), 0);
-          await folders.remove(key);
-        } catch (error) {
-          log.error({ key, error: messageOf(error) }, 'cannot end a build that nobody waits for any more');
-        }
-        this.#ending.delete(key);
-      };
-      this.#ending.set(key, end());
-    }
+    const { folders, executor } = this.#ports;
+    const ends = [...this.#unclaimed].map((key) => this.#remove(key, () => executor.kill(folders.homeOf(key), 0)));
     this.#unclaimed.clear();
-    await Promise.all(this.#ending.values());
+    await Promise.all(ends);
   }
 
   /**
@@ -94,12 +83,13 @@ export class Builds {
     const key = this.#ports.folders.keyOf(order.spec);
     if (key === undefined) return undefined;
     this.#users.set(order.id, key);
+    await this.#going.get(key);
     const known = this.#ready.get(key)?.view ?? (await this.#find(key, located.buildDigest));
     if (known) return known;
     const failure = this.#failed.get(key);
     if (failure) throw new Fault('build-failed', failure.message);
     onWait();
-    await this.#ending.get(key);
+    await this.#going.get(key);
     for (;;) {
       const running = this.#runs.get(key);
       // One that everybody has left is being cleared away; then it is begun anew.
@@ -239,9 +229,26 @@ export class Builds {
       bytes -= sizeBytes;
       this.#ready.delete(key);
       this.#report(digest, 'gone', '', '');
-      await folders.remove(key);
+      await this.#remove(key);
       log.info({ key }, 'removed a build that nobody used');
     }
+  }
+
+  /** Whoever wants it meanwhile waits. What cannot be removed is tried again when there are too many once more, or at the next start. */
+  #remove(key: string, before: () => Promise<void> = async () => undefined): Promise<void> {
+    const { folders, log } = this.#ports;
+    const remove = async () => {
+      try {
+        await before();
+        await folders.remove(key);
+      } catch (error) {
+        log.error({ key, error: messageOf(error) }, 'cannot remove a build that nobody wants any more');
+      }
+      this.#going.delete(key);
+    };
+    const gone = remove();
+    this.#going.set(key, gone);
+    return gone;
   }
 
   #report(digest: string, state: BuildReport['state'], message: string, batchId: string): void {

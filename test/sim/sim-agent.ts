@@ -17,7 +17,7 @@ import type { HeadMessage } from '../../proto/gen/labrun/v1/agent_link.ts';
 import { aLimit } from '../kit/an-executor.ts';
 import { wellDisk } from '../kit/well-disk.ts';
 import { linkCall, putCall } from './call-kinds.ts';
-import { digestIn, noSpace, simBuildFolders } from './sim-builds.ts';
+import { buildHome, digestIn, noSpace, simBuildFolders } from './sim-builds.ts';
 import { ProcessClock, type SimTime } from './sim-clock.ts';
 import { simExecutor } from './sim-executor.ts';
 import type { SimHead } from './sim-head.ts';
@@ -229,6 +229,9 @@ export class SimAgent {
         if (machine.diskIsFull && this.#ports.random.chance(0.7)) throw noSpace();
         if ((order.spec.build === undefined) !== (build === undefined))
           this.#ports.onBroken(`${order.id} is laid out on ${machine.name} ${build ? 'over a' : 'without its'} build`);
+        const isThere = [...machine.builds].some(([key, { finished }]) => finished && buildHome(key) === build?.folder);
+        if (build && !isThere)
+          this.#ports.onBroken(`${order.id} is laid out over a build that is gone from ${machine.name}`);
         machine.folders.add(order.id);
         return { home: order.id, id: order.id, argv: ['true'], cwd: '/', env: {}, limits: aLimit() };
       },

@@ -8,10 +8,11 @@ import { hashBytes } from '../../../base/transfer/hash.ts';
 import type { Attempt, Finish, Outcome } from '../../../node-agent/attempts/attempt.ts';
 import type { AttemptEvent } from '../../../node-agent/attempts/event.ts';
 import { AttemptWork, type WorkPorts } from '../../../node-agent/effects/attempt-work.ts';
-import type { Executor, ProcessEnd, RunningProcess } from '../../../node-agent/ports.ts';
+import type { ProcessEnd, RunningProcess } from '../../../node-agent/ports.ts';
 import { HeadRoom } from '../../../node-agent/uplink/head-room.ts';
 import { aBatchSpec, aJobOrder } from '../../kit/a-job-order.ts';
 import { anAttempt } from '../../kit/attempts.ts';
+import { idleExecutor } from '../../kit/idle-executor.ts';
 import { plainWorkspace } from '../../kit/plain-workspace.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { until } from '../../kit/until.ts';
@@ -25,27 +26,12 @@ const order = aJobOrder(aBatchSpec());
 const located = { order, buildDigest: '', timeLimitMs: 0, capabilities: [] };
 const lacking: Outcome = { ...well, state: 'failed', reason: 'archive-failed', message: 'Cannot archive "a": gone' };
 
-/** Of a machine on which nothing runs. */
-const idle: Executor = {
-  ...{ tracking: 'session', freezing: 'stop' },
-  start: () => Promise.reject(new Error('nothing starts here')),
-  adopt: async () => undefined,
-  kill: async () => undefined,
-  processes: async () => [],
-  freeze: async () => ({ processes: 0, tookMs: 0, missed: [] }),
-  thaw: async () => undefined,
-  isFrozen: async () => false,
-  throttle: async () => ({ cores: 'none', weight: 'none', io: 'none', missed: [] }),
-  watchLimits: () => ({ close: () => undefined }),
-  close: async () => undefined,
-};
-
 /** The work on an attempt where all goes well but for what the test says, and what it has told. */
 function workOn(attempt: Attempt, parts: Partial<WorkPorts> = {}) {
   const events: AttemptEvent[] = [];
   const ports: WorkPorts = {
     ...{ clock: systemClock, random: systemRandom, log: openLog('agent', 'silent'), killGraceMs: 1 },
-    executor: idle,
+    executor: idleExecutor,
     workspace: plainWorkspace(scratchFolder()),
     closing: new AbortController().signal,
     capabilities: () => ({}),
@@ -99,7 +85,7 @@ it('keeps a job that it takes up to its limits as soon as its batch can be read'
   };
   const running = { startedAtMs: systemClock.nowMs() - 1_000, ended: new Promise<ProcessEnd>(() => undefined) };
   const assigned = anAttempt(0);
-  const { work, events } = workOn(assigned, { specs, executor: { ...idle, adopt: async () => running } });
+  const { work, events } = workOn(assigned, { specs, executor: { ...idleExecutor, adopt: async () => running } });
   await work.adopt(assigned);
   await until('its time is over', () => events.some(({ kind }) => kind === 'time-over'));
   await work.close();
@@ -140,7 +126,7 @@ it('begins to send nothing of a job that started while the agent was stopping', 
   const staged = anAttempt(0, { kind: 'starting' });
   const { work } = workOn(staged, {
     closing: closing.signal,
-    executor: { ...idle, start },
+    executor: { ...idleExecutor, start },
     travel,
   });
   work.stage(staged);
