@@ -61,6 +61,7 @@ function returnReason(error: unknown): ReturnReason | undefined {
       return error.code;
     case 'lost':
     case 'exhausted':
+    case 'supervisor-failed':
       return 'staging-failed';
     default:
       return undefined;
