@@ -15,7 +15,9 @@ import type { ControlName } from './controls.ts';
  * the kernel has counted something at that limit meanwhile. Any other line is the shell's own complaint.
  *
  * Signals are caught, not ignored, because what is ignored stays ignored in the job, and a job's `kill 0` reaches its
- * supervisor. Identity and exit status are written under `set -C` (O_EXCL): whoever comes second is told.
+ * supervisor. Identity and exit status are written under `set -C` (O_EXCL): whoever comes second is told. Room for the status is kept
+ * in its folder: on a disk that the job has filled it would be lost, and with it all that the job did, when no agent is there to hear of
+ * it. (`true`, where a file is only made: a shell ends when it cannot make one for `:`.)
  */
 export const supervisorScript = `
 exec 2>&1
@@ -38,8 +40,9 @@ unset PATH OLDPWD
 begin() {
   home=$1
   read -r up _ </proc/uptime
+  [ -s "$folder/room" ] || printf '%4096s' '' >|"$folder/room"
   printf '%s\\n' "$boot" "$$" "$born" "$up" "$tracking" "$group" "$folder" "$2" . >"$home/identity" &&
-    printf '%s\\n' "$home" >|"$folder/home" && : >>"$home/log" && echo s && return
+    printf '%s\\n' "$home" >|"$folder/home" && true >>"$home/log" && echo s && return
   echo x
   return 1
 }
@@ -60,7 +63,11 @@ finish() {
     count oom_kill <"$kills"
     [ "$number" = 0 ] || limit=memory
   fi
-  echo "$1 $up \${limit:+$limit }." >"$home/exit"
+  end="$1 $up \${limit:+$limit }."
+  if ! echo "$end" >"$home/exit" && [ ! -s "$home/exit" ]; then
+    true >|"$folder/room"
+    echo "$end" >>"$home/exit"
+  fi
   echo "e $1\${limit:+ $limit}"
 }
 linger() {

@@ -160,8 +160,10 @@ export class Supervisor {
   }
 
   #startFault(home: string): Fault {
-    if (readIdentity(home)) return new Fault('already-started', `Cannot start in "${home}": a job was started there`);
-    return new Fault(startFaultCode(this.#complaint), `Cannot start in "${home}": ${this.#complaint}`);
+    const code = startFaultCode(this.#complaint);
+    if (code === 'start-failed' && readIdentity(home))
+      return new Fault('already-started', `Cannot start in "${home}": a job was started there`);
+    return new Fault(code, `Cannot start in "${home}": ${this.#complaint}`);
   }
 
   #end(how: string): void {
