@@ -27,7 +27,7 @@ export const deskPolicyFile = section({
   throttleTo: cores.default('half'),
   /** When programs of the owner run short of memory. Default: pause. */
   onMemoryPressure: step('nothing', 'throttle', 'pause').default('pause'),
-  /** When somebody else uses a GPU of this machine. Default: pause. */
+  /** When somebody else uses a GPU of this machine: what jobs do that use one, too. Default: pause. */
   onGpuUse: step('nothing', 'throttle', 'pause').default('pause'),
   /** When other programs keep so many cores busy. Default: never. */
   onLoad: section({

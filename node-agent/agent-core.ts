@@ -94,6 +94,8 @@ export interface OpenCore {
   attempts(): readonly Attempt[];
   /** What its batch calls the job of that attempt; nothing while that is not known here. */
   jobName(id: AttemptId): string | undefined;
+  /** Whether the job of that attempt may use a GPU: also while that is not known here. */
+  usesGpu(id: AttemptId): boolean;
   /** Cores that jobs have now, by their share where they are slowed down. */
   readonly coresInUse: number;
   /** Terminals of people elsewhere, and in whose place they are; nothing: the node's own. */
@@ -203,6 +205,7 @@ export async function openCore(parts: CoreParts): Promise<OpenCore> {
     },
     attempts: () => agent.liveAttempts(),
     jobName: (id) => agent.jobName(id),
+    usesGpu: (id) => agent.usesGpu(id),
     get coresInUse() {
       return agent.coresInUse;
     },

@@ -69,7 +69,11 @@ export class Agent {
     this.#inventory = inventory;
     this.#yields = new NodeYields({
       ...ports,
-      trees: () => [...this.#trees(), ...ports.builds.trees(), ...(ports.shells?.trees() ?? [])],
+      trees: () => [
+        ...this.#trees(),
+        ...ports.builds.trees(),
+        ...(ports.shells?.trees((id) => this.usesGpu(id)) ?? []),
+      ],
       tellHead: () => ports.tell('yield', () => ({ kind: 'yield', report: this.#yields.report() }), 'now'),
     });
   }
@@ -182,6 +186,11 @@ export class Agent {
     return this.#held.get(id)?.work.jobName;
   }
 
+  /** Whether the job of that attempt may use a GPU: also while that is not known here. */
+  usesGpu(id: AttemptId): boolean {
+    return this.#held.get(id)?.work.usesGpu ?? true;
+  }
+
   /** Cores that jobs have now: of those that are slowed down their share, of those that stand still none. */
   get coresInUse(): number {
     let cores = 0;
@@ -275,6 +284,7 @@ export class Agent {
       home: this.#ports.workspace.homeOf(id),
       cpus: assignment.cpus,
       user: assignment.user,
+      usesGpu: this.usesGpu(id),
       paced: (share) => {
         const held = this.#held.get(id);
         if (held) this.#take(held, { kind: 'paced', share });

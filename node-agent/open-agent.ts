@@ -88,6 +88,7 @@ export async function openAgent(parts: AgentParts): Promise<OpenAgent> {
     ownProcesses: () => core.ownProcesses(),
     attempts: () => core.attempts(),
     jobName: (id) => core.jobName(id),
+    usesGpu: (id) => core.usesGpu(id),
     get coresInUse() {
       return core.coresInUse;
     },

@@ -20,7 +20,7 @@ import { LongPause } from './long-pause.ts';
 import { fixedPolicy, policyInForce, policyProblem } from './owners-policy.ts';
 import { type PauseWish, pauseFor } from './pause-wish.ts';
 import { Remembered } from './remembered.ts';
-import { lookAround } from './sight.ts';
+import { lookAround, unseen } from './sight.ts';
 
 /** What the keeper decides with and acts through. */
 export interface KeeperPorts {
@@ -30,7 +30,7 @@ export interface KeeperPorts {
   wallMs(): number;
   readonly log: Log;
   readonly record: Pick<AgentRecord, 'desk' | 'noteDesk' | 'durable'>;
-  readonly agent: Pick<OpenAgent, 'yieldTo' | 'askRequeue' | 'attempts' | 'coresInUse'>;
+  readonly agent: Pick<OpenAgent, 'yieldTo' | 'askRequeue' | 'attempts' | 'coresInUse' | 'usesGpu'>;
   settings(): DeskSetting;
   /** Physical cores for jobs. */
   cores(): number;
@@ -62,6 +62,8 @@ export class DeskKeeper {
   /** When somebody asked for a pause: they were there, though what sees them may be slower than they. */
   #askedMs = Number.NEGATIVE_INFINITY;
   readonly #longPause = new LongPause();
+  /** What those do that use no GPU. */
+  #withoutGpu: NodeYield['step'] = 'none';
   #isAsleep = false;
   #isUnkept = false;
   #timer: Timer | undefined;
@@ -198,6 +200,8 @@ export class DeskKeeper {
     if (pauses !== this.pauses || this.#remembered.isKeptWrong) this.#remember({ pauses });
     const decided = decideYield(this.#policy, pauses, sight);
     const { lookAgainMs } = decided;
+    // Somebody else at the GPU is in nobody's way who uses none.
+    this.#withoutGpu = decideYield(this.#policy, pauses, { ...sight, gpu: unseen }).yielding.step;
     const yielding = this.#isAsleep ? asleep : decided.yielding;
     const { step, takesJobs, cause, by } = this.#yielding;
     const isNew =
@@ -219,6 +223,7 @@ export class DeskKeeper {
       step: this.#isAsleep ? 'asleep' : yielding.step,
       cores: this.#throttleCores(),
       exempt: this.#exempt(),
+      ...(this.#isAsleep ? {} : { withoutGpu: this.#withoutGpu }),
     });
     this.tell();
     await done;
@@ -254,6 +259,7 @@ export class DeskKeeper {
       // One that waits for a build waits for processes that stand still, too.
       .filter(({ phase }) => phase.kind === 'running' || phase.kind === 'building')
       .filter(({ assignment }) => !exempt.has(assignment.user))
+      .filter(({ id }) => this.#withoutGpu === 'pause' || this.#ports.agent.usesGpu(id))
       .map(({ id }) => id);
     this.#ports.agent.askRequeue(
       ids,

@@ -14,7 +14,8 @@ export interface SightPorts {
   readonly strain: Pick<StrainWatch, 'seen'> | undefined;
 }
 
-const unseen: Seen = { lastMs: undefined, why: '' };
+/** Of what was never seen. */
+export const unseen: Seen = { lastMs: undefined, why: '' };
 
 /** What can be seen of desk and machine at `nowMs`, the present by `clock`. */
 export function lookAround({ clock, wallMs, presence, strain }: SightPorts, nowMs: number): Sight {

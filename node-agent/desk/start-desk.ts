@@ -157,11 +157,12 @@ function watchStrain({ clock, log, agent, gpus }: DeskParts, keeper: () => DeskK
     wanted() {
       const { onMemoryPressure, onGpuUse, onLoad } = keeper().policy;
       // Compilers are in the way, too.
-      if (!agent.attempts().some(({ phase }) => phase.kind === 'running' || phase.kind === 'building'))
-        return new Set();
+      const working = agent.attempts().filter(({ phase }) => phase.kind === 'running' || phase.kind === 'building');
+      if (working.length === 0) return new Set();
+      const usesGpu = working.some(({ id, phase }) => phase.kind === 'running' && agent.usesGpu(id));
       const wanted: StrainName[] = [];
       if (onMemoryPressure !== 'nothing') wanted.push('memory');
-      if (onGpuUse !== 'nothing' && gpus > 0) wanted.push('gpu');
+      if (onGpuUse !== 'nothing' && gpus > 0 && usesGpu) wanted.push('gpu');
       if (onLoad && onLoad.do !== 'nothing') wanted.push('load');
       return new Set(wanted);
     },

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import { locateJob } from '../../config/matrix.ts';
 import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
@@ -90,6 +91,12 @@ export class AttemptWork {
   /** What its batch calls the job; nothing before that was read here. */
   get jobName(): string | undefined {
     return this.#located?.order.jobName;
+  }
+
+  /** Whether it was granted GPUs; nothing before that was read here. */
+  get usesGpu(): boolean | undefined {
+    const order = this.#located?.order;
+    return order && locateJob(order.spec, order.specIndex).group.needs.gpus > 0;
   }
 
   /** Finds out what an earlier agent has started. */

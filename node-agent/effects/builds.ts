@@ -136,6 +136,7 @@ export class Builds {
       home: this.#ports.folders.homeOf(key),
       cpus,
       user: '',
+      usesGpu: false, // compilers do not
       paced: (share) => timeLimit.setPace({ ...paceAt(timeLimit.pace, this.#ports.clock.nowMs()), share }),
     }));
   }

@@ -139,13 +139,16 @@ export class Shells {
     return [...this.#here.values()].map(({ user, attempt, sinceMs }) => ({ user, attempt, sinceMs }));
   }
 
-  /** Those in places of jobs, to yield with them. */
-  trees(): readonly YieldingTree[] {
-    const inJobs = [...this.#here].filter(([, { attempt }]) => attempt !== undefined);
-    return inJobs.map(([id, here]) => ({
+  /** Those in places of jobs, to yield with them; `usesGpu` says whether a job may. */
+  trees(usesGpu: (attempt: AttemptId) => boolean): readonly YieldingTree[] {
+    const inJobs = [...this.#here].flatMap(([id, here]) =>
+      here.attempt === undefined ? [] : [{ id, here, usesGpu: usesGpu(here.attempt) }],
+    );
+    return inJobs.map(({ id, here, usesGpu }) => ({
       home: join(this.#ports.folder, id),
       cpus: shellCpus,
       user: here.user,
+      usesGpu,
       paced(share) {
         const isStopped = share === 0;
         if (isStopped === here.isStopped) return;

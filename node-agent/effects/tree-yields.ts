@@ -11,6 +11,8 @@ export interface YieldingTree {
   readonly cpus: number;
   /** Whose work it is; empty for several people's. */
   readonly user: string;
+  /** Whether it may use a GPU: also where that is not known yet. */
+  readonly usesGpu: boolean;
   /** Gets this share of its cores from now on: 1 all, 0 it is stopped. */
   paced(share: number): void;
 }
@@ -19,6 +21,8 @@ export interface YieldingTree {
 export interface Wish {
   /** "asleep": nothing is done to them, the machine is about to sleep; until another wish they get no time. */
   readonly step: 'none' | 'throttle' | 'pause' | 'asleep';
+  /** What those do instead that use no GPU; absent: the same. */
+  readonly withoutGpu?: 'none' | 'throttle' | 'pause';
   /** For all trees together, while they are throttled. */
   readonly cores: number;
   /** Whose trees go on whatever the step is. */
@@ -95,7 +99,9 @@ export class TreeYields {
     this.#retry?.cancel();
   }
 
-  #handle(tree: YieldingTree, { step, exempt }: Wish, share: number): Promise<void> {
+  #handle(tree: YieldingTree, wish: Wish, share: number): Promise<void> {
+    const { exempt, withoutGpu } = wish;
+    const step = tree.usesGpu ? wish.step : (withoutGpu ?? wish.step);
     const act: Act = exempt.has(tree.user)
       ? { kind: 'none' }
       : step === 'throttle'

@@ -76,6 +76,12 @@ export class StrainWatch {
     const names = wanted();
     // Nobody asks any more since when memory is short: that it was is no reason to send jobs away.
     if (!names.has('memory')) this.#memoryShortSinceMs = undefined;
+    // What was so when it was last asked about is over: else it would be so for as long as something else is asked about.
+    for (const [name, { lastMs, why }] of this.#seen) {
+      if (names.has(name) || lastMs !== Number.POSITIVE_INFINITY) continue;
+      this.#seen.set(name, { lastMs: clock.nowMs(), why });
+      isNews = true;
+    }
     for (const name of names) {
       const beganMs = clock.monotonicMs();
       if (beganMs < (this.#dueMs.get(name) ?? 0)) continue;

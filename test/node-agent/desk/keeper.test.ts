@@ -81,6 +81,7 @@ function aKeeper(options: { dedicated?: boolean } = {}): DeskKeeper {
         requeued = [...requeued, ...ids];
       },
       attempts: () => attempts,
+      usesGpu: (id) => id === attempts[0]?.id,
       get coresInUse() {
         return coresInUse;
       },
@@ -118,18 +119,16 @@ describe('a pause at the desk', () => {
   it.each([2 * hour, -2 * hour])(
     'ends when it should, and not later or sooner when the clock is set by %i ms',
     async (jumpMs) => {
-      const keeper = aKeeper();
-      await keeper.pause('ada', { ...pause, forMs: hour });
-      wallShiftMs = jumpMs;
-      keeper.look();
-      clock.advance(59 * minute);
-      expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + minute });
+      await aKeeper().pause('ada', { ...pause, forMs: hour });
+      wallShiftMs = jumpMs; // which nobody tells
+      clock.advance(minute);
+      expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + 59 * minute });
       // The next agent has no other clock than the one on the wall.
       clock = new ManualClock(clock.nowMs() + jumpMs);
       wallShiftMs = 0;
       aKeeper();
-      expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + minute });
-      clock.advance(minute);
+      expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + 59 * minute });
+      clock.advance(59 * minute);
       expect(now()?.yielding).toMatchObject({ step: 'none' });
     },
   );
@@ -140,16 +139,6 @@ describe('a pause at the desk', () => {
     clock.sleep(8 * hour);
     clock.advance(minute);
     expect(now()?.yielding).toMatchObject({ step: 'none', takesJobs: true });
-  });
-
-  it('is kept for the next agent also when the clock was set and nothing else has happened since', async () => {
-    await aKeeper().pause('ada', { ...pause, forMs: hour });
-    wallShiftMs = 2 * hour;
-    clock.advance(minute);
-    clock = new ManualClock(clock.nowMs() + wallShiftMs);
-    wallShiftMs = 0;
-    aKeeper();
-    expect(now()?.yielding).toMatchObject({ step: 'pause', untilMs: clock.nowMs() + 59 * minute });
   });
 
   it('until tomorrow means the morning of the clock on the wall', async () => {
@@ -312,6 +301,26 @@ it('jobs look for another machine when memory stays short although they are stop
   expect(requeued).toEqual([]);
   clock.advance(1);
   expect(requeued).toEqual([attempts[0]?.id]);
+});
+
+it('jobs that use no GPU do what they would if nobody else were at one', async () => {
+  const keeper = aKeeper();
+  await keeper.setPolicy('requeue: {afterPause: 1h}');
+  const running = { kind: 'running', startedAtMs: 1 } as const;
+  attempts = [0, 1].map((index) => anAttempt(index, running, { user: 'bob' }));
+  const used = { lastMs: Number.POSITIVE_INFINITY, why: 'somebody else uses a GPU' };
+  strain.seen = (name) => (name === 'gpu' ? used : { lastMs: undefined, why: '' });
+  keeper.look();
+  expect(now()).toMatchObject({ yielding: { step: 'pause', cause: 'gpu' }, wish: { withoutGpu: 'none' } });
+  type();
+  expect(now()).toMatchObject({
+    yielding: { cause: 'gpu' },
+    wish: { step: 'pause', withoutGpu: 'throttle', cores: 4 },
+  });
+  clock.advance(hour);
+  expect(new Set(requeued)).toEqual(new Set([attempts[0]?.id]));
+  await keeper.pause('ada', pause);
+  expect(now()?.wish).toMatchObject({ step: 'pause', withoutGpu: 'pause' });
 });
 
 it('is told to the head when somebody usually comes, once that is known, also after a restart', () => {

@@ -17,7 +17,7 @@ function world(options: { failures?: number; throttled?: Promise<void> } = {}) {
   const paces: string[] = [];
   let failures = options.failures ?? 0;
   const tree = (home: string, cpus: number, user: string): YieldingTree => {
-    return { home, cpus, user, paced: (share) => paces.push(`${home} ${share}`) };
+    return { home, cpus, user, usesGpu: home === 'a', paced: (share) => paces.push(`${home} ${share}`) };
   };
   const trees = [tree('a', 3, 'ada'), tree('b', 1, 'bob')];
   const clock = new ManualClock();
@@ -78,6 +78,14 @@ it('leaves jobs of the owner alone, and gives the others what is left for them',
   const { asked, yields } = world();
   await yields.want({ ...half, exempt: new Set(['ada']) });
   expect(asked.filter((what) => what.startsWith('throttle')).sort()).toEqual(['throttle a no', 'throttle b 1']);
+});
+
+it('stops only those that use a GPU, when that is what somebody needs', async () => {
+  const { asked, yields } = world();
+  await yields.want({ ...half, step: 'pause', withoutGpu: 'throttle' });
+  expect(asked).toEqual(['freeze a', 'thaw b', 'throttle b 0.5']);
+  await yields.want(pause);
+  expect(asked.slice(3)).toEqual(['freeze b']);
 });
 
 it('wants the same of a tree that starts later', async () => {

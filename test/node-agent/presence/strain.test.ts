@@ -144,6 +144,7 @@ it('nothing is looked at while no job runs, and what was so is over when the las
   clock.advance(5_000);
   await until('it has looked once more', () => clock.waits.length > 0);
   expect(watch.memoryShortSinceMs).toBeUndefined(); // nobody asks since when any more
+  expect(watch.seen('memory').lastMs).toBe(clock.nowMs()); // nor whether it still is
   wanted = [];
   clock.advance(5_000);
   expect(clock.waits).toEqual([]);
