@@ -4,7 +4,7 @@ import { type Clock, delay } from '../base/clock.ts';
 import { Fault, isSystemError } from '../base/errors.ts';
 import type { BatchId } from '../base/ids.ts';
 import { makeFolder } from '../base/make-folder.ts';
-import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
+import { asContentHash, type ContentHash, hashFile } from '../base/transfer/hash.ts';
 import type { BatchSpec } from '../config/spec.ts';
 import { ownerOf } from './archive/batch-folder.ts';
 import type { BlobStore } from './archive/blobs.ts';
@@ -157,6 +157,8 @@ async function isWhole(
   try {
     const { size } = await stat(path);
     if (sizeBytes === undefined ? size > 0 : size === sizeBytes) return true;
+    // It may be the spec that is wrong, and others need this content.
+    if ((await hashFile(path)) === hash) return true;
     await makeFolder(dirname(blobs.damagedPath(hash)));
     await rename(path, blobs.damagedPath(hash));
     return false;

@@ -57,6 +57,20 @@ describe('a head that starts', () => {
     expect(await world.missing('lab', hashBytes(input))).toBe(false);
   });
 
+  it('leaves an input where it is that is whole, though a spec says another size', async () => {
+    world = await HeadWorld.on(folder);
+    const [whole, gone] = [Buffer.from('whole'), Buffer.from('gone')];
+    await world.put('lab', whole, gone);
+    const of = (content: Buffer, sizeBytes = content.length) => ({ ...entry, hash: hashBytes(content), sizeBytes });
+    const sources = { first: [of(whole, 1_000)], second: [of(gone)] };
+    await world.submit(aSpec({ name: 'other', sources }));
+    await world.close();
+    rmSync(contentPath(join(folder, 'blobs'), hashBytes(gone)));
+    await starts();
+    await noticed('input files of "lab/other" are gone from the head\'s disk (second/mesh.msh):');
+    expect(await world.missing('lab', hashBytes(whole))).toBe(false);
+  });
+
   it('names a spec that is gone', async () => {
     rmSync(contentPath(join(folder, 'blobs'), hashBytes(writeSpec(spec))));
     rmSync(join(archive(), 'batch/.labrun/batch.json'));
