@@ -7,6 +7,7 @@ import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
 import { Turns } from '../../base/turns.ts';
 import type { Disks } from '../disk-watch.ts';
 import type { ArchiveIntake } from '../dispatch/intake.ts';
+import { diskTrouble } from './durable.ts';
 import type { Publisher } from './publisher.ts';
 import { type Sealed, sealAttempt } from './seal.ts';
 import type { Staging } from './staging.ts';
@@ -32,9 +33,13 @@ export function archiveIntake({ staging, publisher, disks, clock, random }: Inta
     const before = running.get(id);
     const sealing = (async () => {
       await before?.catch(() => undefined); // whoever asked for that one hears of it
-      const attempt = await staging.open(id);
-      const isLarge = (attempt.facts('manifest')?.sizeBytes ?? 0) >= largeManifestBytes;
-      return await (isLarge ? large.take(() => sealAttempt(attempt, hash)) : sealAttempt(attempt, hash));
+      try {
+        const attempt = await staging.open(id);
+        const isLarge = (attempt.facts('manifest')?.sizeBytes ?? 0) >= largeManifestBytes;
+        return await (isLarge ? large.take(() => sealAttempt(attempt, hash)) : sealAttempt(attempt, hash));
+      } catch (error) {
+        throw diskTrouble(error, 'accept an archive');
+      }
     })();
     running.set(id, sealing);
     try {
@@ -74,8 +79,22 @@ export function archiveIntake({ staging, publisher, disks, clock, random }: Inta
   };
 }
 
+/** Of a disk that fails, or is another machine's and away. */
+const passing = [
+  'EIO',
+  'EACCES',
+  'EPERM',
+  'ESTALE',
+  'ETIMEDOUT',
+  'EREMOTEIO',
+  'ENOTCONN',
+  'EHOSTDOWN',
+  'EAGAIN',
+  'EBUSY',
+];
+
 /** Whether the trouble is the disk's or the process's, and not the archive's. */
 function willPass(error: unknown): boolean {
   if (error instanceof RefusedError) return error.refusal.code === 'disk-full' || error.refusal.code === 'busy';
-  return error instanceof Fault && isSystemError(error.cause, 'EIO', 'EACCES', 'EPERM');
+  return error instanceof Fault && isSystemError(error.cause, ...passing);
 }

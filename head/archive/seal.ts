@@ -12,7 +12,7 @@ import type { StagedAttempt } from './staged-attempt.ts';
 /** Whether what is staged is what the manifest says. */
 export type Sealed =
   | { readonly kind: 'sealed' }
-  /** These are to be sent again, by their names on the wire. */
+  /** These are to be sent again, by their names on the wire; all of it, where none is named. */
   | { readonly kind: 'mismatch'; readonly paths: readonly string[] };
 
 /** Disk flushes at once: they share the journal's commits. */
@@ -33,7 +33,7 @@ export async function sealAttempt(attempt: StagedAttempt, manifestHash: ContentH
   try {
     if ((await attempt.hashOf('manifest')) !== manifestHash) {
       await attempt.unseal();
-      return { kind: 'mismatch', paths: ['manifest'] };
+      return { kind: 'mismatch', paths: attempt.list().length === 0 ? [] : ['manifest'] };
     }
     const { wrong, modes } = await compare(attempt);
     if (wrong.length > 0) {
@@ -49,7 +49,11 @@ export async function sealAttempt(attempt: StagedAttempt, manifestHash: ContentH
     attempt.noteSealed(manifestHash);
     return { kind: 'sealed' };
   } catch (error) {
+    // Somebody has removed what was there.
+    const isGone = isSystemError(error, 'ENOENT');
+    if (isGone) await dropAll(attempt);
     await attempt.unseal();
+    if (isGone) return { kind: 'mismatch', paths: [] };
     throw diskTrouble(error, 'accept an archive');
   }
 }
@@ -133,6 +137,13 @@ async function foldersIn(folder: string): Promise<readonly string[]> {
   }
 }
 
+function dropAll(attempt: StagedAttempt): Promise<void> {
+  return drop(
+    attempt,
+    attempt.list().map(({ path }) => path),
+  );
+}
+
 async function drop(attempt: StagedAttempt, paths: readonly string[]): Promise<void> {
   for (const path of paths) await attempt.remove(path);
 }
@@ -154,11 +165,7 @@ async function flush(attempt: StagedAttempt, modes: ReadonlyMap<string, number>)
     await attempt.keep(files);
   } catch (error) {
     // Asked a second time the system would say that all is well: what it could not write is no longer due to be written.
-    if (isSystemError(error, 'EIO'))
-      await drop(
-        attempt,
-        attempt.list().map(({ path }) => path),
-      );
+    if (isSystemError(error, 'EIO')) await dropAll(attempt);
     throw error;
   }
   await atOnce(syncsAtOnce, folders.reverse(), syncFolder);

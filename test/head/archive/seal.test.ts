@@ -100,6 +100,15 @@ describe('a file that was verified', () => {
     expect(await sealAttempt(staged, hash)).toEqual({ kind: 'sealed' });
   });
 
+  it('is asked for again with all others when somebody has removed them', async () => {
+    await send('archive/a', 'text');
+    const hash = await list(file('a', 'text'));
+    await rm(folder, { recursive: true });
+    expect(await sealAttempt(staged, hash)).toEqual({ kind: 'mismatch', paths: [] });
+    await send('archive/a', 'text');
+    expect(await sealAttempt(staged, await list(file('a', 'text')))).toEqual({ kind: 'sealed' });
+  });
+
   it('is asked for again when the disk could not write it, which it says only once', async () => {
     let refuses = true;
     staged = await open({
@@ -113,7 +122,7 @@ describe('a file that was verified', () => {
     const hash = await list(file('a', 'text'));
     await expect(sealAttempt(staged, hash)).rejects.toThrow('EIO');
     refuses = false;
-    expect(await sealAttempt(staged, hash)).toMatchObject({ kind: 'mismatch' });
+    expect(await sealAttempt(staged, hash)).toEqual({ kind: 'mismatch', paths: [] });
     await send('archive/a', 'text');
     expect(await sealAttempt(staged, await list(file('a', 'text')))).toEqual({ kind: 'sealed' });
   });
