@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { assert } from '../base/assert.ts';
 import { Fault, isSystemError, type Refusal } from '../base/errors.ts';
-import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
+import { asContentHash, type ContentHash, hashBytes } from '../base/transfer/hash.ts';
 import { locateJob } from '../config/matrix.ts';
 import type { BatchSpec, Params } from '../config/spec.ts';
 import { readSpec } from '../config/spec-file.ts';
@@ -33,7 +33,7 @@ export class Specs {
   readonly #searches = new Map<ContentHash, Promise<Buffer | undefined>>();
   readonly #contents = new WeakMap<BatchSpec, ReadonlySet<string>>();
 
-  /** `recover`: where else a spec may be whose blob is gone. */
+  /** `recover`: where else a spec may be whose blob is gone or damaged. */
   constructor(blobs: BlobStore, recover: (hash: ContentHash) => Promise<Buffer | undefined>) {
     this.#blobs = blobs;
     this.#recover = recover;
@@ -47,17 +47,23 @@ export class Specs {
       this.#kept.set(hash, kept);
       return kept.spec;
     }
-    const bytes = await readFile(this.#blobs.pathOf(hash)).catch(async (error: unknown) => {
-      if (!isSystemError(error, 'ENOENT')) throw error;
-      const found = await this.#search(hash);
-      if (found) return found;
-      throw new Fault('lost', `Cannot read the spec "${hash}": its blob is gone from the head's disk`, {
-        cause: error,
-      });
-    });
+    const bytes = await this.#bytesOf(hash);
     const spec = readSpec(bytes);
     if (!('kind' in spec)) this.#keep(hash, spec, bytes.length);
     return spec;
+  }
+
+  /** Of its blob; or, where that is gone or no longer what was put, of wherever else it is. */
+  async #bytesOf(hash: ContentHash): Promise<Buffer> {
+    const bytes = await readFile(this.#blobs.pathOf(hash)).catch((error: unknown) => {
+      if (isSystemError(error, 'ENOENT')) return undefined;
+      throw error;
+    });
+    if (bytes && hashBytes(bytes) === hash) return bytes;
+    const found = await this.#search(hash);
+    if (found) return found;
+    const what = bytes ? 'is damaged on' : 'is gone from';
+    throw new Fault('lost', `Cannot read the spec "${hash}": its blob ${what} the head's disk`);
   }
 
   /** All who miss it wait for one search: two would write the same file at the same time. */

@@ -92,6 +92,18 @@ describe('a head that starts', () => {
     expect(await world.notices()).toEqual([]);
   });
 
+  it('has a spec that is damaged again from batch.json', async () => {
+    const bytes = Buffer.from(writeSpec(spec));
+    const path = contentPath(join(folder, 'blobs'), hashBytes(bytes));
+    // As a disk leaves it that has lost a bit: it can still be read, and means something else.
+    writeFileSync(`${path}.bad`, bytes.toString().replace('"text":"true"', '"text":"trud"'));
+    renameSync(`${path}.bad`, path);
+    expect(readFileSync(path).equals(bytes)).toBe(false);
+    await starts();
+    await until('it is as it was', () => readFileSync(path).equals(bytes));
+    expect(await world.notices()).toEqual([]);
+  });
+
   it('names a folder of a batch that somebody removed without saying so', async () => {
     rmSync(join(archive(), 'batch'), { recursive: true });
     await starts();
