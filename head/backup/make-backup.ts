@@ -1,4 +1,4 @@
-import { chmod, copyFile, open, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
@@ -34,6 +34,9 @@ export interface BackupMade {
   /** Needed by batches and not there, at most `missingMax` of them. */
   readonly missing: readonly ContentHash[];
 }
+
+/** There while a backup is being made. */
+const unfinishedName = '.unfinished';
 
 /** Missing inputs that are named. */
 const missingMax = 1_000;
@@ -82,6 +85,7 @@ async function fill(
     if (hash) files[name] = hash;
   }
   const facts = { clusterId, version, madeAt, seq: database.seq, archiveFolder, files };
+  await rm(join(folder, unfinishedName));
   await writeDurably(join(folder, backupFileName), writeBackupFacts(facts), 0o600);
   return { seq: database.seq, databaseBytes: database.sizeBytes, ...inputs };
 }
@@ -94,7 +98,11 @@ async function openFolder(folder: string): Promise<void> {
     await makeFolder(folder, 0o700);
     if ((await readdir(folder)).length > 0) throw no('it is not empty; name a new folder');
     if (((await stat(folder)).mode & 0o077) !== 0) await chmod(folder, 0o700);
+    // Of two that are begun at once one goes on; the other must not clean up after it.
+    await writeFile(join(folder, unfinishedName), '', { flag: 'wx', mode: 0o600 });
   } catch (error) {
+    if (isSystemError(error, 'EEXIST') && error.path === join(folder, unfinishedName))
+      throw no('another backup is being made there; wait for it, or name a new folder');
     if (isSystemError(error, 'EEXIST', 'ENOTDIR')) throw no('it is no folder');
     if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS')) {
       throw no(`the head's own account must be able to write there and close it to others (${error.code})`);

@@ -68,6 +68,15 @@ describe('a backup', () => {
     ).toEqual(input);
   });
 
+  it('is made in its folder by one at a time: another that is begun just then spoils nothing', async () => {
+    const { world, folder } = await aHead();
+    await world.submit(aBatch('one'));
+    const [one, other] = await Promise.allSettled([1, 2].map(() => world.backup(join(folder, 'copy'))));
+    expect([one?.status, other?.status].sort()).toEqual(['fulfilled', 'rejected']);
+    expect(await checkBackup(join(folder, 'copy'))).toMatchObject({ clusterId: world.head.clusterId });
+    expect(readdirSync(join(folder, 'copy')).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
   it('shares the bytes of inputs on the same disk, and is closed to others', async () => {
     const { world, folder } = await aHead();
     await world.submit(aBatch('one'));
