@@ -47,7 +47,7 @@ export type Effects = Pick<
   'workspace' | 'blobs' | 'link' | 'disk' | 'specs' | 'builds' | 'sweep' | 'travel'
 > & {
   /** Terminals of people elsewhere; absent: there are none here. */
-  readonly shells?: Pick<Shells, 'open' | 'keep' | 'list' | 'trees' | 'checkAllowed' | 'processes' | 'close'>;
+  readonly shells?: Pick<Shells, 'open' | 'keep' | 'leave' | 'list' | 'trees' | 'checkAllowed' | 'processes' | 'close'>;
   /** For the hello: where every build stands. */
   buildReports(): readonly BuildReport[];
   close(): Promise<void>;

@@ -19,8 +19,7 @@ import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 export interface AgentPorts extends WorkPorts {
   readonly record: AgentRecord;
   readonly builds: Pick<Builds, 'ensure' | 'release' | 'restore' | 'endUnclaimed' | 'retry' | 'forgetAll' | 'trees'>;
-  /** Terminals of people elsewhere; nothing where there are none. */
-  readonly shells?: Pick<Shells, 'trees'>;
+  readonly shells?: Pick<Shells, 'trees' | 'leave'>;
   readonly ownDisk: Pick<OwnDisk, 'trouble'>;
   /** Of this start of the machine. */
   readonly bootId: string;

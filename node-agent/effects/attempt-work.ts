@@ -15,6 +15,7 @@ import type { Lease } from '../uplink/lease.ts';
 import { type ArchiveLink, ArchiveSender } from '../uplink/send-archive.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import { KeepLimits } from './keep-limits.ts';
+import type { Shells } from './shells.ts';
 import { specLater } from './spec-later.ts';
 import type { LocatedOrder } from './specs.ts';
 import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
@@ -34,6 +35,8 @@ export interface WorkPorts extends StagePorts {
   readonly disk: Pick<DiskWatch, 'watch' | 'explain'>;
   /** Brings home what an ended attempt left. */
   sweep(job: Sweep, signal: AbortSignal): Promise<Finish>;
+  /** Terminals of people elsewhere; nothing where there are none. */
+  readonly shells?: Pick<Shells, 'leave'>;
   /** Sends what a running job has finished already, until closed. */
   travel(attempt: Attempt, home: string, sender: ArchiveSender): { close(): Promise<void> };
   /** Nothing is started while it does not hold. */
@@ -177,6 +180,7 @@ export class AttemptWork {
       await this.#live?.close();
       this.#live = undefined;
       if (started) await executor.kill(workspace.homeOf(attempt.id), leftoverGraceMs);
+      await this.#ports.shells?.leave(attempt.id);
       try {
         const finish = await this.#sweep(attempt, phase.ending, started, signal);
         this.#emit({ kind: 'archived', finish });
@@ -214,6 +218,7 @@ export class AttemptWork {
       await this.#ports.durableOrStuck();
       await this.#live?.close();
       this.#live = undefined;
+      await this.#ports.shells?.leave(attempt.id);
       this.#ports.builds.release(attempt.id);
       try {
         await keepTrying(this.#ports, this.#ports.closing, () => withRoom(this.#ports.workspace.wipe(attempt.id)));

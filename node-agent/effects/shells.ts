@@ -9,6 +9,7 @@ import type { AttemptId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { makeFolder } from '../../base/make-folder.ts';
 import { removeGuarded } from '../../base/transfer/remove-guarded.ts';
+import { unlessAborted } from '../../base/unless-aborted.ts';
 import type { ShellEnd } from '../../proto/gen/labrun/v1/shell.ts';
 import { terminalProblem, type WindowSize } from '../executor/terminal.ts';
 import { dataFrame, sizeFrame } from '../executor/terminal-host/frames.ts';
@@ -134,6 +135,13 @@ export class Shells {
       if (attempt !== undefined && !runs(attempt)) stop.abort(new Fault(jobOver, 'the job has ended'));
   }
 
+  /** Ends those in the place of one attempt; resolves when nothing of them is left, so that nothing of them writes there any more. */
+  async leave(attempt: AttemptId): Promise<void> {
+    this.keep((other) => other !== attempt);
+    const there = [...this.#open.values()].filter((open) => open.attempt === attempt);
+    await Promise.all(there.map(({ done }) => done));
+  }
+
   /** Those that are open, the oldest first. */
   list(): readonly ShellHere[] {
     return [...this.#here.values()].map(({ user, attempt, sinceMs }) => ({ user, attempt, sinceMs }));
@@ -204,9 +212,11 @@ export class Shells {
   }
 
   async #run(order: ShellOrder, home: string, stream: ShellStream, stop: AbortController): Promise<ShellEnd> {
-    await stream.send({ $case: 'id', value: order.id });
+    // Who takes nothing of what is said must not keep a terminal from ending.
+    const say = (message: Parameters<ShellStream['send']>[0]) => unlessAborted(stream.send(message), stop.signal);
+    await say({ $case: 'id', value: order.id });
     if (!this.#ports.isAllowed()) {
-      await stream.send({ $case: 'forbidden', value: forbidden });
+      await say({ $case: 'forbidden', value: forbidden });
       throw new Fault('forbidden', forbidden);
     }
     const problem = await terminalProblem();
@@ -240,11 +250,11 @@ export class Shells {
       // Whoever types has gone, or the head: nobody reads what is said here any more.
       const typing = type(stream, socket).finally(() => stop.abort(new Fault('over', 'whoever had it has gone')));
       typing.catch(() => undefined); // however it broke off, the shell has ended by it, and that is no news
-      await stream.send({ $case: 'started', value: true });
+      await say({ $case: 'started', value: true });
       this.#ports.treesChanged();
       for await (const data of socket.said()) {
         for (let at = 0; at < data.length; at += dataMax)
-          await stream.send({ $case: 'data', value: data.subarray(at, at + dataMax) });
+          await say({ $case: 'data', value: data.subarray(at, at + dataMax) });
       }
       stop.signal.throwIfAborted();
       return endOf(await running.ended);

@@ -3,6 +3,7 @@ import { type Clock, delay } from '../../base/clock.ts';
 import { type Deferred, deferred } from '../../base/deferred.ts';
 import { RefusedError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
+import { unlessAborted } from '../../base/unless-aborted.ts';
 
 /**
  * Sends while the head has room. When its disk is full, one of all the transfers of this agent tries now and then whether
@@ -58,16 +59,5 @@ export class HeadRoom {
       this.#trying = undefined;
       trying.resolve();
     }
-  }
-}
-
-async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const aborted = deferred<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

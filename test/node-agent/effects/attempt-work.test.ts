@@ -138,3 +138,23 @@ it('begins to send nothing of a job that started while the agent was stopping', 
   await closed;
   expect(travels).toBe(0);
 });
+
+it('looks at what a job left, and removes it, only when nothing writes there from a terminal any more', async () => {
+  for (const attempt of [archiving, anAttempt(0, { kind: 'wiping' })]) {
+    const left = deferred<void>();
+    const asked = deferred<void>();
+    const leave = () => {
+      asked.resolve();
+      return left.promise;
+    };
+    const { work, events } = workOn(attempt, { shells: { leave } });
+    if (attempt === archiving) work.archive(attempt);
+    else work.wipe(attempt);
+    await asked.promise;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(events).toEqual([]);
+    left.resolve();
+    await work.idle();
+    expect(events).toHaveLength(1);
+  }
+});
