@@ -63,10 +63,16 @@ export class FrozenTree {
   async #hold(isWanted: () => boolean): Promise<Frozen> {
     const startedMs = this.#clock.monotonicMs();
     const held = await this.#grip.hold(isWanted);
-    if (isWanted() && this.#grip.mustWatch) {
-      this.#timer?.cancel();
-      this.#timer = this.#clock.setTimer(watchEveryMs, () => background(this.freeze()));
-    }
+    if (isWanted()) this.#watch();
     return { ...held, tookMs: this.#clock.monotonicMs() - startedMs };
+  }
+
+  #watch(): void {
+    if (!this.#grip.mustWatch) return;
+    const wish = this.#wish;
+    // A machine that is short of memory or descriptors may fail one look: the next one sees what that one would have.
+    const look = () => this.freeze().then(undefined, () => this.#wish === wish && this.#watch());
+    this.#timer?.cancel();
+    this.#timer = this.#clock.setTimer(watchEveryMs, () => background(look()));
   }
 }
