@@ -1,12 +1,11 @@
 import { assert } from '../../base/assert.ts';
 import { attemptId, type NodeId } from '../../base/ids.ts';
 import { batchOf, noteIfFinished, waitAgain } from './apply-batch.ts';
-import { noteCanary, restNode } from './apply-node.ts';
+import { noteCanary, noteShortage } from './apply-node.ts';
 import type { Attempt, AttemptPhase, AttemptRef } from './attempt.ts';
 import { type BatchDraft, type ClusterDraft, queueOf } from './draft.ts';
 import type { Event } from './event.ts';
 import { rowState, setRowNode, setRowPaused, setRowReason, setRowState } from './job-rows.ts';
-import { restMs } from './limits.ts';
 import { advance } from './queue.ts';
 import type { Node } from './state.ts';
 import { isQuick, noTrial } from './trial.ts';
@@ -68,7 +67,7 @@ export function movedTo(attempt: Attempt, phase: AttemptPhase, atMs: number): At
 export function applyReturned(draft: ClusterDraft, event: EventOf<'attempt-returned'>, atMs: number): void {
   const nodeId = draft.attempts.get(attemptId(event.attempt, event.attempt.attempt))?.nodeId;
   const node = nodeId === undefined ? undefined : draft.nodes.get(nodeId);
-  if (node && !isHarmless(draft, node, event)) restNode(draft, node.id, atMs + restMs);
+  if (node && !isHarmless(draft, node, event)) noteShortage(draft, node.id, event.attempt.batchId, atMs);
   applyBack(draft, event.attempt, atMs);
 }
 
@@ -118,6 +117,7 @@ export function applyArchive(draft: ClusterDraft, event: EventOf<'archive-accept
   const batch = batchOf(draft, batchId);
   const { rows } = batch;
   const { nodeId } = removeAttempt(draft, event.attempt);
+  if (event.outcome.state !== 'cancelled') draft.nodes.get(nodeId)?.shortages.delete(batchId);
   rows.startedS[index] = Math.floor((event.startedAtMs ?? 0) / 1000);
   rows.endedS[index] = Math.floor(event.endedAtMs / 1000);
   rows.exitCode[index] = event.outcome.exitCode ?? -1;

@@ -105,6 +105,7 @@ export function applyEnded(draft: ClusterDraft, batchId: BatchId, state: EndStat
   const batch = batchOf(draft, batchId);
   batch.ended = { state, atMs };
   batch.trials.clear();
+  for (const node of draft.nodes.values()) node.shortages.delete(batchId);
   countAnew(batch);
   draft.finished.delete(batchId);
 }

@@ -1,7 +1,8 @@
 import { assert } from '../../base/assert.ts';
-import type { AttemptId, NodeId } from '../../base/ids.ts';
+import type { AttemptId, BatchId, NodeId } from '../../base/ids.ts';
 import type { ClusterDraft, NodeDraft } from './draft.ts';
 import type { Event, NodeFacts } from './event.ts';
+import { lastShortageMs, restMs } from './limits.ts';
 import type { Node } from './state.ts';
 import type { Yielding } from './yielding.ts';
 
@@ -25,6 +26,7 @@ export function applyConnected(
     builds: new Set(event.builds),
     failedBuilds: before && sameCapabilities(before.facts, event.facts) ? before.failedBuilds : new Map(),
     restsUntilMs: 0,
+    shortages: new Map(),
     quarantine: before?.quarantine,
     yielding: before?.yielding,
     drained: before?.drained,
@@ -42,12 +44,21 @@ export function applyDisconnected(draft: ClusterDraft, nodeId: NodeId, atMs: num
 export function applyNodeFacts(draft: ClusterDraft, nodeId: NodeId, facts: NodeFacts): void {
   const node = nodeOf(draft, nodeId);
   const failedBuilds = sameCapabilities(node.facts, facts) ? node.failedBuilds : new Map<string, never>();
-  draft.nodes.set(nodeId, { ...node, facts, failedBuilds });
+  draft.nodes.set(nodeId, { ...node, facts, failedBuilds, shortages: new Map() });
 }
 
-/** A node has run out of something and takes nothing for a while. */
-export function restNode(draft: ClusterDraft, nodeId: NodeId, untilMs: number): void {
-  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), restsUntilMs: untilMs });
+/**
+ * A node has run out of something and takes nothing for a while. When that happens with one batch again and again it is no
+ * affair of the others: from the second time on it is left alone with that batch, for twice as long each time.
+ */
+export function noteShortage(draft: ClusterDraft, nodeId: NodeId, batchId: BatchId, atMs: number): void {
+  const node = nodeOf(draft, nodeId);
+  const known = node.shortages.get(batchId);
+  // What was assigned together comes back together.
+  if (known && atMs < known.untilMs) return;
+  const times = (known?.times ?? 0) + 1;
+  node.shortages.set(batchId, { times, untilMs: atMs + Math.min(lastShortageMs, restMs * 2 ** (times - 1)) });
+  if (times === 1) draft.nodes.set(nodeId, { ...node, restsUntilMs: atMs + restMs });
 }
 
 /** A node gets no jobs for a while. When it is tried again, every batch knows as little of it as of a new one. */
@@ -81,7 +92,9 @@ export function drainNode(draft: ClusterDraft, nodeId: NodeId, drained: Node['dr
 
 /** A node can take no jobs, or again. */
 export function troubleNode(draft: ClusterDraft, nodeId: NodeId, trouble: string): void {
-  draft.nodes.set(nodeId, { ...nodeOf(draft, nodeId), trouble });
+  const node = nodeOf(draft, nodeId);
+  // What it lacked it may have again.
+  draft.nodes.set(nodeId, { ...node, trouble, shortages: trouble === '' ? new Map() : node.shortages });
 }
 
 /** A quarantined node has its canary, or no longer. */

@@ -18,6 +18,7 @@ export function nextDeadlineMs(state: ClusterState, nowMs: number): number | und
   for (const node of state.nodes.values()) {
     for (const atMs of lapses(state, node)) consider(atMs);
     if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);
+    for (const { untilMs } of node.shortages.values()) if (untilMs > nowMs) consider(untilMs);
     if (node.quarantine && node.quarantine.untilMs > nowMs) consider(node.quarantine.untilMs);
     const enoughMs = outlived(state, node);
     if (enoughMs !== undefined) consider(enoughMs);

@@ -6,7 +6,7 @@ import type { Attempt } from './attempt.ts';
 import type { Submission } from './event.ts';
 import type { JobRowsDraft } from './job-rows.ts';
 import { findQueue, type QueueDraft } from './queue.ts';
-import type { Batch, ClusterState, LogGap, Node, Retired, SecondTry, Tally, Trial } from './state.ts';
+import type { Batch, ClusterState, LogGap, Node, Retired, SecondTry, Shortage, Tally, Trial } from './state.ts';
 
 /** The state as `apply` sees it: the same, writable. Only `apply` and its writers import this. */
 export interface ClusterDraft extends ClusterState {
@@ -43,6 +43,7 @@ export interface BatchDraft extends Batch {
 export interface NodeDraft extends Node {
   builds: Set<string>;
   failedBuilds: Map<string, { readonly message: string; readonly atMs: number }>;
+  shortages: Map<BatchId, Shortage>;
   attempts: Set<AttemptId>;
 }
 

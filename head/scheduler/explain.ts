@@ -9,7 +9,7 @@ import { settlesUntilMs } from './numbers.ts';
 import { findQueue } from './queue.ts';
 import { coresByPerson, fullness, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node } from './state.ts';
-import { heldBack, liveByNode, triedElsewhere } from './trial.ts';
+import { heldBack, liveByNode, shortage, triedElsewhere } from './trial.ts';
 import { doingText } from './yielding.ts';
 
 /** Why a job is where it is: one sentence, and every node's verdict by the filters that placement uses. */
@@ -30,11 +30,12 @@ export function explain(state: ClusterState, batch: Batch, index: number, nowMs:
     const back =
       fit.kind === 'never'
         ? undefined
-        : heldBack(state, batch, queue, node, {
+        : (shortage(node, batch.id, nowMs) ??
+          heldBack(state, batch, queue, node, {
             index,
             onTrial: live?.get(node.id) ?? 0,
             elsewhere: elsewhere.get(node.id) ?? 0,
-          });
+          }));
     return back === undefined ? fit : { kind: 'later', reason: back };
   };
   const nodes = [...state.nodes.values()].map((node) => {

@@ -28,6 +28,8 @@ export const holdAboveJobs = 20;
 export const firstFailuresMax = 10;
 /** How long a node that gave a job back for lack of something (disk, a capability) takes none, in milliseconds. */
 export const restMs = 30_000;
+/** For how long, in milliseconds, it is left alone at most with jobs of a batch that it gives back each time. */
+export const lastShortageMs = 15 * 60_000;
 /**
  * How long a job whose node has lapsed takes only what would idle, in milliseconds: its node may come back with it. From then
  * on it comes before all that waits in queues.

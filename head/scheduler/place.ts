@@ -9,7 +9,7 @@ import { lastNumber, settlesUntilMs } from './numbers.ts';
 import { findQueue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node, Queue } from './state.ts';
-import { heldBack, isProven, type LiveByNode, liveByNode, triedElsewhere } from './trial.ts';
+import { heldBack, isProven, type LiveByNode, liveByNode, shortage, triedElsewhere } from './trial.ts';
 
 /** What should happen now: jobs placed, prefilled ones asked back, batches whose end is reached. */
 export interface Plan {
@@ -264,6 +264,7 @@ class Placement {
 
   /** Whether nothing that is known of the batch's failures speaks against the node. */
   #mayTry(batch: Batch, queue: Queue, node: Node, index: number | undefined): boolean {
+    if (shortage(node, batch.id, this.#nowMs) !== undefined) return false;
     this.#live ??= liveByNode(this.#state);
     const elsewhere = this.#elsewhere.get(batch) ?? triedElsewhere(this.#state, batch);
     this.#elsewhere.set(batch, elsewhere);

@@ -137,6 +137,12 @@ export const failureReasons = [
   'processes',
 ] as const satisfies readonly FailureReason[];
 
+/** How often in a row a node has given jobs of a batch back for lack of something, and until when it gets no more of them. */
+export interface Shortage {
+  readonly times: number;
+  readonly untilMs: number;
+}
+
 /** A machine. */
 export interface Node {
   readonly id: NodeId;
@@ -156,6 +162,8 @@ export interface Node {
   readonly failedBuilds: ReadonlyMap<string, { readonly message: string; readonly atMs: number }>;
   /** Takes no new jobs before this moment, because it has just run out of something; 0: it does. */
   readonly restsUntilMs: number;
+  /** Of which batches it has given jobs back for lack of something, and has ended none since; like its rest, in memory alone. */
+  readonly shortages: ReadonlyMap<BatchId, Shortage>;
   /** Why and until when it gets no jobs, after those it had failed. */
   readonly quarantine: Quarantine | undefined;
   /** What it does for the person at its desk; nothing when it has never said. */

@@ -17,6 +17,14 @@ export function isProven(batch: Batch, nodeId: NodeId): boolean {
   return (batch.trials.get(nodeId)?.succeeded ?? 0) > 0;
 }
 
+/** Why a node gets none of a batch's jobs for now, since it has given them back more than once; nothing when it may. */
+export function shortage({ shortages }: Node, batchId: BatchId, nowMs: number): string | undefined {
+  const { times, untilMs } = shortages.get(batchId) ?? { times: 0, untilMs: 0 };
+  // The first time it rests altogether.
+  if (times <= 1 || untilMs <= nowMs) return undefined;
+  return `gave jobs of its batch back ${times} times for lack of something, and is asked again in ${Math.ceil((untilMs - nowMs) / 1000)} s`;
+}
+
 /** Whether another node than `not` is here, trusted and taking jobs, that could ever run the queue's jobs, or the one at `index`. */
 export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not: NodeId, index?: number): boolean {
   const part = batch.parts[queue.part];
@@ -28,6 +36,7 @@ export function hasOther(nodes: Iterable<Node>, batch: Batch, queue: Queue, not:
       node.connected &&
       !node.quarantine &&
       keptFree(node) === undefined &&
+      (node.shortages.get(batch.id)?.times ?? 0) <= 1 &&
       !excluded?.has(node.id) &&
       suits(part, queue.needs, node).kind === 'fits'
     )

@@ -218,7 +218,7 @@ function visible(state: PureHead['state']) {
       queued: queues.map((queue) => queue.queued),
     })),
     attempts: [...state.attempts.values()],
-    nodes: [...state.nodes.values()].map(({ restsUntilMs: _rests, ...node }) => node),
+    nodes: [...state.nodes.values()].map(({ restsUntilMs: _rests, shortages: _shortages, ...node }) => node),
     finished: [...state.finished],
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nextDeadlineMs } from '../../../head/scheduler/deadline.ts';
+import { explain } from '../../../head/scheduler/explain.ts';
 import { lapsedPatienceMs, leaseMs, restMs } from '../../../head/scheduler/limits.ts';
 import { someNeeds } from '../../kit/spec.ts';
 import {
@@ -28,6 +29,42 @@ describe('place', () => {
     head.nowMs += restMs;
     head.take({ kind: 'tick' });
     expect(liveOn(head)).toHaveLength(1);
+  });
+
+  it('keeps a node for others that gives back one batch each time, and asks it about that ever more rarely', () => {
+    const head = new PureHead();
+    head.take(aConnect(1, { cpus: 1 }));
+    const ofBob = (at: number, over = {}) => head.take(aSubmit(at, over), { kind: 'user', name: 'bob' });
+    ofBob(2, { groups: [someGroup({ count: 50 })] });
+    head.take(staged(first(head, 1)));
+    head.take(aSubmit(1, { groups: [someGroup({ count: 3 })] }), { kind: 'user', name: 'ada' });
+    const gives: number[] = [];
+    const startedMs = head.nowMs;
+    let ended = 0;
+    while (head.nowMs < startedMs + 3_600_000 && ended < 40) {
+      for (const attempt of liveOn(head).filter(({ ref }) => ref.batchId === batchNumber(1))) {
+        head.take(returned(attempt, 'disk-full'));
+        gives.push(head.nowMs - startedMs);
+      }
+      const [good] = liveOn(head);
+      if (good) {
+        head.take(staged(good));
+        ended += 1;
+      }
+      head.nowMs += 10_000;
+      head.take({ kind: 'tick' });
+    }
+    expect(ended).toBe(40);
+    expect(gives.length).toBeLessThanOrEqual(6);
+    const batch = head.state.batches.get(batchNumber(1));
+    if (!batch) throw new Error('the batch waits');
+    expect(explain(head.state, batch, 0, head.nowMs).nodes[0]?.reason).toMatch(/gave jobs of its batch back \d times/);
+    // It is not forgotten, and what is deadline to others is one to it.
+    head.take({ kind: 'cancel', batchId: batchNumber(2), jobs: [0, 50] });
+    for (const attempt of liveOn(head)) head.take(staged(attempt, { state: 'cancelled' }));
+    head.nowMs = nextDeadlineMs(head.state, head.nowMs) ?? 0;
+    head.take({ kind: 'tick' });
+    expect(liveOn(head).map(({ ref }) => ref.batchId)).toContain(batchNumber(1));
   });
 
   it('names no deadline that has passed, so that no timer fires again and again for nothing', () => {
