@@ -65,6 +65,8 @@ export class Engine {
   #inbox: Request[] = [];
   #turn: Promise<void> | undefined;
   #timer: Timer | undefined;
+  /** For which it is set. */
+  #deadlineMs: number | undefined;
   #closed = false;
   /** The head's time at the last turn. */
   #turnMs = 0;
@@ -134,9 +136,10 @@ export class Engine {
         const group = this.#inbox.length <= groupMax ? this.#inbox : this.#inbox.slice(0, groupMax);
         this.#inbox = this.#inbox.length <= groupMax ? [] : this.#inbox.slice(groupMax);
         await this.#takeTurn(group);
+        // Not only when nothing waits any more: where there is much to do that moment may not come for long.
+        this.#setTimer();
       }
       this.#turn = undefined;
-      this.#setTimer();
     } catch (error) {
       // Nobody is answered: a restart reads what the disk holds.
       this.#closed = true;
@@ -174,11 +177,17 @@ export class Engine {
 
   /** One timer, for whatever happens by itself next. */
   #setTimer(): void {
+    const deadlineMs = this.#closed ? undefined : nextDeadlineMs(this.#draft, this.#turnMs);
+    // A timer that is set anew at every turn would never fire where turns are short.
+    if (this.#timer && deadlineMs === this.#deadlineMs) return;
     this.#timer?.cancel();
     this.#timer = undefined;
-    const deadlineMs = nextDeadlineMs(this.#draft, this.#turnMs);
-    if (deadlineMs === undefined || this.#closed) return;
-    this.#timer = this.#options.clock.setTimer(Math.max(1, deadlineMs - this.nowMs()), () => this.#tick());
+    this.#deadlineMs = deadlineMs;
+    if (deadlineMs === undefined) return;
+    this.#timer = this.#options.clock.setTimer(Math.max(1, deadlineMs - this.nowMs()), () => {
+      this.#timer = undefined;
+      this.#tick();
+    });
   }
 
   #tick(): void {

@@ -135,6 +135,26 @@ describe('the engine', () => {
     await engine.close();
   });
 
+  it('wakes for a deadline also while requests never cease', async () => {
+    const clock = new ManualClock();
+    const { engine, written, writes, hold } = anEngine({ clock });
+    await engine.submit(ada, aConnect(1));
+    await engine.submit(ada, aSubmit(1));
+    hold();
+    void engine.submit(ada, { kind: 'disconnect-node', nodeId: nodeNumber(1) });
+    for (let at = 2; at < 10; at++) {
+      // While each write is under way the next request comes.
+      await idle();
+      void engine.submit(ada, aSubmit(at));
+      if (at === 5) clock.advance(leaseMs);
+      writes.shift()?.finish();
+    }
+    expect(written.map((record) => record.event.kind)).toContain('attempt-lapsed');
+    await idle();
+    writes.shift()?.finish();
+    await engine.close();
+  });
+
   it('asks its clock for nothing any more once it is closed', async () => {
     const clock = new ManualClock();
     const { engine } = anEngine({ clock });
