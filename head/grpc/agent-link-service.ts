@@ -160,10 +160,10 @@ class Link {
     if (this.#cut) throw new RefusedError(this.#cut);
   }
 
-  /** What keeps the node from taking jobs, when that is new. Agents of earlier releases say nothing of it. */
-  async #hearTrouble(said: string | undefined): Promise<void> {
-    const trouble = said?.slice(0, troubleMax);
-    if (trouble === undefined || trouble === this.#trouble) return;
+  /** What keeps the node from taking jobs, when that is new. Agents of earlier releases know of nothing, whatever later ones have said. */
+  async #hearTrouble(said = ''): Promise<void> {
+    const trouble = said.slice(0, troubleMax);
+    if (trouble === this.#trouble) return;
     this.#trouble = trouble;
     const command = { kind: 'trouble-node', nodeId: this.#nodeId, trouble } as const;
     const verdict = await this.#ports.engine.submit({ kind: 'node', name: this.#name }, command);

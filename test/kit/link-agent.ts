@@ -116,8 +116,8 @@ export class LinkAgent {
   }
 
   /** Says that it is there; resolves when the head has shown that it heard it. */
-  async beat(sentMs: bigint): Promise<void> {
-    this.#stream.write({ message: { $case: 'heartbeat', value: { sentMs, trouble: undefined } } });
+  async beat(sentMs: bigint, trouble?: string): Promise<void> {
+    this.#stream.write({ message: { $case: 'heartbeat', value: { sentMs, trouble } } });
     while (!this.echoes.includes(sentMs)) {
       if (this.ended) throw new Error(`the link ended before it answered: ${this.ended}`);
       await this.#news();

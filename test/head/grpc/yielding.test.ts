@@ -9,6 +9,7 @@ import { aSelector, HeadWorld } from '../../kit/head-world.ts';
 import { LinkAgent } from '../../kit/link-agent.ts';
 import { scratchFolder } from '../../kit/scratch-folder.ts';
 import { aGroup, aMatrix, aSpec } from '../../kit/spec.ts';
+import { until } from '../../kit/until.ts';
 
 const metadata = callerMetadata({ kind: 'user', name: 'lab' });
 const twoJobs = () => aSpec({ groups: [aGroup({ matrix: aMatrix({ nu: ['1', '2'] }) })] });
@@ -160,6 +161,18 @@ it('drains a node by name, says so everywhere until it is undrained, and remembe
   await expect(
     call(world.nodes, world.nodes.drain, { node: 'desk', reason: 'x'.repeat(201) }, { metadata }),
   ).rejects.toThrow('its reason has 201 characters');
+});
+
+it('gives jobs again to a node that was in trouble and has an agent of an earlier release now, which knows of none', async () => {
+  const desk = await anAgent('desk', 1);
+  await desk.beat(1n, 'its disk is full');
+  await until('the head has noted it', async () => (await nodeCalled('desk'))?.state === 'troubled');
+  desk.close();
+  const back = await new LinkAgent(world.head.address, 'desk', 1, desk.nodeId).connected();
+  agents.push(back);
+  await world.submit(aSpec());
+  await back.beat(2n);
+  await back.hear('assign');
 });
 
 it('keeps from a node that was drained while it was away also what it had been given and never heard of', async () => {
