@@ -7,6 +7,7 @@ import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
 import { Turns } from '../../base/turns.ts';
 import type { Disks } from '../disk-watch.ts';
 import type { ArchiveIntake } from '../dispatch/intake.ts';
+import type { AttemptRef } from '../scheduler/attempt.ts';
 import { diskTrouble } from './durable.ts';
 import type { Publisher } from './publisher.ts';
 import { type Sealed, sealAttempt } from './seal.ts';
@@ -17,7 +18,7 @@ const largeManifestBytes = 2 ** 20;
 
 /** What taking in archives needs. */
 export interface IntakePorts {
-  readonly staging: Pick<Staging, 'open'>;
+  readonly staging: Pick<Staging, 'openLive'>;
   readonly publisher: Pick<Publisher, 'room'>;
   readonly disks: Disks;
   readonly clock: Clock;
@@ -29,12 +30,15 @@ export function archiveIntake({ staging, publisher, disks, clock, random }: Inta
   const large = new Turns(1);
   const running = new Map<AttemptId, Promise<Sealed>>();
   /** One after the other: a node that dials again may report an end whose archive is being checked. */
-  const inTurn = async (id: AttemptId, hash: ContentHash): Promise<Sealed> => {
+  const inTurn = async (ref: AttemptRef, hash: ContentHash): Promise<Sealed> => {
+    const id = attemptId(ref, ref.attempt);
     const before = running.get(id);
-    const sealing = (async () => {
+    const sealing = (async (): Promise<Sealed> => {
       await before?.catch(() => undefined); // whoever asked for that one hears of it
       try {
-        const attempt = await staging.open(id);
+        const attempt = await staging.openLive(ref);
+        // What it is told of then is refused, or has been noted already.
+        if (!attempt) return { kind: 'sealed' };
         const isLarge = (attempt.facts('manifest')?.sizeBytes ?? 0) >= largeManifestBytes;
         return await (isLarge ? large.take(() => sealAttempt(attempt, hash)) : sealAttempt(attempt, hash));
       } catch (error) {
@@ -49,12 +53,12 @@ export function archiveIntake({ staging, publisher, disks, clock, random }: Inta
     }
   };
   /** Nothing of it is sent again: what is staged stays staged until the disk takes the rest. */
-  const whenDiskTakesIt = async (id: AttemptId, hash: ContentHash, signal: AbortSignal): Promise<Sealed> => {
+  const whenDiskTakesIt = async (ref: AttemptRef, hash: ContentHash, signal: AbortSignal): Promise<Sealed> => {
     const backoff = makeBackoff(diskLimits, random);
     for (;;) {
       signal.throwIfAborted();
       try {
-        return await inTurn(id, hash);
+        return await inTurn(ref, hash);
       } catch (error) {
         if (!willPass(error)) throw error;
         disks.failed('archive', messageOf(error));
@@ -69,7 +73,7 @@ export function archiveIntake({ staging, publisher, disks, clock, random }: Inta
       if (!hash) return refused('invalid', `Cannot accept an archive: "${manifestHash}" is no content's hash`);
       await publisher.room();
       try {
-        const sealed = await whenDiskTakesIt(attemptId(attempt, attempt.attempt), hash, signal);
+        const sealed = await whenDiskTakesIt(attempt, hash, signal);
         return sealed.kind === 'sealed' ? sealed : { kind: 'resend', paths: sealed.paths };
       } catch (error) {
         if (error instanceof RefusedError) return error.refusal;

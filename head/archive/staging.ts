@@ -5,6 +5,7 @@ import { RefusedError, refused } from '../../base/errors.ts';
 import { type AttemptId, attemptId, type BatchId, type Fence, type NodeId, parseAttemptId } from '../../base/ids.ts';
 import { makeFolder } from '../../base/make-folder.ts';
 import type { HeadEngine } from '../ports.ts';
+import type { AttemptRef } from '../scheduler/attempt.ts';
 import { type ArchiveLayout, attemptOfStaging, inlineSuffix } from './layout.ts';
 import type { StageFiles } from './stage-writer.ts';
 import { StagedAttempt } from './staged-attempt.ts';
@@ -14,7 +15,7 @@ import type { StagingUsage } from './staging-usage.ts';
 export interface StagingPorts {
   readonly layout: ArchiveLayout;
   /** Of a live attempt; nothing when the fence is no longer the current one. */
-  readonly factsOf: (fence: Fence) => Promise<LiveFacts | undefined>;
+  readonly factsOf: (attempt: AttemptRef) => Promise<LiveFacts | undefined>;
   readonly namespaceOf: (batchId: BatchId) => Promise<string>;
   readonly usage: StagingUsage;
   readonly files: StageFiles;
@@ -30,9 +31,9 @@ export interface LiveFacts {
 /** What staging asks, answered by the engine. */
 export function liveFacts(engine: Pick<HeadEngine, 'query'>): Pick<StagingPorts, 'factsOf' | 'namespaceOf'> {
   return {
-    factsOf: (fence) =>
+    factsOf: (ref) =>
       engine.query((state) => {
-        const attempt = state.attempts.get(attemptId(fence, fence.attempt));
+        const attempt = state.attempts.get(attemptId(ref, ref.attempt));
         return (
           attempt && { nodeId: attempt.nodeId, isEnding: attempt.cancelling || attempt.phase.kind === 'archiving' }
         );
@@ -81,6 +82,15 @@ export class Staging {
     // What is over is closed. What another node runs is none of this one's business.
     if (!facts) await this.forget(id);
     throw new RefusedError(refused('stale', `Cannot take files of attempt ${id}: it is not this node's any more`));
+  }
+
+  /**
+   * What is staged of an attempt whose end is to be checked; nothing when it is over, for then it may be on its way into the
+   * tree, and is nobody's to change.
+   */
+  async openLive(ref: AttemptRef): Promise<StagedAttempt | undefined> {
+    const facts = await this.#ports.factsOf(ref);
+    return facts && (await this.open(attemptId(ref, ref.attempt)));
   }
 
   /** What is staged of an attempt, whoever asks. */

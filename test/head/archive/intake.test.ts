@@ -25,7 +25,7 @@ for (const code of ['EMFILE', 'EIO', 'ESTALE']) {
     const told: string[] = [];
     const clock = new ManualClock();
     const intake = archiveIntake({
-      staging: { open: async () => (trouble ? Promise.reject(trouble) : staged) },
+      staging: { openLive: async () => (trouble ? Promise.reject(trouble) : staged) },
       publisher: { room: async () => undefined },
       disks: { problem: () => undefined, failed: (_role, why) => void told.push(why) },
       ...{ clock, random: systemRandom },

@@ -33,6 +33,14 @@ describe('an attempt’s staging', () => {
     expect(before.closed).toBe(false);
   });
 
+  it('is not opened to check its end when it is over: it may be on its way into the tree', async () => {
+    const before = await staging.forNode(fence, own);
+    expect(await staging.openLive(fence)).toBe(before);
+    live = undefined;
+    expect(await staging.openLive(fence)).toBeUndefined();
+    expect(before.closed).toBe(false);
+  });
+
   it('is closed with all its files when somebody asks after it is over', async () => {
     const before = await staging.forNode(fence, own);
     await before.take('log', { offset: 0, data: Buffer.from('x'), truncate: true, finalHash: undefined });
