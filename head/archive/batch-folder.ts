@@ -18,6 +18,7 @@ export interface BatchNames {
 
 /** Of a file that is being written. */
 const partEnding = '.part';
+const buildLog = /^build-.+\.log$/;
 
 /** Whose a folder `<namespace>/<batch>` is. `foreign`: there is one, and labrun did not write it. */
 export type FolderOwner = BatchId | 'foreign' | undefined;
@@ -87,11 +88,14 @@ export async function moveReplaced(layout: ArchiveLayout, batch: BatchNames): Pr
   await syncFolder(dirname(from));
 }
 
-/** Whether there is more than what a head leaves that was killed while it made the folder: nothing, or a `batch.json` half written. */
+/**
+ * Whether there is more than what a head leaves that was killed while it made the folder: nothing, or a `batch.json` half
+ * written; or the log of a build that still ran when somebody removed it.
+ */
 async function holdsAnything(folder: string): Promise<boolean> {
   const names = await namesIn(folder);
   if (names.some((name) => name !== ownFolder)) return true;
-  return (await namesIn(join(folder, ownFolder))).some((name) => !name.endsWith(partEnding));
+  return (await namesIn(join(folder, ownFolder))).some((name) => !name.endsWith(partEnding) && !buildLog.test(name));
 }
 
 /** What is in a folder; nothing where there is none, and its own name for something that is none. */

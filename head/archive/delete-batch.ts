@@ -39,10 +39,8 @@ export async function deleteTree(
     await syncFile(join(kept, ownFolder, 'batch.json'));
     if (deletion.keepsJobs)
       await copyIfThere(join(folder, ownFolder, 'jobs.jsonl'), join(kept, ownFolder, 'jobs.jsonl'));
-    const { seq, by, atMs } = deletion;
-    const facts = { seq, deletedBy: by, deletedAt: new Date(atMs).toISOString() };
-    await writeDurably(join(kept, ownFolder, markName), `${JSON.stringify(facts)}\n`);
-    await trash.take(folder, `${place.batchId}.${seq}`);
+    await writeMark(kept, deletion);
+    await trash.take(folder, `${place.batchId}.${deletion.seq}`);
   }
   try {
     await rename(kept, folder);
@@ -50,6 +48,12 @@ export async function deleteTree(
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error; // somebody had removed all of it by hand
   }
+}
+
+/** Notes in a batch's folder that a deletion has been done. */
+export async function writeMark(folder: string, { seq, by, atMs }: Omit<Deletion, 'keepsJobs'>): Promise<void> {
+  const facts = { seq, deletedBy: by, deletedAt: new Date(atMs).toISOString() };
+  await writeDurably(join(folder, ownFolder, markName), `${JSON.stringify(facts)}\n`);
 }
 
 /**

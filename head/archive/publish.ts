@@ -12,7 +12,7 @@ import type { ArchiveUsage } from './archive-usage.ts';
 import { batchFileBody, type SubmittedPart } from './batch-file.ts';
 import { type BatchNames, moveReplaced, ownerOf, placeOf, writeBatchFile, writeJobsFile } from './batch-folder.ts';
 import type { BlobStore } from './blobs.ts';
-import { deleteTree } from './delete-batch.ts';
+import { deleteTree, writeMark } from './delete-batch.ts';
 import { jobLines } from './jobs-file.ts';
 import type { ArchiveLayout, BatchPlace } from './layout.ts';
 import type { AcceptedAttempt } from './meta-file.ts';
@@ -192,11 +192,15 @@ async function batchFacts(ports: PublishPorts, batchId: BatchId, records: readon
 async function makePlace(ports: PublishPorts, batch: BatchNames): Promise<BatchPlace> {
   const { batchId, namespace, name } = batch;
   if ((await ownerOf(ports.layout, namespace, name)) === undefined) {
-    const isNamed = await ports.engine.query(
-      (state) => state.batchByName.get(batchNameKey(namespace, name)) === batchId,
-    );
+    const { isNamed, deleted } = await ports.engine.query((state) => ({
+      isNamed: state.batchByName.get(batchNameKey(namespace, name)) === batchId,
+      deleted: state.batches.get(batchId)?.deleted,
+    }));
     if (!isNamed) return { ...batch, replaced: true };
     await writeBatch(ports, batchId, undefined);
+    // Otherwise the deletion would be done once more when it is repeated, to what has come since.
+    if (deleted)
+      await writeMark(ports.layout.batchFolder({ ...batch, replaced: false }), { ...deleted, by: deleted.by.name });
   }
   return await placeOf(ports.layout, batch);
 }

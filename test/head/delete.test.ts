@@ -93,6 +93,23 @@ describe('deleting a batch', () => {
     expect(world.complaints).toEqual([]);
   });
 
+  it('takes nothing with it that came later, also where somebody had removed what it left', async () => {
+    await bothEnd('before');
+    await remove();
+    rmSync(batchFolder(), { recursive: true });
+    const retry = aSelector({ batch: 'batch', job: 'job_i-1' });
+    await call(world.batches, world.batches.retry, { selector: retry }, { metadata });
+    const { fence } = await agent.hear('assign');
+    await agent.report(fence, AttemptPhase.ENDED, await agent.stage(fence, { 'result.txt': 'after' }, 'a log'));
+    await world.ended('batch');
+    expect((await world.pull({ batch: 'batch' })).get('job_i-1/result.txt')).toBe('after');
+    agent.close();
+    await world.close();
+    rmSync(join(world.archive, '.staging/published'), { force: true });
+    world = await HeadWorld.on(folder);
+    expect((await world.pull({ batch: 'batch' })).get('job_i-1/result.txt')).toBe('after');
+  });
+
   it('is finished by the next head when this one ends in the middle', async () => {
     await bothEnd('one');
     await remove();

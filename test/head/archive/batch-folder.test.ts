@@ -32,6 +32,13 @@ it('a folder that a head left half made when it was killed is still the batch’
   }
 });
 
+it('a folder with nothing but the log of a build, which still ran when somebody removed it, is nobody’s', async () => {
+  const { layout, at } = anArchive();
+  mkdirSync(at('.labrun'), { recursive: true });
+  writeFileSync(at('.labrun', 'build-n1.log'), 'lines');
+  expect(await ownerOf(layout, 't', 'b')).toBeUndefined();
+});
+
 it('a folder with anything in it that labrun did not write is foreign', async () => {
   for (const left of ['result.txt', '.labrun/notes', '.labrun/jobs.jsonl']) {
     const { layout, at } = anArchive();
