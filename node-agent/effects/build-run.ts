@@ -50,12 +50,15 @@ export async function runBuild(
   const { executor, folders } = ports;
   const home = folders.homeOf(order.key);
   for (let tries = 1; ; tries++) {
-    const running = (await executor.adopt(home)) ?? (await begin(ports, order, signal));
+    const adopted = await executor.adopt(home);
+    const running = adopted ?? (await begin(ports, order, signal));
+    // For how long it stood still before, the earlier agent knew: its time begins anew, for it must not end too soon.
+    const sinceMs = adopted ? ports.clock.nowMs() : running.startedAtMs;
     ports.runs(true);
     const log = ports.openLog(home, batchId);
     let end: BuildEnd;
     try {
-      end = await untilEnd(ports, running, order, timeLimit, signal);
+      end = await untilEnd(ports, { ...running, startedAtMs: sinceMs }, order, timeLimit, signal);
     } catch (error) {
       await log.abandon();
       // A stopping agent leaves its builds running, like its jobs.

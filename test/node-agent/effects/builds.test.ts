@@ -14,7 +14,7 @@ const half: Wish = { ...noWish, step: 'throttle', cores: 1 };
 const home = '/builds/key';
 
 /** Builds whose folders and processes the test moves on, and what is done to these for somebody at the desk. */
-function world() {
+function world(adopted?: { readonly startedAtMs: number; readonly timeLimitMs: number }) {
   const clock = new ManualClock();
   const log = openLog('test', 'fatal');
   const asked: string[] = [];
@@ -36,8 +36,15 @@ function world() {
     list: async () => [],
   };
   // Of an executor this is all that builds and yields use.
-  const executor: Pick<Executor, 'adopt' | 'start' | 'kill' | 'freeze' | 'thaw' | 'throttle'> = {
-    adopt: async () => undefined,
+  const executor: Pick<Executor, 'adopt' | 'start' | 'kill' | 'freeze' | 'thaw' | 'throttle' | 'watchLimits'> = {
+    watchLimits: () => ({ close: () => undefined }),
+    async adopt() {
+      if (!adopted) return undefined;
+      asked.push('adopt');
+      const ended = deferred<ProcessEnd>();
+      ends.push(ended);
+      return { startedAtMs: adopted.startedAtMs, ended: ended.promise };
+    },
     async start() {
       asked.push('start');
       const ended = deferred<ProcessEnd>();
@@ -66,10 +73,12 @@ function world() {
   });
   const yields = new TreeYields({ clock, log, executor, trees: () => builds.trees() });
   const runtime = { kind: 'command' as const, run: { kind: 'argv' as const, argv: ['make'] } };
-  const order = aJobOrder(aBatchSpec({}, { build: { runtime, inputs: [], needs: noNeeds, timeLimitMs: 0 } }));
+  const order = aJobOrder(
+    aBatchSpec({}, { build: { runtime, inputs: [], needs: noNeeds, timeLimitMs: adopted?.timeLimitMs ?? 0 } }),
+  );
   const located = { order, buildDigest: 'digest', timeLimitMs: 0, capabilities: [] };
   const built = builds.ensure(located, 'batch', new AbortController().signal, () => undefined);
-  return { asked, laidOut, ends, builds, yields, built };
+  return { clock, asked, laidOut, ends, builds, yields, built };
 }
 
 it('a build that was being laid out when somebody came stands still from its start', async () => {
@@ -99,4 +108,13 @@ it('a build that was lost and is made again is slowed down like the one before',
   ends[1]?.resolve({ kind: 'exited', exitCode: 0, ranMs: 1 });
   await built;
   expect(builds.trees()).toEqual([]);
+});
+
+it('a build of an earlier agent is not out of time for having stood still meanwhile', async () => {
+  // It was paused for nearly all of these 900 s; the clock of this test begins at 1,000 s.
+  const { asked, clock, ends, built } = world({ startedAtMs: 100_000, timeLimitMs: 60_000 });
+  await until('it is taken up', () => asked.includes('adopt') && clock.waits.includes(60_000));
+  clock.advance(59_999);
+  ends[0]?.resolve({ kind: 'exited', exitCode: 0, ranMs: 1 });
+  expect(await built).toEqual({ folder: home });
 });
