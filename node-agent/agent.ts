@@ -1,7 +1,7 @@
 import { background } from '../base/background.ts';
 import type { AttemptId, Fence } from '../base/ids.ts';
-import { type Assignment, type Attempt, assigned, type Phase } from './attempts/attempt.ts';
-import { holdsCpus, startable } from './attempts/desired.ts';
+import { type Assignment, type Attempt, assigned } from './attempts/attempt.ts';
+import { holdsCpus, startable, waitingCpus } from './attempts/desired.ts';
 import type { AttemptEvent, Effect } from './attempts/event.ts';
 import { type AttemptReport, type ReportedPhase, reportOf } from './attempts/report.ts';
 import { step } from './attempts/step.ts';
@@ -12,7 +12,7 @@ import type { Shells } from './effects/shells.ts';
 import type { Wish, YieldingTree } from './effects/tree-yields.ts';
 import type { OwnDisk } from './ports.ts';
 import type { AgentRecord } from './store/agent-record.ts';
-import type { Urgency } from './uplink/outbox.ts';
+import { type Urgency, urgencyOf } from './uplink/urgency.ts';
 import type { AgentNews, HeadWord, NodeInventory } from './wire.ts';
 
 /** What the agent decides with and acts through. */
@@ -28,22 +28,6 @@ export interface AgentPorts extends WorkPorts {
   /** There is news under this key; `make` says what when it is sent. */
   tell(key: string, make: () => AgentNews | undefined, urgency: Urgency): void;
 }
-
-/** Most phases are left at once by a short job, and what was wiped holds nothing that anyone waits for. */
-const urgencies: Readonly<Record<Phase['kind'], Urgency>> = {
-  assigned: 'passing',
-  staging: 'passing',
-  building: 'passing',
-  starting: 'passing',
-  running: 'passing',
-  archiving: 'passing',
-  ended: 'now',
-  returned: 'now',
-  lost: 'now',
-  wiping: 'soon',
-  wiped: 'soon',
-  forgotten: 'soon',
-};
 
 interface Held {
   attempt: Attempt;
@@ -307,7 +291,15 @@ export class Agent {
       return report && { kind: 'attempt', report };
     };
     const phase = this.#held.get(id)?.attempt.phase.kind ?? 'forgotten';
-    this.#ports.tell(`attempt ${id}`, make, urgencies[phase]);
+    this.#ports.tell(
+      `attempt ${id}`,
+      make,
+      urgencyOf(phase, () => this.#wavesWaiting()),
+    );
+  }
+
+  #wavesWaiting(): number {
+    return waitingCpus([...this.#held.values()].map(({ attempt }) => attempt)) / this.#inventory.cpus;
   }
 
   /** The head believes in an attempt that is not here: it gets the word that lets it go on. */

@@ -1,4 +1,5 @@
 import type { NodeId } from '../../base/ids.ts';
+import { wavesAhead } from './ahead.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
 import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, keptFree, suits } from './fit.ts';
@@ -20,8 +21,8 @@ export interface Plan {
 
 /**
  * Who runs where. Works on queues (one a group of like jobs) and nodes, not on jobs: a queue none of whose jobs fit is
- * looked at once. First free cores, then one wave of prefill on nodes that are full, so that the next job is there when
- * a slot frees; what was prefilled is recalled when another node could start it now.
+ * looked at once. First free cores, then prefill on nodes that are full, so that the next job is there when a slot frees;
+ * what was prefilled is recalled when another node could start it now.
  */
 export function place(state: ClusterState, nowMs: number): Plan {
   const events: Event[] = [...endings(state)];
@@ -52,6 +53,8 @@ class Placement {
   readonly #kept = new Set<Node>();
   /** Quarantined nodes that this plan gives a job. */
   readonly #canaries = new Set<Node>();
+  /** Of jobs that a node may have waiting beyond its cores. */
+  #waves = 1;
   /** Made when first asked for: most plans place nothing. */
   #live: LiveByNode | undefined;
   readonly #elsewhere = new Map<Batch, ReadonlyMap<NodeId, number>>();
@@ -69,6 +72,7 @@ class Placement {
   /** Places jobs, the next always from the person who runs least, until nothing more fits. */
   fill(how: 'free' | 'prefill'): void {
     const open = openBatches(this.#state);
+    if (how === 'prefill') this.#waves = wavesAhead(open);
     const closed: Closed = { queues: new Set(), choosy: new Map() };
     while (this.events.length < placementsMax && this.#anyRoom(how)) {
       open.sort(
@@ -103,6 +107,7 @@ class Placement {
 
   /** Asks back jobs that only wait on their node while other nodes could start them now, the last assigned first. */
   recall(): void {
+    if (!this.#anyRoom('free')) return;
     const beyond = [...this.#state.attempts.values()].filter(
       ({ phase, cancelling, nodeId }) => phase.kind === 'assigned' && !cancelling && this.#isOverfull(nodeId),
     );
@@ -191,7 +196,7 @@ class Placement {
    */
   #keepRoom(batch: Batch, queue: Queue, index?: number): void {
     for (const node of this.#nodes) {
-      const isFull = (this.#taken.get(node) ?? 0) >= 2 * node.facts.cpus;
+      const isFull = (this.#taken.get(node) ?? 0) >= (1 + this.#waves) * node.facts.cpus;
       if (isFull || this.#kept.has(node) || !this.#mayWait(batch, queue, node)) continue;
       if (this.#mayTry(batch, queue, node, index)) this.#kept.add(node);
     }
@@ -239,11 +244,10 @@ class Placement {
         return (
           fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits' && this.#mayTry(batch, queue, node, index)
         );
-      // One wave ahead at most: what is assigned beyond the node's cores never exceeds its cores.
       return (
         !this.#kept.has(node) &&
         this.#mayWait(batch, queue, node) &&
-        taken + coresFor(queue.needs, node) <= 2 * node.facts.cpus &&
+        taken + coresFor(queue.needs, node) <= (1 + this.#waves) * node.facts.cpus &&
         this.#mayTry(batch, queue, node, index)
       );
     });
@@ -285,7 +289,7 @@ class Placement {
   }
 
   #anyRoom(how: 'free' | 'prefill'): boolean {
-    const factor = how === 'free' ? 1 : 2;
+    const factor = how === 'free' ? 1 : 1 + this.#waves;
     return this.#nodes.some((node) => (this.#taken.get(node) ?? 0) < factor * node.facts.cpus);
   }
 

@@ -23,6 +23,13 @@ export function startable(attempts: Iterable<Attempt>, cpus: number): readonly A
   return chosen;
 }
 
+/** Cores of the attempts that wait until some are free. */
+export function waitingCpus(attempts: Iterable<Attempt>): number {
+  let cpus = 0;
+  for (const { phase, assignment } of attempts) if (phase.kind === 'assigned') cpus += assignment.cpus;
+  return cpus;
+}
+
 /** Whether cores are granted to it now: from its staging to the end of its processes. */
 export function holdsCpus(attempt: Attempt): boolean {
   switch (attempt.phase.kind) {

@@ -1,10 +1,5 @@
 import type { AgentNews } from '../wire.ts';
-
-/**
- * When news is told: at once; within a moment, together with other news; or after a moment, if it still holds then and
- * nothing newer was noted under its key.
- */
-export type Urgency = 'now' | 'soon' | 'passing';
+import type { Urgency } from './urgency.ts';
 
 /**
  * What the head has still to be told. It holds names, not messages: news is made when it is sent, so that many changes

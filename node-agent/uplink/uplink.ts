@@ -8,8 +8,9 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { AgentNews, Welcome } from '../wire.ts';
 import { reconnectLimits } from './backoff.ts';
-import { Outbox, type Urgency } from './outbox.ts';
+import { Outbox } from './outbox.ts';
 import { type LinkClient, Session, type SessionPorts } from './session.ts';
+import type { Urgency } from './urgency.ts';
 
 /** What the uplink needs. */
 export interface UplinkPorts extends Omit<SessionPorts, 'outbox'> {

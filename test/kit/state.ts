@@ -143,7 +143,7 @@ export function staged(attempt: Attempt, over: Partial<Outcome> = {}): Command {
       ...over,
     },
     manifestHash: 'blake3:00',
-    startedMsAgo: 5,
+    startedMsAgo: over.ranMs ?? 5,
     endedMsAgo: 0,
     pausedMs: 0,
     inline: undefined,
