@@ -9,13 +9,14 @@ import type { DraftGroup } from './draft.ts';
 /** Every job's name is fit to be a folder and its own, also where case is ignored. */
 export function checkNames(written: Written, groups: readonly DraftGroup[]): void {
   const [only, ...others] = groups;
-  if (only !== undefined && others.length === 0 && namesPlainlyDistinct(only.group)) return;
+  const isSweep = only !== undefined && others.length === 0 && only.group.count > 1;
+  if (isSweep && namesPlainlyDistinct(only.group)) return;
   const owners = new Map<string, { readonly groupIndex: number; readonly row: number }>();
   for (const [groupIndex, { group, nameAt }] of groups.entries()) {
     for (let row = 0; row < group.count; row++) {
       const params = paramsAt(group.matrix, row);
       const name = jobNameOf(group, params);
-      const problem = nameProblem(name);
+      const problem = nameProblem(name) ?? takenProblem(name);
       if (name.includes('{{')) break; // an axis that does not exist, told already
       const key = nameKey(name);
       const owner = owners.get(key);
@@ -30,6 +31,12 @@ export function checkNames(written: Written, groups: readonly DraftGroup[]): voi
       owners.set(key, { groupIndex, row });
     }
   }
+}
+
+/** Beside the folders of jobs `labrun pull` writes a file. */
+function takenProblem(name: string): string | undefined {
+  if (nameKey(name) !== 'jobs.csv') return undefined;
+  return 'is that of the table that "labrun pull" writes beside the jobs; give the job another name';
 }
 
 function clash(

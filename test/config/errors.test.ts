@@ -34,6 +34,7 @@ const cases: Readonly<Record<string, Case>> = {
     'name: 5\nmaxRunning: many\nmaxFailures: 0\njobs:\n  - name: [a]\n    run: {cmd: x}\n    retries: -1\n    timeLimit: 90\n    needs: {ranks: 0, memory: lots}\n    files: case/\n    env: [A]\n',
   ),
   'keys that are missing': labrun('namespace: x\njobs:\n  - name: run\n  - run: x\n'),
+  'a job with the name of a file of ours': labrun('name: a\njobs:\n  - name: Jobs.csv\n    run: x\n'),
   'no jobs at all': labrun('name: a\n'),
   'an empty file': labrun(''),
   'a list instead of a mapping': labrun('- a\n- b\n'),
