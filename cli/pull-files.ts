@@ -25,6 +25,8 @@ interface Placed {
   readonly file: ArchivedFile;
   /** Where it goes. */
   readonly path: string;
+  /** What it is called until it is whole: no other file of those has that name. */
+  readonly part: string;
 }
 
 interface Wanted extends Placed {
@@ -32,7 +34,7 @@ interface Wanted extends Placed {
   readonly have: number;
 }
 
-/** What a file is called until it is whole. */
+/** What is added to a file's name until it is whole. */
 const partSuffix = '.labrun-part';
 
 /** Compares what the head lists with what is here. Throws `RefusedError` for a path that would leave the folder. */
@@ -41,8 +43,12 @@ export async function planPull(root: string, files: readonly ArchivedFile[]): Pr
   const folders: Placed[] = [];
   const links: Placed[] = [];
   let unchanged = 0;
+  const places = new Set(files.map((file) => placeOf(root, file)));
   for (const file of files) {
-    const placed = { file, path: placeOf(root, file) };
+    const path = placeOf(root, file);
+    let part = path + partSuffix;
+    while (places.has(part)) part += partSuffix;
+    const placed = { file, path, part };
     if (file.kind === ArchivedFileKind.FOLDER) folders.push(placed);
     else if (file.kind === ArchivedFileKind.LINK) links.push(placed);
     else if (await isHere(placed)) unchanged++;
@@ -115,7 +121,7 @@ class Arriving {
 
   static async begin(root: string, wanted: Wanted): Promise<Arriving> {
     await makeFolderBelow(root, dirname(wanted.path));
-    const part = wanted.path + partSuffix;
+    const { part } = wanted;
     const hash = startHash();
     const file = await openPart(part, wanted.have);
     try {
@@ -144,16 +150,16 @@ class Arriving {
 
   /** Checks the whole and gives the file its name; `stale` when what an earlier pull left was of something else. */
   async finish(): Promise<'done' | 'stale'> {
-    const { path, file, have } = this.#wanted;
+    const { path, part, file, have } = this.#wanted;
     await this.#file.close();
     if (file.hash !== '' && this.#hash.digest() !== file.hash) {
-      await rm(path + partSuffix, { force: true });
+      await rm(part, { force: true });
       if (have > 0) return 'stale';
       throw new Fault('damaged', `Cannot pull "${path}": what arrived is not what was archived; pull again`);
     }
-    await chmod(path + partSuffix, (file.mode & 0o777) | 0o600);
-    if (file.hash === '') await utimes(path + partSuffix, new Date(), new Date(Number(file.modifiedAtMs)));
-    await rename(path + partSuffix, path);
+    await chmod(part, (file.mode & 0o777) | 0o600);
+    if (file.hash === '') await utimes(part, new Date(), new Date(Number(file.modifiedAtMs)));
+    await rename(part, path);
     return 'done';
   }
 
@@ -196,11 +202,11 @@ async function isHere({ file, path }: Placed): Promise<boolean> {
 }
 
 /** Nothing for a file without a hash: whether its part is of what is there now, nobody could say afterwards. */
-async function partSize({ file, path }: Placed): Promise<number> {
+async function partSize({ file, part }: Placed): Promise<number> {
   if (file.hash === '') return 0;
   try {
-    const part = await lstat(path + partSuffix);
-    return part.isFile() && part.size <= Number(file.size) ? part.size : 0;
+    const found = await lstat(part);
+    return found.isFile() && found.size <= Number(file.size) ? found.size : 0;
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return 0;
     throw error;

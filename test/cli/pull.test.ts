@@ -36,3 +36,14 @@ it('goes on with the part of an interrupted pull, and makes nothing behind a lin
   expect(refused.stderr).toContain('is a link');
   expect(existsSync(lab().path('elsewhere/deep'))).toBe(false);
 });
+
+it('takes no file of the archive for the part of another', async () => {
+  const run = 'echo one > "$LABRUN_ARCHIVE/x"; echo three > "$LABRUN_ARCHIVE/x.labrun-part"';
+  const file = lab().jobFile('parts', { name: 'parts', namespace: 't', jobs: [{ name: 'j', run }] });
+  await lab().ok('submit', file, '--wait');
+  await lab().ok('pull', 't/parts', '--to', 'twins');
+  writeFileSync(lab().path('twins/parts/j/x'), 'edited');
+  await lab().ok('pull', 't/parts', '--to', 'twins');
+  const [x, part] = ['x', 'x.labrun-part'].map((name) => readFileSync(lab().path('twins/parts/j', name), 'utf8'));
+  expect([x, part]).toEqual(['one\n', 'three\n']);
+});
