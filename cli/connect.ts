@@ -5,7 +5,6 @@ import { formatAddress, readAddress } from '../base/channel/address.ts';
 import { callerMetadata } from '../base/channel/caller.ts';
 import { call, openClient } from '../base/channel/client.ts';
 import type { Endpoint } from '../base/channel/credentials.ts';
-import { strangerCode } from '../base/channel/tls-trouble.ts';
 import { Fault, messageOf, RefusedError } from '../base/errors.ts';
 import { type Credentials, certificateOf, clientCredentials } from '../base/pki/credential-file.ts';
 import { defaultHead, readCliSettings } from '../config/cli.ts';
@@ -20,6 +19,7 @@ import { ShellsClient } from '../proto/gen/labrun/v1/shell.ts';
 import { UpkeepClient } from '../proto/gen/labrun/v1/upkeep.ts';
 import { exitCodeOf, exitCodes } from './exit.ts';
 import { readLogin } from './login-folder.ts';
+import { noHead } from './no-head.ts';
 import { renewLogin } from './renew-login.ts';
 import { writeNote } from './terminal.ts';
 
@@ -148,25 +148,4 @@ function osUser(): string {
   } catch {
     return process.env['USER'] ?? ''; // an account without an entry, as in some containers
   }
-}
-
-/** `plain`: nobody has logged in, and a head that wants a certificate looks like none. */
-function noHead(text: string, cause: Fault, plain: boolean): Fault {
-  // gRPC wraps the one thing worth telling ("connect ECONNREFUSED …") in two sentences of its own.
-  const errno = /connect E[A-Z]+\b/.exec(cause.message)?.[0];
-  const orElse = 'or say where the head is with --head or LABRUN_HEAD';
-  if (plain && errno === undefined && cause.message.includes('Failed to connect')) {
-    return new Fault(
-      'no-head',
-      `Cannot reach the head at "${text}": you have not logged in there, and what listens there wants that; use "labrun login ${text} --token T" with a token from an admin, ${orElse}`,
-      { cause },
-    );
-  }
-  const why = errno ?? (cause.code === 'CANCELLED' ? 'it ended the call, as one does that is stopped' : cause.message);
-  const what = `Cannot reach the head at "${text}": ${why}`;
-  // Somebody answers there: to start a head would not help.
-  if (cause.code === strangerCode) return new Fault(strangerCode, what, { cause });
-  const login = plain ? `, log in with "labrun login ${text} --token T"` : '';
-  const next = `start it with "labrun head start"${login}, ${orElse}`;
-  return new Fault('no-head', `${what}; ${next}`, { cause });
 }
