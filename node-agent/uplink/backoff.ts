@@ -28,9 +28,12 @@ export async function keepTrying<Result>(
   }
 }
 
-/** A cut connection, a head that is busy or full, descriptors that others use, and an attempt that has lapsed will pass. */
+/**
+ * A cut connection, a head that is busy or full, descriptors that others use, and an attempt that has lapsed will pass; so will a
+ * conflict: the head is just looking whether what it has is whole, as it does for each hello, and takes nothing meanwhile.
+ */
 function willPass(error: unknown): boolean {
-  if (error instanceof RefusedError) return ['busy', 'disk-full', 'stale'].includes(error.refusal.code);
+  if (error instanceof RefusedError) return ['busy', 'disk-full', 'stale', 'conflict'].includes(error.refusal.code);
   if (isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM')) return true;
   const passing = [
     'link',

@@ -60,3 +60,14 @@ it('waits for a head that will not even say what it has', async () => {
   await Promise.all([sent, head.takeUntil(sent)]);
   expect(head.staged.hash).toBe(file.hash);
 });
+
+it('waits for a head that is looking whether what it has is whole', async () => {
+  const { head, sender } = aSender();
+  head.refuses = 'conflict';
+  const sent = sender.sendOne(file, never);
+  while (head.waiting.length === 0) await head.take();
+  await head.take();
+  head.refuses = '';
+  await Promise.all([sent, head.takeUntil(sent)]);
+  expect(head.staged.hash).toBe(file.hash);
+});
