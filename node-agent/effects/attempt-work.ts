@@ -258,8 +258,15 @@ export class AttemptWork {
 
   async #ended(home: string, end: ProcessEnd): Promise<void> {
     this.#unwatch();
+    const { closing, disk } = this.#ports;
     const limitBytes = this.#located?.order.limits.diskBytes ?? 0;
-    this.#emit({ kind: 'exited', end: await this.#ports.disk.explain(home, limitBytes, end) });
+    try {
+      // Out of descriptors the disk cannot be asked: the end is told when it can.
+      const explained = await keepTrying(this.#ports, closing, () => disk.explain(home, limitBytes, end));
+      this.#emit({ kind: 'exited', end: explained });
+    } catch (error) {
+      if (!closing.aborted) throw error; // the next agent finds it in the folder
+    }
   }
 
   #watch(home: string, { order, timeLimitMs }: LocatedOrder, running: RunningProcess): void {

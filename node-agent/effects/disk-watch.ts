@@ -1,5 +1,6 @@
 import { background } from '../../base/background.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
+import { isSystemError } from '../../base/errors.ts';
 import { diskUse } from '../machine/disk-use.ts';
 import type { ProcessEnd } from '../ports.ts';
 
@@ -88,10 +89,12 @@ export class DiskWatch {
   #next(): void {
     if (this.#timer || this.#watched.size === 0) return;
     this.#timer = this.#ports.clock.setTimer(lookEveryMs, () => {
-      this.#looking = this.#look().finally(() => {
-        this.#timer = undefined;
-        this.#next();
-      });
+      this.#looking = this.#look()
+        .catch(passing)
+        .finally(() => {
+          this.#timer = undefined;
+          this.#next();
+        });
       background(this.#looking);
     });
   }
@@ -130,4 +133,9 @@ export class DiskWatch {
   #end(watched: Watched): void {
     if (this.#watched.delete(watched)) watched.tell();
   }
+}
+
+/** Out of descriptors nothing can be measured: the next look is soon, and what runs goes on. */
+function passing(error: unknown): void {
+  if (!isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM')) throw error;
 }

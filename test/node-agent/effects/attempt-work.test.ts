@@ -158,3 +158,22 @@ it('looks at what a job left, and removes it, only when nothing writes there fro
     expect(events).toHaveLength(1);
   }
 });
+
+it('tells how a job ended also where no descriptor is left for a look at its disk', async () => {
+  let tries = 0;
+  const end: ProcessEnd = { kind: 'exited', exitCode: 7, ranMs: 5 };
+  const disk: WorkPorts['disk'] = {
+    watch: () => ({ close: () => undefined }),
+    async explain() {
+      if (++tries < 3) throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+      return end;
+    },
+  };
+  const running = { startedAtMs: 1, ended: Promise.resolve(end) };
+  const assigned = anAttempt(0);
+  const { work, events } = workOn(assigned, { disk, executor: { ...idleExecutor, adopt: async () => running } });
+  await work.adopt(assigned);
+  await until('the end is told', () => events.some(({ kind }) => kind === 'exited'));
+  expect(events.at(-1)).toEqual({ kind: 'exited', end });
+  await work.close();
+});

@@ -17,10 +17,13 @@ function aWatch(freeBytes: number, reserveBytes = 0) {
       return { cancel: () => timers.splice(timers.indexOf(task), 1) };
     },
   };
-  const disk = { freeBytes };
+  const disk: { freeBytes: number; trouble?: Error } = { freeBytes };
   const watch = new DiskWatch({
     clock,
-    freeBytes: async () => disk.freeBytes,
+    async freeBytes() {
+      if (disk.trouble) throw disk.trouble;
+      return disk.freeBytes;
+    },
     reserveBytes: () => reserveBytes,
     troubledLately: () => false,
   });
@@ -50,6 +53,21 @@ describe('the watch of the disk', () => {
     watch.watch(aHome(root, 'small', 500), mega, () => told.push('small'));
     watch.watch(aHome(root, 'free', 3_000), 0, () => told.push('free'));
     await look();
+    await look();
+    expect(told).toEqual(['large']);
+    await watch.close();
+  });
+
+  it('goes on looking when no descriptor was left for a look', async () => {
+    const { watch, disk, look } = aWatch(2 ** 40);
+    const told: string[] = [];
+    const root = scratchFolder();
+    watch.watch(aHome(root, 'large', 2_000), mega, () => told.push('large'));
+    watch.watch(aHome(root, 'small', 500), mega, () => told.push('small'));
+    disk.trouble = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    await look();
+    expect(told).toEqual([]);
+    delete disk.trouble;
     await look();
     expect(told).toEqual(['large']);
     await watch.close();
