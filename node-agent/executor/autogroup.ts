@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type Clock, delay } from '../../base/clock.ts';
 import { isSystemError } from '../../base/errors.ts';
+import { withSpares } from '../../base/spare-descriptors.ts';
 
 /** Most sessions of a tree that are told; of more than these the niceness of each process must do. */
 const sessionsMax = 16;
@@ -30,7 +31,7 @@ export async function niceSessions(
 
 function read(pid: number): { readonly name: string; readonly nice: number } | undefined {
   try {
-    const match = /^(\S+) nice (-?\d+)/.exec(readFileSync(`/proc/${pid}/autogroup`, 'utf8'));
+    const match = /^(\S+) nice (-?\d+)/.exec(withSpares(() => readFileSync(`/proc/${pid}/autogroup`, 'utf8')));
     return match?.[1] === undefined ? undefined : { name: match[1], nice: Number(match[2]) };
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) return undefined;
@@ -41,7 +42,7 @@ function read(pid: number): { readonly name: string; readonly nice: number } | u
 /** Answers false when it must be tried again. */
 function write(pid: number, nice: number): boolean {
   try {
-    writeFileSync(`/proc/${pid}/autogroup`, String(nice), { flag: 'r+' });
+    withSpares(() => writeFileSync(`/proc/${pid}/autogroup`, String(nice), { flag: 'r+' }));
     return true;
   } catch (error) {
     if (isSystemError(error, 'EAGAIN')) return false;

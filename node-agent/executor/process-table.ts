@@ -87,7 +87,7 @@ export function descendants(pid: number): readonly ProcessFacts[] {
 
 /** The boot this is; a pid means nothing in another. */
 export function readBootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return withSpares(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 }
 
 function readChildren(pid: number, threads: readonly string[]): number[] {

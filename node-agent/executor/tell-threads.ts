@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { giving } from '../../base/spare-descriptors.ts';
 
 /** What one thread is told; nothing of what is absent. */
 export interface ThreadOrder {
@@ -45,10 +46,12 @@ export async function canTell(): Promise<CanTell> {
 
 /** The exit status of a shell. */
 async function runShell(text: string, input = ''): Promise<number | null> {
-  const shell = spawn('/bin/sh', ['-c', text], {
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
+  const shell = giving(() =>
+    spawn('/bin/sh', ['-c', text], {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+      stdio: ['pipe', 'ignore', 'ignore'],
+    }),
+  );
   const ended = once(shell, 'close');
   shell.stdin.on('error', () => {}); // a shell that ended early says so by its status
   shell.stdin.end(input);

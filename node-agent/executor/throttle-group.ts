@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { withSpares } from '../../base/spare-descriptors.ts';
 import { groupMembers } from './cgroup.ts';
 import { type Control, setCores, writeControl } from './controls.ts';
 import { readSmallFile } from './small-file.ts';
@@ -57,7 +58,7 @@ export function isThrottled({ version, parent }: Control, name: string): boolean
  */
 export function weighTogether({ version, parent }: Control, cores: number, busy: ReadonlySet<string>): void {
   if (!existsSync(parent)) return; // the executor was closed and took its groups along
-  const groups = readdirSync(parent, { withFileTypes: true })
+  const groups = withSpares(() => readdirSync(parent, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory())
     // A supervisor alone is nobody, unless it is about to start something.
     .filter(({ name }) => busy.has(name) || groupMembers(join(parent, name)).length > 1)
