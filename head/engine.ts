@@ -34,7 +34,7 @@ export type RecordListener = (records: readonly LogRecord[], state: ClusterState
  * Requests waiting in the inbox from which on people's are refused with `busy`. What nodes tell and the head itself does is
  * taken all the same: their number is bounded where they come from, and whoever sent them would wait for what follows.
  */
-const inboxMax = 10_000;
+export const inboxMax = 10_000;
 /** Requests taken into one turn at most. */
 const groupMax = 2_000;
 

@@ -30,7 +30,7 @@ export interface SessionPorts {
 /** Changes in one delta at most. */
 const changesMax = 256;
 /** Commands of one session in the engine's inbox at most; the others wait here, in order. */
-const commandsMax = 256;
+export const commandsMax = 256;
 
 /** One connected agent: what it holds, what it was told, and the comparison of both with what it should have. */
 export class Session {

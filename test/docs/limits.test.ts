@@ -11,6 +11,8 @@ import {
 } from '../../base/channel/limits.ts';
 import { manifestEntriesMax } from '../../base/transfer/manifest.ts';
 import { formatBytes, formatDuration } from '../../config/units.ts';
+import { commandsMax } from '../../head/dispatch/session.ts';
+import { inboxMax } from '../../head/engine.ts';
 import { blobMaxBytes } from '../../head/grpc/blobs-service.ts';
 import { callLimits } from '../../head/grpc/call-limits.ts';
 import { pageMax } from '../../head/grpc/events-service.ts';
@@ -44,6 +46,7 @@ const limits: Readonly<Record<string, readonly [string | number, string | number
     `${callLimits.stream.perCaller} (caller)`,
     callLimits.stream.inAll,
   ],
+  "requests that wait for the head's next write": [`${commandsMax} (node)`, inboxMax],
   'terminals open at once': [`${shellsPerNodeMax} (node)`, ''],
   'events held for a subscriber': [pageMax, ''],
   'batches that have not ended': [`${openBatchesPerUserMax} (user)`, openBatchesMax],
