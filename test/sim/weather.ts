@@ -31,6 +31,8 @@ export interface Weather {
   readonly jobs: number;
   /** How long jobs take; each range as likely as the others. */
   readonly runMs: readonly Range[];
+  /** How likely a job fails by itself. */
+  readonly failChance: number;
   /** Each as likely as the others. */
   readonly faults: readonly Fault[];
   /** Mean time between two faults, and for how long there are any; then everything heals. */
@@ -61,6 +63,7 @@ const usual: Weather = {
     [10 * second, 5 * minute],
     [5 * minute, 25 * minute],
   ],
+  failChance: 0.08,
   faults: [
     ...(['head-killed', 'head-power', 'agent-killed', 'agent-killed', 'reboot'] as const),
     ...(['cut', 'cut', 'silence', 'slow', 'disk-full', 'agent-disk-full'] as const),
@@ -138,6 +141,20 @@ export const weathers = {
     silentMs: [[second, minute]],
     delayMs: [0, second],
   },
+  /** Hundreds of jobs that take a moment each, of which nodes get many ahead, and everything that can happen in a moment. */
+  grains: {
+    ...usual,
+    batches: 2,
+    jobs: 250,
+    runMs: [[1, 30]],
+    failChance: 0,
+    faults: ['head-killed', 'head-power', 'agent-killed', 'reboot', 'cut', 'cut', 'slow'],
+    faultEveryMs: 300,
+    faultsForMs: 20 * second,
+    awayMs: [[10, second]],
+    silentMs: [[10, second]],
+    buildChance: 0,
+  },
   /** Backups take the place of logs, while nodes are away for a while or for long. */
   restored: {
     ...usual,
@@ -168,5 +185,5 @@ export function weatherOf(seed: number): WeatherName {
 
 const usualOrder: readonly WeatherName[] = [
   ...(['storm', 'lies', 'slow', 'storm', 'badDay', 'split'] as const),
-  ...(['storm', 'restored', 'storm', 'storm'] as const),
+  ...(['storm', 'restored', 'storm', 'storm', 'grains'] as const),
 ];

@@ -85,9 +85,17 @@ export class Witness {
     if (event.kind === 'attempt-assigned') this.#checkNumber(event.attempt, event.nodeId);
     apply(this.#truth, record);
     this.#tally.noteRecord(record);
+    if (event.kind === 'attempt-assigned' && this.#isFarAhead(event.nodeId)) this.#tally.note('short jobs given ahead');
     if (event.kind === 'node-connected') this.#heard.set(event.nodeId, record.seq);
     if (event.kind === 'batch-submitted') this.#submitted.set(event.batchId, record.seq);
     this.#noteFinish(record);
+  }
+
+  /** Whether more jobs wait on a node than it could run at once. */
+  #isFarAhead(nodeId: NodeId): boolean {
+    let cpus = 0;
+    for (const attempt of this.#truth.attempts.values()) if (attempt.nodeId === nodeId) cpus += attempt.cpus;
+    return cpus > 2 * (this.#truth.nodes.get(nodeId)?.facts.cpus ?? 0);
   }
 
   /** The log has lost its end: this is what is left. */

@@ -154,7 +154,7 @@ export class World {
     this.#witness.onStart(id, machine, output);
     if (machine.isBroken) return { runMs: random.between(1, 200), exitCode: 127, output };
     const runMs = random.between(...random.pick(this.#weather.runMs));
-    return { runMs, exitCode: random.chance(0.08) ? 3 : 0, output };
+    return { runMs, exitCode: random.chance(this.#weather.failChance) ? 3 : 0, output };
   }
 
   #build(digest: string, machine: SimMachine): SimProgram {
