@@ -32,16 +32,22 @@ export interface Sweep {
  * log and all that can.
  */
 export async function sweep(job: Sweep, signal: AbortSignal): Promise<Finish> {
-  try {
-    const collected = job.started ? await job.workspace.collect(job.order) : nothing;
-    return await bringHome(job, collected, signal);
-  } catch (error) {
-    const problem = lastingProblem(error);
-    if (problem === undefined || signal.aborted) throw error;
-    return bringHome(job, { ...nothing, problems: [problem] }, signal);
+  for (let looks = 1; ; looks++) {
+    try {
+      const collected = job.started ? await job.workspace.collect(job.order) : nothing;
+      return await bringHome(job, collected, signal);
+    } catch (error) {
+      const problem = lastingProblem(error);
+      if (problem === undefined || signal.aborted) throw error;
+      // Somebody else wrote there, as on a disk that machines share: what is there now may stay as it is.
+      if (error instanceof Fault && error.code === 'changed' && looks < looksMax) continue;
+      return bringHome(job, { ...nothing, problems: [problem] }, signal);
+    }
   }
 }
 
+/** How often all of it is looked at where files change after their job has ended. */
+const looksMax = 3;
 const nothing: Collected = { files: [], missing: [], problems: [] };
 
 /** The first problem, and how many more there are. */

@@ -68,3 +68,20 @@ it('keeps all else when the log cannot be read', async () => {
   expect(inline?.files.map(({ path }) => path)).toEqual(['archive/result']);
   expect(outcome).toMatchObject({ reason: 'archive-failed', message: expect.stringContaining('.labrun/log') });
 });
+
+it('looks again when a file changed after it was looked at, and keeps what is there then', async () => {
+  const job = aJob();
+  mkdirSync(join(job.home, 'archive'), { recursive: true });
+  writeFileSync(join(job.home, 'log'), '');
+  const result = join(job.home, 'archive', 'result');
+  writeFileSync(result, 'at first');
+  let looks = 0;
+  const collect = async () => {
+    const found = await job.workspace.collect(job.order);
+    if (++looks === 1) writeFileSync(result, 'at last.');
+    return found;
+  };
+  const { outcome, inline } = await sweepOf({ ...job, workspace: { ...job.workspace, collect } }, well);
+  expect(outcome.state).toBe('succeeded');
+  expect(inline?.files.map(({ data }) => Buffer.from(data).toString())).toContain('at last.');
+});
