@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { messageOf } from '../../base/errors.ts';
+import { giving } from '../../base/spare-descriptors.ts';
 
 /** How a hold works: sleep waits until it is let go, or at most for the seconds that logind allows. */
 export type HoldMode = 'block' | 'delay';
@@ -33,7 +34,7 @@ const saidMax = 200;
  */
 export function holdSleep({ mode, why, path, held, lost }: HoldOptions): SleepHold {
   const words = ['--what=sleep', `--mode=${mode}`, '--who=labrun', `--why=${why}`];
-  const child = spawn('systemd-inhibit', [...words, 'cat'], { stdio: 'pipe', env: { PATH: path } });
+  const child = giving(() => spawn('systemd-inhibit', [...words, 'cat'], { stdio: 'pipe', env: { PATH: path } }));
   let released = false;
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
