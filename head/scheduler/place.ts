@@ -196,8 +196,7 @@ class Placement {
    */
   #keepRoom(batch: Batch, queue: Queue, index?: number): void {
     for (const node of this.#nodes) {
-      const isFull = (this.#taken.get(node) ?? 0) >= (1 + this.#waves) * node.facts.cpus;
-      if (isFull || this.#kept.has(node) || !this.#mayWait(batch, queue, node)) continue;
+      if (this.#kept.has(node) || !this.#mayWait(batch, queue, node)) continue;
       if (this.#mayTry(batch, queue, node, index)) this.#kept.add(node);
     }
   }

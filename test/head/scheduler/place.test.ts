@@ -240,17 +240,18 @@ describe('place', () => {
     head.take(aConnect(2, { cpus: 2 }));
     head.take(aSubmit(1, { groups: [someGroup({ count: 900 })] }), { kind: 'user', name: 'ada' });
     head.take({ kind: 'disconnect-node', nodeId: nodeNumber(1) });
-    head.nowMs += leaseMs;
+    head.nowMs += leaseMs + 500;
     head.take({ kind: 'tick' });
     const restarted = () => liveOn(head, 2).some(({ ref }) => ref.batchId === batchNumber(2));
     const work = (ends: number) => {
       for (let at = 0; at < ends && !restarted(); at++) head.take(staged(first(head, 2)));
     };
-    // Its node may come back with it, and nothing idles meanwhile.
-    work(20);
+    // Its node may come back with it, and nothing idles meanwhile: many waves of short jobs are given ahead.
+    work(100);
     expect(restarted()).toBe(false);
+    expect(liveOn(head, 2)).toHaveLength(18);
     head.nowMs += lapsedPatienceMs;
-    work(4);
+    work(18);
     expect(restarted()).toBe(true);
   });
 
