@@ -15,6 +15,7 @@ export function addAccess(program: Command, finish: Finish): void {
   program
     .command('logout')
     .description('forget the certificate on this machine')
+    .option('--json', 'one JSON object')
     .action(act(finish, async () => (await import('./login.ts')).logout));
   asking(program.command('whoami').description('whom the head takes you for')).action(
     act(finish, async () => (await import('./admin.ts')).whoAmI),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { formatAddress, readAddress } from '../base/channel/address.ts';
 import { call, openClient } from '../base/channel/client.ts';
@@ -40,8 +41,14 @@ export async function login(
 }
 
 /** Forgets the certificate on this machine. Whoever has a copy of it is stopped by "labrun user remove". */
-export async function logout(_: readonly string[], _options: object, print: Printer): Promise<number> {
+export async function logout(
+  _: readonly string[],
+  options: { readonly json?: boolean },
+  print: Printer,
+): Promise<number> {
+  const wasIn = existsSync(loginFile()); // whatever is in it
   await rm(loginFile(), { force: true });
-  print.line('Logged out');
+  if (options.json) print.json({ changed: wasIn });
+  else print.line(wasIn ? 'Logged out' : 'It was so already');
   return exitCodes.done;
 }

@@ -67,7 +67,7 @@ describe('a login', () => {
       code: 0,
     });
     expect(JSON.parse(await ok('whoami', '--json'))).toMatchObject({ user: 'bob', admin: true });
-    await ok('logout');
+    expect(JSON.parse(await ok('logout', '--json'))).toEqual({ changed: true });
     await refusedWith(`use "labrun login ${where()} --token T"`, 'whoami', '--head', where());
   });
 

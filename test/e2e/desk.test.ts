@@ -1,10 +1,12 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { call } from '../../base/channel/client.ts';
 import { withDesk } from '../../cli/desk-connect.ts';
 import { countingLab } from '../kit/counting-lab.ts';
 import { heldBy } from '../kit/held-by.ts';
 import { type Lab, ownLab } from '../kit/lab.ts';
+import { processesNaming } from '../kit/proc.ts';
 import { capture, type User } from '../kit/processes.ts';
 import { program } from '../kit/program.ts';
 import { deskAccounts, itWith, plainUser } from '../kit/real-parts.ts';
@@ -115,6 +117,30 @@ itWith('script')(
     await counting.end();
   },
   90_000,
+);
+
+itWith('script')(
+  'whoever closes their terminal while everything is being stopped leaves no pause behind',
+  async () => {
+    const counting = await countingLab();
+    const { lab } = counting;
+    const folder = lab.agentFolder('n1');
+    const agent = lab.agents.get('n1')?.pid ?? 0;
+    process.kill(agent, 'SIGSTOP'); // it takes its time
+    const command = [process.execPath, program, 'pause', '--wait', '--for', '1h', '--data', folder].join(' ');
+    const terminal = lab.run(['script', '--quiet', '--return', '--command', command, '/dev/null']);
+    await until('it was asked', () => readdirSync(join(folder, 'desk', 'proofs')).length > 0);
+    await terminal.end('SIGKILL'); // its window is closed
+    process.kill(agent, 'SIGCONT');
+    await until(
+      'the command has ended',
+      () => !processesNaming(folder).some(({ command: text }) => text.includes('--wait')),
+    );
+    expect((await counting.state()).pauses).toEqual([]);
+    await counting.countsOn();
+    await counting.end();
+  },
+  60_000,
 );
 
 itWith('desk accounts')(
