@@ -1,10 +1,8 @@
-import { rename, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { type Clock, delay } from '../base/clock.ts';
 import { Fault, isSystemError } from '../base/errors.ts';
 import type { BatchId } from '../base/ids.ts';
-import { makeFolder } from '../base/make-folder.ts';
-import { asContentHash, type ContentHash, hashFile } from '../base/transfer/hash.ts';
+import { asContentHash, type ContentHash } from '../base/transfer/hash.ts';
 import type { BatchSpec } from '../config/spec.ts';
 import { ownerOf } from './archive/batch-folder.ts';
 import type { BlobStore } from './archive/blobs.ts';
@@ -18,7 +16,7 @@ import type { Specs } from './specs.ts';
 /** What checking needs. */
 export interface HoldingPorts {
   readonly engine: Pick<HeadEngine, 'query'>;
-  readonly blobs: Pick<BlobStore, 'pathOf' | 'damagedPath'>;
+  readonly blobs: Pick<BlobStore, 'pathOf' | 'setAside'>;
   readonly specs: Pick<Specs, 'get'>;
   readonly layout: ArchiveLayout;
   readonly notices: Notices;
@@ -153,15 +151,11 @@ async function isWhole(
   hash: ContentHash,
   sizeBytes: number | undefined,
 ): Promise<boolean> {
-  const path = blobs.pathOf(hash);
   try {
-    const { size } = await stat(path);
+    const { size } = await stat(blobs.pathOf(hash));
     if (sizeBytes === undefined ? size > 0 : size === sizeBytes) return true;
     // It may be the spec that is wrong, and others need this content.
-    if ((await hashFile(path)) === hash) return true;
-    await makeFolder(dirname(blobs.damagedPath(hash)));
-    await rename(path, blobs.damagedPath(hash));
-    return false;
+    return !(await blobs.setAside(hash));
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return false;
     throw error;

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { isSystemError, RefusedError, refused } from '../../base/errors.ts';
 import { makeFolder } from '../../base/make-folder.ts';
-import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
+import { asContentHash, type ContentHash, hashFile } from '../../base/transfer/hash.ts';
 import { BlobParts } from './blob-parts.ts';
 import type { BlobUpload } from './blob-upload.ts';
 import { diskTrouble, syncFolder } from './durable.ts';
@@ -71,6 +71,14 @@ export class BlobStore {
   /** Where content is kept that turned out not to be what its name says. */
   damagedPath(hash: ContentHash): string {
     return join(this.#folder, 'damaged', hash.slice('blake3:'.length));
+  }
+
+  /** Moves content aside that is not what its name says, so that it can be put again; false when it is right. Rejects with the system's error. */
+  async setAside(hash: ContentHash): Promise<boolean> {
+    if ((await hashFile(this.pathOf(hash))) === hash) return false;
+    await makeFolder(dirname(this.damagedPath(hash)));
+    await rename(this.pathOf(hash), this.damagedPath(hash));
+    return true;
   }
 
   /** Which of these the namespace must put first. Renews the hold of the others. */

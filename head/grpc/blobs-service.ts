@@ -3,12 +3,13 @@ import { RefusedError, refused } from '../../base/errors.ts';
 import type { NodeId } from '../../base/ids.ts';
 import { nameKey, nameProblem } from '../../base/names.ts';
 import { chunksOf } from '../../base/transfer/chunk.ts';
-import { asContentHash, type ContentHash } from '../../base/transfer/hash.ts';
+import { asContentHash, type ContentHash, startHash } from '../../base/transfer/hash.ts';
 import type { BlobChunk, BlobsServer, GetBlobRequest, PutBlobChunk } from '../../proto/gen/labrun/v1/blobs.ts';
 import type { BlobUpload } from '../archive/blob-upload.ts';
 import type { BlobStore } from '../archive/blobs.ts';
 import { diskTrouble } from '../archive/durable.ts';
 import type { Disks } from '../disk-watch.ts';
+import type { Notices } from '../notices.ts';
 import type { HeadEngine } from '../ports.ts';
 import type { Specs } from '../specs.ts';
 import type { Door, Pass } from './door.ts';
@@ -20,6 +21,7 @@ export interface BlobsPorts {
   readonly specs: Specs;
   readonly engine: Pick<HeadEngine, 'query'>;
   readonly disks: Disks;
+  readonly notices: Pick<Notices, 'say' | 'unsay'>;
 }
 
 /** Hashes asked about in one call. */
@@ -52,7 +54,7 @@ export function blobsService(ports: BlobsPorts, door: Door): BlobsServer {
 }
 
 async function takeBlobs(
-  { blobs, disks }: BlobsPorts,
+  { blobs, disks, notices }: BlobsPorts,
   chunks: AsyncIterable<PutBlobChunk>,
   pass: Pass,
 ): Promise<string[]> {
@@ -67,7 +69,10 @@ async function takeBlobs(
     if (!done) return;
     const task: Promise<void> = blobs
       .keep(done.namespace, done.upload)
-      .then(() => void stored.push(done.upload.hash))
+      .then(() => {
+        stored.push(done.upload.hash);
+        notices.unsay(damageKey(done.upload.hash));
+      })
       .catch((error: unknown) => void failures.push(error))
       .finally(() => finishing.delete(task));
     finishing.add(task);
@@ -133,8 +138,24 @@ async function* readBlob(
       refused('invalid', `Cannot send "${hash}" to ${caller.name} from ${from}: it has ${size} bytes`),
     );
   }
-  for await (const { offset, data } of chunksOf(blobs.pathOf(hash), from, size)) yield { offset: BigInt(offset), data };
+  const sent = from === 0 ? startHash() : undefined;
+  for await (const { offset, data } of chunksOf(blobs.pathOf(hash), from, size)) {
+    sent?.update(data);
+    yield { offset: BigInt(offset), data };
+  }
+  if (sent && sent.digest() !== hash) await tellDamaged(ports, namespace, hash);
 }
+
+/** A disk forgets bits in silence: whoever sees it moves the content aside and says how to have it back. */
+async function tellDamaged({ blobs, notices }: BlobsPorts, namespace: string, hash: ContentHash): Promise<void> {
+  if (!(await blobs.setAside(hash))) return; // right on the disk: it is fetched again
+  const what = `input ${hash} of "${namespace}" was damaged on the head's disk and has been moved aside`;
+  const next = 'submit its batch again, which uploads it, and retry what has failed';
+  notices.say(damageKey(hash), `${what}; ${next}`, namespace);
+  throw new RefusedError(refused('not-found', `Cannot send ${what}: ${next}`));
+}
+
+const damageKey = (hash: ContentHash) => `damaged ${hash}`;
 
 /** Whether an attempt on this node needs a blob: its spec, or what the spec names. */
 async function isLeased(ports: BlobsPorts, nodeId: NodeId, namespace: string, hash: ContentHash): Promise<boolean> {
