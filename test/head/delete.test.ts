@@ -1,14 +1,14 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { callerMetadata } from '../../base/channel/caller.ts';
 import { call } from '../../base/channel/client.ts';
 import { AttemptPhase } from '../../proto/gen/labrun/v1/agent_link.ts';
 import type { DeleteBatchResponse } from '../../proto/gen/labrun/v1/batches.ts';
 import type { Selector } from '../../proto/gen/labrun/v1/common.ts';
+import { aHeadAndNode } from '../kit/head-and-node.ts';
 import { aSelector, HeadWorld } from '../kit/head-world.ts';
 import { LinkAgent } from '../kit/link-agent.ts';
-import { scratchFolder } from '../kit/scratch-folder.ts';
 import { aGroup, aMatrix, aSpec } from '../kit/spec.ts';
 import { until } from '../kit/until.ts';
 
@@ -18,11 +18,7 @@ let world: HeadWorld;
 let agent: LinkAgent;
 
 beforeEach(async () => {
-  folder = scratchFolder();
-  world = await HeadWorld.open(folder);
-  onTestFinished(() => world.close());
-  agent = await new LinkAgent(world.head.address, 'n1').connected();
-  onTestFinished(() => agent.close());
+  ({ folder, world, agent } = await aHeadAndNode());
   await world.submit(aSpec({ groups: [aGroup({ matrix: aMatrix({ i: ['0', '1'] }) })] }));
 });
 

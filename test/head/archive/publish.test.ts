@@ -9,43 +9,23 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { callerMetadata } from '../../../base/channel/caller.ts';
-import { call } from '../../../base/channel/client.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { AttemptPhase } from '../../../proto/gen/labrun/v1/agent_link.ts';
-import type { Fence } from '../../../proto/gen/labrun/v1/common.ts';
-import { aSelector, HeadWorld } from '../../kit/head-world.ts';
-import { LinkAgent } from '../../kit/link-agent.ts';
-import { scratchFolder } from '../../kit/scratch-folder.ts';
+import { aHeadAndNode, begin, retry } from '../../kit/head-and-node.ts';
+import { HeadWorld } from '../../kit/head-world.ts';
+import type { LinkAgent } from '../../kit/link-agent.ts';
 import { aGroup, aMatrix, aSpec } from '../../kit/spec.ts';
 import { until } from '../../kit/until.ts';
 
-const metadata = callerMetadata({ kind: 'user', name: 'lab' });
 let folder = '';
 let world: HeadWorld;
 let agent: LinkAgent;
 
 beforeEach(async () => {
-  folder = scratchFolder();
-  world = await HeadWorld.open(folder);
-  onTestFinished(() => world.close());
-  agent = await new LinkAgent(world.head.address, 'n1').connected();
-  onTestFinished(() => agent.close());
+  ({ folder, world, agent } = await aHeadAndNode());
 });
 
 const job = (...path: string[]) => join(world.archive, 'lab/batch/job', ...path);
-
-/** Submits a batch of one job, and answers its attempt. */
-async function begins(name = 'batch'): Promise<Fence> {
-  await world.submit(aSpec({ name }));
-  await until('its folder is there', () => existsSync(join(world.archive, 'lab', name, '.labrun/batch.json')));
-  return (await agent.hear('assign')).fence as Fence; // the head always names one
-}
-
-async function retry(batch: string): Promise<Fence> {
-  await call(world.batches, world.batches.retry, { selector: aSelector({ batch, job: 'job' }) }, { metadata });
-  return (await agent.hear('assign')).fence as Fence; // the head always names one
-}
 
 /** Puts a file where the namespace's folder must be; answers how to put it right. */
 function inTheWay(): () => void {
@@ -61,7 +41,7 @@ function inTheWay(): () => void {
 describe('an archive that was accepted and could not be put into its folder at once', () => {
   for (const head of ['same', 'next'] as const) {
     it(`is there with its links when the ${head} head can`, async () => {
-      const fence = await begins();
+      const fence = await begin({ world, agent });
       const end = await agent.stage(fence, { 'out/a': 'x' }, 'log', { 'out/latest': 'a', escape: '/etc' });
       const putRight = inTheWay();
       await agent.report(fence, AttemptPhase.ENDED, end);
@@ -81,8 +61,8 @@ describe('an archive that was accepted and could not be put into its folder at o
   }
 
   it('holds up the results of no other batch', async () => {
-    const fence = await begins();
-    const other = await begins('other');
+    const fence = await begin({ world, agent });
+    const other = await begin({ world, agent }, 'other');
     rmSync(join(world.archive, 'lab/batch'), { recursive: true });
     writeFileSync(join(world.archive, 'lab/batch'), 'by hand');
     mkdirSync(join(world.archive, 'lab/.replaced'));
@@ -97,12 +77,12 @@ describe('an archive that was accepted and could not be put into its folder at o
 
 describe('a small archive', () => {
   it('finds its place where somebody has moved the one before away and left a link', async () => {
-    await agent.endInline(await begins(), { 'result.txt': 'one' });
+    await agent.endInline(await begin({ world, agent }), { 'result.txt': 'one' });
     await world.ended('batch');
     await world.pull({ batch: 'batch' });
     renameSync(job(), join(folder, 'moved'));
     symlinkSync(join(folder, 'moved'), job());
-    await agent.endInline(await retry('batch'), { 'result.txt': 'two' });
+    await agent.endInline(await retry({ world, agent }, 'batch'), { 'result.txt': 'two' });
     expect((await world.pull({ batch: 'batch' })).get('job/result.txt')).toBe('two');
     expect(readFileSync(join(folder, 'moved/result.txt'), 'utf8')).toBe('one');
   });

@@ -1,41 +1,19 @@
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { callerMetadata } from '../../../base/channel/caller.ts';
-import { call } from '../../../base/channel/client.ts';
-import type { Fence } from '../../../proto/gen/labrun/v1/common.ts';
-import { aSelector, HeadWorld } from '../../kit/head-world.ts';
-import { LinkAgent } from '../../kit/link-agent.ts';
-import { scratchFolder } from '../../kit/scratch-folder.ts';
-import { aSpec } from '../../kit/spec.ts';
-import { until } from '../../kit/until.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { aHeadAndNode, begin, retry } from '../../kit/head-and-node.ts';
+import { HeadWorld } from '../../kit/head-world.ts';
+import type { LinkAgent } from '../../kit/link-agent.ts';
 
-const metadata = callerMetadata({ kind: 'user', name: 'lab' });
 let folder = '';
 let world: HeadWorld;
 let agent: LinkAgent;
 
 beforeEach(async () => {
-  folder = scratchFolder();
-  world = await HeadWorld.open(folder);
-  onTestFinished(() => world.close());
-  agent = await new LinkAgent(world.head.address, 'n1').connected();
-  onTestFinished(() => agent.close());
+  ({ folder, world, agent } = await aHeadAndNode());
 });
 
 const job = (...path: string[]) => join(world.archive, 'lab/batch/job', ...path);
-
-/** Submits a batch of one job, and answers its attempt. */
-async function begins(name = 'batch'): Promise<Fence> {
-  await world.submit(aSpec({ name }));
-  await until('its folder is there', () => existsSync(join(world.archive, 'lab', name, '.labrun/batch.json')));
-  return (await agent.hear('assign')).fence as Fence; // the head always names one
-}
-
-async function retry(batch: string): Promise<Fence> {
-  await call(world.batches, world.batches.retry, { selector: aSelector({ batch, job: 'job' }) }, { metadata });
-  return (await agent.hear('assign')).fence as Fence; // the head always names one
-}
 
 /** Starts a head on the same data, which makes everything part of the tree once more. */
 async function startsAnew(): Promise<void> {
@@ -48,7 +26,7 @@ async function startsAnew(): Promise<void> {
 describe('a small archive', () => {
   for (const lost of ['result.txt', '.labrun/manifest', '.labrun/meta.json', 'all']) {
     it(`is whole again after a power cut that took ${lost}`, async () => {
-      const fence = await begins();
+      const fence = await begin({ world, agent });
       await agent.endInline(fence, { 'result.txt': 'one', empty: '' }, 'a log');
       const before = await world.pull({ batch: 'batch' });
       expect(before.get('job/result.txt')).toBe('one');
@@ -61,9 +39,9 @@ describe('a small archive', () => {
   }
 
   it('of an earlier attempt is whole again, too, and each is in its place', async () => {
-    await agent.endInline(await begins(), { 'result.txt': 'one' }, 'first');
+    await agent.endInline(await begin({ world, agent }), { 'result.txt': 'one' }, 'first');
     await world.ended('batch');
-    await agent.endInline(await retry('batch'), { 'result.txt': 'two' }, 'second');
+    await agent.endInline(await retry({ world, agent }, 'batch'), { 'result.txt': 'two' }, 'second');
     const before = await world.pull({ batch: 'batch' });
     const earlier = join(world.archive, 'lab/batch/.labrun/attempts/job.1');
     expect(readFileSync(join(earlier, 'result.txt'), 'utf8')).toBe('one');
@@ -76,7 +54,7 @@ describe('a small archive', () => {
   });
 
   it('is left as it is where somebody has changed it', async () => {
-    await agent.endInline(await begins(), { 'result.txt': 'one' }, 'a log');
+    await agent.endInline(await begin({ world, agent }), { 'result.txt': 'one' }, 'a log');
     await world.pull({ batch: 'batch' });
     writeFileSync(job('result.txt'), 'put right by hand');
     writeFileSync(job('notes'), '');
