@@ -7,10 +7,10 @@ import { rowState } from './job-rows.ts';
 import { lapsedPatienceMs, placementsMax } from './limits.ts';
 import { mayLoseAnother } from './losses.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
+import { PlanTrials } from './plan-trials.ts';
 import { findQueue, waitingRows } from './queue.ts';
 import { compareNodes, coresByPerson, openBatches, roomIn } from './rank.ts';
 import type { Batch, ClusterState, Node, Queue } from './state.ts';
-import { heldBack, isProven, type LiveByNode, liveByNode, shortage, triedElsewhere } from './trial.ts';
 
 /** What should happen now: jobs placed, prefilled ones asked back, batches whose end is reached. */
 export interface Plan {
@@ -55,15 +55,12 @@ class Placement {
   readonly #canaries = new Set<Node>();
   /** Of jobs that a node may have waiting beyond its cores. */
   #waves = 1;
-  /** Made when first asked for: most plans place nothing. */
-  #live: LiveByNode | undefined;
-  readonly #elsewhere = new Map<Batch, ReadonlyMap<NodeId, number>>();
-  /** Attempts that this plan adds on nodes where a batch has no success yet. */
-  readonly #tried = new Map<Batch, Map<Node, number>>();
+  readonly #trials: PlanTrials;
 
   constructor(state: ClusterState, nowMs: number) {
     this.#state = state;
     this.#nowMs = nowMs;
+    this.#trials = new PlanTrials(state, nowMs);
     this.#people = coresByPerson(state);
     this.#nodes = [...state.nodes.values()].filter((node) => node.connected);
     for (const node of this.#nodes) this.#taken.set(node, coresTaken(state, node));
@@ -139,10 +136,10 @@ class Placement {
         node !== holder &&
         !node.quarantine &&
         fits(part, queue.needs, node, this.#taken.get(node) ?? 0, this.#nowMs).kind === 'fits' &&
-        this.#mayTry(batch, queue, node, index),
+        this.#trials.allow(batch, queue, node, index),
     );
     if (!better || !holder) return false;
-    this.#noteTried(batch, better);
+    this.#trials.note(batch, better);
     this.#taken.set(better, (this.#taken.get(better) ?? 0) + coresFor(queue.needs, better));
     this.#taken.set(holder, (this.#taken.get(holder) ?? 0) - attempt.cpus);
     return true;
@@ -197,7 +194,7 @@ class Placement {
   #keepRoom(batch: Batch, queue: Queue, index?: number): void {
     for (const node of this.#nodes) {
       if (this.#kept.has(node) || !this.#mayWait(batch, queue, node)) continue;
-      if (this.#mayTry(batch, queue, node, index)) this.#kept.add(node);
+      if (this.#trials.allow(batch, queue, node, index)) this.#kept.add(node);
     }
   }
 
@@ -226,7 +223,7 @@ class Placement {
     this.events.push({ kind: 'attempt-assigned', attempt, nodeId: node.id, cpus });
     this.#taken.set(node, (this.#taken.get(node) ?? 0) + cpus);
     this.#placed.set(batch, (this.#placed.get(batch) ?? 0) + 1);
-    this.#noteTried(batch, node);
+    this.#trials.note(batch, node);
     if (node.quarantine) this.#canaries.add(node);
     const person = batch.submittedBy.name;
     this.#people.set(person, (this.#people.get(person) ?? 0) + cpus);
@@ -241,13 +238,14 @@ class Placement {
       if (this.#canaries.has(node)) return false;
       if (how === 'free')
         return (
-          fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits' && this.#mayTry(batch, queue, node, index)
+          fits(part, queue.needs, node, taken, this.#nowMs).kind === 'fits' &&
+          this.#trials.allow(batch, queue, node, index)
         );
       return (
         !this.#kept.has(node) &&
         this.#mayWait(batch, queue, node) &&
         taken + coresFor(queue.needs, node) <= (1 + this.#waves) * node.facts.cpus &&
-        this.#mayTry(batch, queue, node, index)
+        this.#trials.allow(batch, queue, node, index)
       );
     });
     return fitting.sort(compareNodes(part, queue.needs, this.#taken))[0];
@@ -263,28 +261,6 @@ class Placement {
       keptFree(node) === undefined &&
       suits(part, queue.needs, node).kind === 'fits'
     );
-  }
-
-  /** Whether nothing that is known of the batch's failures speaks against the node. */
-  #mayTry(batch: Batch, queue: Queue, node: Node, index: number | undefined): boolean {
-    if (shortage(node, batch.id, this.#nowMs) !== undefined) return false;
-    this.#live ??= liveByNode(this.#state);
-    const elsewhere = this.#elsewhere.get(batch) ?? triedElsewhere(this.#state, batch);
-    this.#elsewhere.set(batch, elsewhere);
-    const planned = this.#tried.get(batch)?.get(node) ?? 0;
-    const back = heldBack(this.#state, batch, queue, node, {
-      index,
-      onTrial: (this.#live.get(batch.id)?.get(node.id) ?? 0) + planned,
-      elsewhere: elsewhere.get(node.id) ?? 0,
-    });
-    return back === undefined;
-  }
-
-  #noteTried(batch: Batch, node: Node): void {
-    if (isProven(batch, node.id)) return;
-    const tried = this.#tried.get(batch) ?? new Map<Node, number>();
-    tried.set(node, (tried.get(node) ?? 0) + 1);
-    this.#tried.set(batch, tried);
   }
 
   #anyRoom(how: 'free' | 'prefill'): boolean {

@@ -1,5 +1,4 @@
 import { background } from '../../base/background.ts';
-import type { Clock } from '../../base/clock.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -8,28 +7,24 @@ import type { Attempt, Ending, Finish } from '../attempts/attempt.ts';
 import type { AttemptEvent } from '../attempts/event.ts';
 import { leftoverGraceMs } from '../attempts/limits.ts';
 import { lookedAtAgain } from '../attempts/outcome.ts';
-import type { Pace } from '../attempts/pace.ts';
-import type { BlobCache, Executor, ProcessEnd, RunningProcess } from '../ports.ts';
+import type { BlobCache, ProcessEnd, RunningProcess } from '../ports.ts';
 import { keepTrying } from '../uplink/backoff.ts';
 import type { Lease } from '../uplink/lease.ts';
 import { type ArchiveLink, ArchiveSender } from '../uplink/send-archive.ts';
 import type { DiskWatch } from './disk-watch.ts';
-import { KeepLimits } from './keep-limits.ts';
+import { JobWatch, type JobWatchPorts } from './job-watch.ts';
 import type { Shells } from './shells.ts';
 import { specLater } from './spec-later.ts';
 import type { LocatedOrder } from './specs.ts';
 import { type StagedJob, type StagePorts, stageJob, stageProblem } from './stage.ts';
 import type { Sweep } from './sweep.ts';
-import { TimeLimit } from './time-limit.ts';
 import { unkept } from './unkept.ts';
 import { withRoom } from './with-room.ts';
 
 /** What the work on attempts needs. */
-export interface WorkPorts extends StagePorts {
-  readonly clock: Clock;
+export interface WorkPorts extends StagePorts, JobWatchPorts {
   readonly random: Random;
   readonly log: Log;
-  readonly executor: Executor;
   readonly blobs: BlobCache;
   readonly link: ArchiveLink;
   readonly disk: Pick<DiskWatch, 'watch' | 'explain'>;
@@ -47,8 +42,6 @@ export interface WorkPorts extends StagePorts {
   durableSoon(): Promise<void>;
   /** The same, but it does not wait for a disk that does not take the record: what is wiped may be what fills it. */
   durableOrStuck(): Promise<void>;
-  /** Between SIGTERM and SIGKILL when a time limit has passed. */
-  readonly killGraceMs: number;
   /** Aborted when the agent stops; jobs go on. */
   readonly closing: AbortSignal;
 }
@@ -70,11 +63,7 @@ export class AttemptWork {
   /** That its batch cannot be read has been said. */
   #isSpecMissed = false;
   #live: ReturnType<WorkPorts['travel']> | undefined;
-  #pace: Pace;
-  #timeLimit: TimeLimit | undefined;
-  #limits: KeepLimits | undefined;
-  /** Aborted when nothing of it is watched any more. */
-  readonly #unwatched = new AbortController();
+  readonly #watch: JobWatch;
   /** Resolves when the attempt's own record is written; for a job that waited for a slot, long before it is started. */
   readonly #recorded: Promise<void>;
 
@@ -83,11 +72,11 @@ export class AttemptWork {
     this.#ports = ports;
     this.#mayStart = mayStart;
     this.#recorded = ports.written();
-    this.#pace = attempt.pace;
     // Work that is cut short because the agent stops says nothing about the attempt.
     this.#emit = (event) => {
       if (!ports.closing.aborted) emit(event);
     };
+    this.#watch = new JobWatch(ports, attempt.pace, this.#emit);
     this.#sender = new ArchiveSender(ports, attempt.assignment.fence);
   }
 
@@ -166,14 +155,13 @@ export class AttemptWork {
 
   /** It goes slower or faster than before: what is left of its time is another while now. */
   pace({ pace }: Attempt): void {
-    this.#pace = pace;
-    this.#timeLimit?.setPace(pace);
+    this.#watch.setPace(pace);
   }
 
   archive(attempt: Attempt): void {
     const { phase } = attempt;
     if (phase.kind !== 'archiving') return;
-    this.#unwatch();
+    this.#watch.end();
     this.#then(async (signal) => {
       const { executor, workspace } = this.#ports;
       const started = phase.startedAtMs !== undefined;
@@ -211,7 +199,7 @@ export class AttemptWork {
   }
 
   wipe(attempt: Attempt): void {
-    this.#unwatch();
+    this.#watch.end();
     this.#then(async () => {
       // Else a restarted agent would take what is half wiped for what is to be sent; its head would tell it. Nobody waits
       // for the room, unless it is the record itself.
@@ -233,7 +221,7 @@ export class AttemptWork {
 
   /** Resolves when all that was begun has ended. */
   async close(): Promise<void> {
-    this.#unwatch();
+    this.#watch.end();
     this.abort();
     await this.#live?.close();
     await this.#tail;
@@ -251,13 +239,13 @@ export class AttemptWork {
     // It started while the agent was stopping: whatever began now would be ended by nobody.
     if (this.#ports.closing.aborted) return;
     this.#live = this.#ports.travel(attempt, home, this.#sender);
-    if (this.#located) this.#watch(home, this.#located, running);
+    if (this.#located) this.#watch.start(home, this.#located, running.startedAtMs);
     // After a restart the limits are in the spec, which is at hand unless the cache was lost.
     else background(this.#restoreLimits(attempt, running));
   }
 
   async #ended(home: string, end: ProcessEnd): Promise<void> {
-    this.#unwatch();
+    this.#watch.end();
     const { closing, disk } = this.#ports;
     const limitBytes = this.#located?.order.limits.diskBytes ?? 0;
     try {
@@ -267,20 +255,6 @@ export class AttemptWork {
     } catch (error) {
       if (!closing.aborted) throw error; // the next agent finds it in the folder
     }
-  }
-
-  #watch(home: string, { order, timeLimitMs }: LocatedOrder, running: RunningProcess): void {
-    const { clock, killGraceMs } = this.#ports;
-    if (this.#unwatched.signal.aborted) return;
-    this.#limits = new KeepLimits(this.#ports, home, order.limits, (limit) => this.#emit({ kind: 'limited', limit }));
-    this.#timeLimit = new TimeLimit(clock, timeLimitMs, this.#pace);
-    this.#timeLimit.start(running.startedAtMs, () => this.#emit({ kind: 'time-over', graceMs: killGraceMs }));
-  }
-
-  #unwatch(): void {
-    this.#unwatched.abort(new Error('the job is not watched any more'));
-    this.#timeLimit?.cancel();
-    this.#limits?.close();
   }
 
   /** Sends what it left; while the head, or room for it, is away that is tried again until the signal. */
@@ -298,10 +272,10 @@ export class AttemptWork {
 
   /** However long it takes to read them: a job without its limits would run for ever. */
   async #restoreLimits(attempt: Attempt, running: RunningProcess): Promise<void> {
-    const { signal } = this.#unwatched;
+    const signal = this.#watch.over;
     try {
       const located = await keepTrying(this.#ports, signal, () => this.#locateStarted(attempt, signal));
-      this.#watch(this.#ports.workspace.homeOf(attempt.id), located, running);
+      this.#watch.start(this.#ports.workspace.homeOf(attempt.id), located, running.startedAtMs);
     } catch (error) {
       if (signal.aborted) return;
       this.#ports.log.error({ error: String(error), attempt: attempt.id }, 'cannot read the limits of a running job');
