@@ -4,6 +4,7 @@ import { type ArchiveRecord, batchOf } from './archive-record.ts';
 /** Records of batches that could not be made part of the tree: in order, and apart from all others. */
 export class HeldRecords {
   readonly #batches = new Map<BatchId, ArchiveRecord[]>();
+  readonly #tries = new Map<BatchId, { readonly failed: number; readonly why: string }>();
   #count = 0;
 
   /** How many there are. */
@@ -26,6 +27,16 @@ export class HeldRecords {
     return this.#batches.has(batchId);
   }
 
+  /** How often a batch has been tried in vain, and what was wrong the last time. */
+  tries(batchId: BatchId): { readonly failed: number; readonly why: string } {
+    return this.#tries.get(batchId) ?? { failed: 0, why: '' };
+  }
+
+  /** A batch has been tried in vain. */
+  failed(batchId: BatchId, why: string): void {
+    this.#tries.set(batchId, { failed: this.tries(batchId).failed + 1, why });
+  }
+
   /** Behind those of its batch that are here. */
   add(records: readonly ArchiveRecord[]): void {
     for (const record of records) {
@@ -45,7 +56,10 @@ export class HeldRecords {
   drop(batchId: BatchId, count: number): void {
     const rest = this.#batches.get(batchId)?.slice(count) ?? [];
     if (rest.length > 0) this.#batches.set(batchId, rest);
-    else this.#batches.delete(batchId);
+    else {
+      this.#batches.delete(batchId);
+      this.#tries.delete(batchId);
+    }
     this.#count -= count;
   }
 }

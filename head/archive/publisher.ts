@@ -1,7 +1,7 @@
 import { background } from '../../base/background.ts';
 import { diskLimits, makeBackoff } from '../../base/backoff.ts';
 import { type Clock, delay, type Timer } from '../../base/clock.ts';
-import { isSystemError, messageOf } from '../../base/errors.ts';
+import { isSystemError, messageOf, RefusedError, refused } from '../../base/errors.ts';
 import type { BatchId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -30,6 +30,8 @@ export interface PublisherPorts {
 const groupMax = 256;
 /** How long a record that nobody waits for is held back for others to join it, in milliseconds. */
 const gatherMs = 20;
+/** How often a batch is tried in vain before those who want to read it are told; what passes by itself is not worth a word. */
+const triesMax = 3;
 /** Waiting records at which those who cause more are made to wait. */
 const backlogMax = 4_096;
 
@@ -84,6 +86,18 @@ export class Publisher {
   /** Resolves when everything that has happened to this batch so far can be seen in the tree. */
   async settled(batchId: BatchId): Promise<void> {
     while ((this.#unfinished.get(batchId) ?? 0) > 0) await this.#next();
+  }
+
+  /** The same for whoever waits to read it: rejects, as busy, when the tree takes nothing of this batch again and again. */
+  async readable(batchId: BatchId): Promise<void> {
+    while ((this.#unfinished.get(batchId) ?? 0) > 0) {
+      const { failed, why } = this.#held.tries(batchId);
+      if (failed >= triesMax) {
+        const message = `Cannot read its results now: they cannot be put in their place (${why}); labrun status says what to do`;
+        throw new RefusedError(refused('busy', message));
+      }
+      await this.#next();
+    }
   }
 
   /** Resolves when nothing is left to do. */
@@ -200,7 +214,7 @@ export class Publisher {
         const trouble = await this.#tryUntilDiskTakes(records);
         if (this.#stop.signal.aborted) return;
         if (trouble !== undefined) {
-          await this.#ports.stuck(batchId, messageOf(trouble));
+          await this.#tellStuck(batchId, trouble);
           break;
         }
         this.#held.drop(batchId, records.length);
@@ -217,7 +231,13 @@ export class Publisher {
     if (first === undefined || this.#stop.signal.aborted) return;
     this.#held.add(records);
     this.#setTimer();
-    await this.#ports.stuck(batchOf(first), messageOf(trouble));
+    await this.#tellStuck(batchOf(first), trouble);
+  }
+
+  async #tellStuck(batchId: BatchId, trouble: unknown): Promise<void> {
+    const why = messageOf(trouble);
+    this.#held.failed(batchId, why);
+    await this.#ports.stuck(batchId, why);
   }
 
   #setTimer(): void {

@@ -70,7 +70,7 @@ async function* listFiles(ports: ArchivePorts, request: ListFilesRequest, facts:
     return;
   }
   const batch = await findBatch(ports, request.selector, facts);
-  await ports.publisher.settled(batch.batchId);
+  await ports.publisher.readable(batch.batchId);
   const place = await placeOf(ports.layout, batch);
   const head = { batchId: batch.batchId, namespace: batch.namespace, batch: batch.name };
   let kept = 0;

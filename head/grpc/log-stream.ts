@@ -146,7 +146,7 @@ async function* stagedLog(
 
 /** The log of an attempt that has ended, from wherever the tree has it. */
 async function* keptLog(ports: LogPorts, batch: BatchFound, job: string, attempt: number, offset: number) {
-  await ports.publisher.settled(batch.batchId);
+  await ports.publisher.readable(batch.batchId);
   const place = await placeOf(ports.layout, batch);
   const folder = ports.layout.jobFolder(place, job);
   const there = (await attemptIn(folder)) === attempt ? folder : ports.layout.earlierAttempt(place, job, attempt);

@@ -27,6 +27,10 @@ beforeEach(async () => {
 
 const job = (...path: string[]) => join(world.archive, 'lab/batch/job', ...path);
 
+/** What the batch has kept there, once its results are in their place. */
+const kept = (path: string) =>
+  until('its results are in their place', async () => (await world.pull({ batch: 'batch' })).get(path));
+
 /** Puts a file where the namespace's folder must be; answers how to put it right. */
 function inTheWay(): () => void {
   const [namespace, away] = [join(world.archive, 'lab'), join(world.archive, 'away')];
@@ -48,13 +52,14 @@ describe('an archive that was accepted and could not be put into its folder at o
       await agent.hear('settle');
       const told = /results of "lab\/batch" cannot be put into its folder/;
       await until('it is told', async () => (await world.notices()).some((text) => told.test(text)));
+      await expect(world.pull({ batch: 'batch' })).rejects.toThrow(/Cannot read its results now.*ENOTDIR/);
       if (head === 'next') {
         agent.close();
         await world.close();
       }
       putRight();
       if (head === 'next') world = await HeadWorld.on(folder);
-      expect((await world.pull({ batch: 'batch' })).get('job/out/a')).toBe('x');
+      expect(await kept('job/out/a')).toBe('x');
       expect([readlinkSync(job('out/latest')), readlinkSync(job('escape'))]).toEqual(['a', '/etc']);
       expect(await world.notices()).toEqual([]);
     });
@@ -71,7 +76,7 @@ describe('an archive that was accepted and could not be put into its folder at o
     await agent.endInline(other, { 'result.txt': 'there' });
     expect((await world.pull({ batch: 'other' })).get('job/result.txt')).toBe('there');
     rmSync(join(world.archive, 'lab/.replaced'), { recursive: true });
-    expect((await world.pull({ batch: 'batch' })).get('job/result.txt')).toBe('held');
+    expect(await kept('job/result.txt')).toBe('held');
   });
 });
 

@@ -74,6 +74,8 @@ describe('a batch whose tree takes nothing', () => {
     await publisher.settled(good);
     expect(new Set(published)).toEqual(new Set([1, 3, 6]));
     expect(stuck).toContain('ENOTDIR: not a directory, mkdir');
+    await soon('it has been tried again', () => stuck.length >= 3);
+    await expect(publisher.readable(bad)).rejects.toThrow(/cannot be put in their place \(ENOTDIR: not a directory/);
     // Of the disk nothing is said: whoever else writes there goes on.
     expect(failures).toEqual([]);
     expect([marks.at(-1), publisher.pendingSeq]).toEqual([1, 2]);
@@ -82,6 +84,7 @@ describe('a batch whose tree takes nothing', () => {
     await soon('it is tried again', () => published.length === 3);
     expect(published).toEqual([2, 4, 5]);
     await publisher.idle();
+    await publisher.readable(bad);
     expect([marks.at(-1), publisher.pendingSeq, stuck.at(-1)]).toEqual([6, Number.POSITIVE_INFINITY, undefined]);
     await publisher.close();
   });
