@@ -21,6 +21,8 @@ export interface BuildRunPorts {
   openLog(home: string, batchId: string): BuildLog;
   /** Its processes run from now on, or have ended. */
   runs(isRunning: boolean): void;
+  /** What a failed build left is of no use any more, once its log was sent; whoever wants it again waits for that. Never rejects. */
+  discard(sent: Promise<void>): void;
   /** The last line of a log that says something; empty when there is none. */
   lastLine(path: string): Promise<string>;
   /** Between SIGTERM and SIGKILL when a time limit has passed. */
@@ -82,7 +84,7 @@ export async function runBuild(
       throw new Fault('lost', `the build was lost: ${problem}`);
     }
     const sent = log.complete();
-    background(sent.then(() => folders.remove(order.key)));
+    ports.discard(sent);
     await logFirst(ports, sent);
     throw new Fault(isNodeFull(end, order) ? 'disk-full' : 'build-failed', problem);
   }

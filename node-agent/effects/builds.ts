@@ -2,6 +2,7 @@ import { background } from '../../base/background.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import type { AttemptId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { unlessAborted } from '../../base/unless-aborted.ts';
 import { paceAt } from '../attempts/pace.ts';
 import type { BuildOrder, BuildView } from '../ports.ts';
 import type { BuildReport } from '../wire.ts';
@@ -11,7 +12,7 @@ import { TimeLimit } from './time-limit.ts';
 import type { YieldingTree } from './tree-yields.ts';
 
 /** What the builds of a node need. */
-export interface BuildsPorts extends Omit<BuildRunPorts, 'runs'> {
+export interface BuildsPorts extends Omit<BuildRunPorts, 'runs' | 'discard'> {
   /** Processes that may have to yield run now, or have ended. */
   treesChanged(): void;
   readonly log: Log;
@@ -83,13 +84,13 @@ export class Builds {
     const key = this.#ports.folders.keyOf(order.spec);
     if (key === undefined) return undefined;
     this.#users.set(order.id, key);
-    await this.#going.get(key);
+    await this.#gone(key, signal);
     const known = this.#ready.get(key)?.view ?? (await this.#find(key, located.buildDigest));
     if (known) return known;
     const failure = this.#failed.get(key);
     if (failure) throw new Fault('build-failed', failure.message);
     onWait();
-    await this.#going.get(key);
+    await this.#gone(key, signal);
     for (;;) {
       const running = this.#runs.get(key);
       // One that everybody has left is being cleared away; then it is begun anew.
@@ -184,7 +185,8 @@ export class Builds {
       this.#ports.treesChanged();
     };
     try {
-      const view = await runBuild({ ...this.#ports, runs }, order, batchId, timeLimit, signal);
+      const discard = (sent: Promise<void>) => background(this.#remove(order.key, () => sent));
+      const view = await runBuild({ ...this.#ports, runs, discard }, order, batchId, timeLimit, signal);
       this.#ready.set(order.key, { view, digest });
       this.#report(digest, 'ready', '', batchId);
       background(this.#evict());
@@ -233,6 +235,11 @@ export class Builds {
       await this.#remove(key);
       log.info({ key }, 'removed a build that nobody used');
     }
+  }
+
+  /** Resolves when nothing of the build is being removed; rejects with the signal's reason. */
+  async #gone(key: string, signal: AbortSignal): Promise<void> {
+    await unlessAborted(this.#going.get(key) ?? Promise.resolve(), signal);
   }
 
   /** Whoever wants it meanwhile waits. What cannot be removed is tried again when there are too many once more, or at the next start. */

@@ -16,8 +16,11 @@ function located(key: string) {
   return { order, buildDigest: `digest of ${key}`, timeLimitMs: 0, capabilities: [] };
 }
 
-/** Builds that succeed at once, on a disk with room for none but those in use. `removing`: what is being removed, until it is resolved. */
-function someBuilds() {
+/**
+ * Builds that end at once, with these statuses and then well, on a disk with room for none but those in use. `removing`: what is being
+ * removed, until it is resolved; `sent`: when their logs have been sent.
+ */
+function someBuilds({ statuses = [0], sent = Promise.resolve() } = {}) {
   const made: string[] = [];
   const finished = new Set<string>();
   const removing = new Map<string, Deferred<void>>();
@@ -46,10 +49,13 @@ function someBuilds() {
     ...{ clock: systemClock, log: openLog('agent', 'silent'), folders, closing: never, killGraceMs: 1, limitBytes: 0 },
     executor: {
       ...idleExecutor,
-      start: async () => ({ startedAtMs: 1, ended: Promise.resolve({ kind: 'exited', exitCode: 0, ranMs: 1 }) }),
+      start: async () => {
+        const exitCode = statuses[made.length - 1] ?? 0;
+        return { startedAtMs: 1, ended: Promise.resolve({ kind: 'exited', exitCode, ranMs: 1 }) };
+      },
     },
     disk: { watch: () => ({ close: () => undefined }), explain: async (_home, _limit, end) => end },
-    openLog: () => ({ abandon: async () => undefined, complete: async () => undefined }),
+    openLog: () => ({ abandon: async () => undefined, complete: () => sent }),
     treesChanged: () => undefined,
     lastLine: async () => '',
     report: () => undefined,
@@ -74,4 +80,18 @@ it('a build that is being removed is made again for whoever wants it just then',
   removing.get('old')?.resolve();
   await again;
   expect(made).toEqual(['old', 'new', 'old']);
+});
+
+it('a build that failed is made anew for whoever retries it before its log was sent and its folder is gone', async () => {
+  const sent = deferred<void>();
+  const { builds, made, removing, want } = someBuilds({ statuses: [2], sent: sent.promise });
+  await expect(want(located('key'))).rejects.toMatchObject({ code: 'build-failed' });
+  builds.retry('digest of key');
+  const again = want(located('key'));
+  sent.resolve();
+  await vi.waitFor(() => expect(removing.has('key')).toBe(true));
+  expect(made).toEqual(['key']);
+  removing.get('key')?.resolve();
+  expect(await again).toEqual({ folder: 'key' });
+  expect(made).toEqual(['key', 'key']);
 });
