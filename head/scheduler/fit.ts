@@ -33,10 +33,9 @@ export function suits(part: Submission, needs: Needs, node: Node): Fit {
     return { kind: 'never', reason: `has ${node.facts.cpus} cpus, needs ${needs.cpus}` };
   const unknown = part.features.filter((feature) => !node.features.includes(feature));
   if (unknown.length > 0)
-    return { kind: 'never', reason: `its labrun ${node.version} does not know ${unknown.join(', ')}` };
+    return { kind: 'never', reason: `runs labrun ${node.version}, which does not know ${unknown.join(', ')}` };
   const failure = node.failedBuilds.get(part.buildDigest);
-  if (part.buildDigest !== '' && failure)
-    return { kind: 'never', reason: `the build failed there: ${failure.message}` };
+  if (part.buildDigest !== '' && failure) return { kind: 'never', reason: `failed to build it: ${failure.message}` };
   return { kind: 'fits' };
 }
 
@@ -54,7 +53,7 @@ export function fits(part: Submission, needs: Needs, node: Node, taken: number, 
   const cores = coresFor(needs, node);
   const free = node.facts.cpus - taken;
   if (free >= cores) return { kind: 'fits' };
-  return { kind: 'later', reason: `${Math.max(0, free)} of ${node.facts.cpus} cpus free, needs ${cores}` };
+  return { kind: 'later', reason: `has ${Math.max(0, free)} of ${node.facts.cpus} cpus free, needs ${cores}` };
 }
 
 /** Why no new job goes to a node that is here: its disk is full, somebody has drained it, or it yields to the person at its desk. */

@@ -68,18 +68,18 @@ export function heldBack(
   node: Node,
   { index, onTrial, elsewhere }: OnTrial,
 ): string | undefined {
-  if (index !== undefined && batch.exclusions.get(index)?.has(node.id)) return 'it is kept from there by a requeue';
+  if (index !== undefined && batch.exclusions.get(index)?.has(node.id)) return 'is kept from it by a requeue';
   const second = index === undefined ? undefined : batch.secondTries.get(index);
   if (second) {
     const isAvoided = second.nodeId === node.id && hasOther(state.nodes.values(), batch, queue, node.id, index);
-    return isAvoided ? 'it failed there, and is tried elsewhere' : undefined;
+    return isAvoided ? 'saw it fail, and it is tried elsewhere' : undefined;
   }
   // A quarantined node gets one job at a time anyway.
   if (isProven(batch, node.id) || node.quarantine) return undefined;
   // Where there is no elsewhere, nobody else tells.
   const judged = elsewhere > 0 && hasOther(state.nodes.values(), batch, queue, node.id) ? elsewhere : 0;
   if (onTrial + judged < firstAttemptsMax(queue, node)) return undefined;
-  return `${onTrial + judged} jobs of its batch are on trial there, and none has succeeded yet`;
+  return `has ${onTrial + judged} jobs of its batch on trial, and none has succeeded yet`;
 }
 
 /** How many attempts of a batch may be outstanding on a node before the first success there. */

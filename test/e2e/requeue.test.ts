@@ -34,7 +34,7 @@ it('moves a running job to another node, kills what ran of it, and keeps no half
     ({ counts, jobs }) => counts.running === 1 && jobs[0].attempt === 2,
   );
   const second = first === 'n1' ? 'n2' : 'n1';
-  expect(await lab().ok('why', 't/moved/j')).toMatch(new RegExp(`${first} +no +it is kept from there by a requeue`));
+  expect(await lab().ok('why', 't/moved/j')).toMatch(new RegExp(`${first} +no +is kept from it by a requeue`));
 
   // Without a node it may come back to where it was.
   await hasBegun(2);

@@ -87,7 +87,7 @@ describe('requeue', () => {
     expect(liveOn(head)).toEqual([]);
     const { summary, nodes } = explain(head.state, theBatch(head), 0, head.nowMs);
     expect(nodes.map(({ fits }) => fits)).toEqual([false, false]);
-    expect(summary).toMatch(/ws1 it is kept from there by a requeue/);
+    expect(summary).toMatch(/ws1 is kept from it by a requeue/);
     head.take(aConnect(3));
     expect(one(head).nodeId).toBe(nodeNumber(3));
     expect(violations(head.state)).toEqual([]);

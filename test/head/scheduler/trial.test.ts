@@ -118,11 +118,11 @@ describe('the trial of a node', () => {
     const head = twoNodes(50);
     for (let round = 0; round < 5; round++) for (const attempt of liveOn(head, 1)) head.take(staged(attempt, broken));
     const { nodes } = explain(head.state, theBatch(head), 49, head.nowMs);
-    expect(nodes[0]?.reason).toBe('2 jobs of its batch are on trial there, and none has succeeded yet');
+    expect(nodes[0]?.reason).toBe('has 2 jobs of its batch on trial, and none has succeeded yet');
     const [tried] = theBatch(head).secondTries.keys();
     if (tried === undefined) throw new Error('a job is tried elsewhere');
     expect(explain(head.state, theBatch(head), tried, head.nowMs).nodes[0]?.reason).toBe(
-      'it failed there, and is tried elsewhere',
+      'saw it fail, and it is tried elsewhere',
     );
   });
 
