@@ -42,6 +42,8 @@ export interface SimAgentPorts {
   onBuild(digest: string, machine: SimMachine): SimProgram;
   /** Called before an attempt's folder is removed. */
   onWipe(id: AttemptId, machine: SimMachine): void;
+  /** The power of a machine went and came again. */
+  onRebooted(machine: SimMachine): void;
   /** A stream to the head begins: who hears what the head says on it, before the agent does. */
   onDial(machine: SimMachine): (message: HeadMessage) => void;
   /** The agent has ended by itself, because it could not write what it must not forget. */
@@ -136,6 +138,7 @@ export class SimAgent {
     this.#stop();
     this.#ports.network.powerOff(this.machine.name);
     this.machine.reboot();
+    this.#ports.onRebooted(this.machine);
   }
 
   #stop(): void {

@@ -30,7 +30,13 @@ export const happenings = [
     'found attempt taken up',
     'number used again',
   ] as const),
-  ...(['agent out of room', 'sleep', 'clock jump', 'short jobs given ahead'] as const),
+  ...([
+    'agent out of room',
+    'sleep',
+    'clock jump',
+    'short jobs given ahead',
+    'start forgotten with the power',
+  ] as const),
 ] as const;
 
 export type Happening = (typeof happenings)[number];

@@ -23,6 +23,8 @@ interface Run {
   readonly machine: SimMachine;
   readonly era: number;
   readonly output: string;
+  /** The machine's power went before its disk had the attempt. */
+  isForgotten: boolean;
 }
 
 /** What is in the archive at the end: by job, and of batches that somebody deleted. */
@@ -141,13 +143,16 @@ export class Witness {
     const job = `${ref.batchId}.${ref.index}`;
     const runs = this.#runs.get(id) ?? [];
     for (const run of runs) {
-      if (run.machine === machine && !this.#wasTold(machine, id, 'forget'))
+      // The disk has an attempt a moment after its start. Whoever has no memory of that has told nobody either, and is given it again.
+      if (run.machine === machine && run.isForgotten && this.#truth.attempts.get(id)?.phase.kind === 'assigned')
+        this.#tally.note('start forgotten with the power');
+      else if (run.machine === machine && !this.#wasTold(machine, id, 'forget'))
         this.#ports.onBroken(`${id} starts a second time on ${machine.name}, which was never told to forget it`);
       else if (run.era === this.#era && !this.#isOrphan(run.machine, id) && !this.#isOrphan(machine, id))
         this.#ports.onBroken(`${id} starts a second time`);
     }
     if (runs.length > 0) this.#tally.note('number used again');
-    this.#runs.set(id, [...runs, { machine, era: this.#era, output }]);
+    this.#runs.set(id, [...runs, { machine, era: this.#era, output, isForgotten: false }]);
     // A machine may fall asleep between the look at the lease and the start, which nothing can prevent.
     if (this.#isOrphan(machine, id) || this.#isForgotten(ref) || machine.host.hasJustWoken) return;
     const live = this.#truth.attempts.get(id);
@@ -155,6 +160,13 @@ export class Witness {
     const isAway = live && live.lapsedSinceMs !== undefined && !this.#truth.nodes.get(live.nodeId)?.connected;
     if (!live || isAway) this.#ports.onBroken(`${id} starts on ${machine.name} after its lease`);
     if (this.#finished.has(job)) this.#ports.onBroken(`${id} starts on ${machine.name} after its job has finished`);
+  }
+
+  /** Its power went and came again: this is what its disk has. */
+  onRebooted(machine: SimMachine): void {
+    const held = new Set(machine.held);
+    for (const [id, runs] of this.#runs)
+      for (const run of runs) if (run.machine === machine && !held.has(id)) run.isForgotten = true;
   }
 
   /** Promise 5: scratch is wiped only after the head has acknowledged; of what it does not know, nothing. */

@@ -64,6 +64,7 @@ export class World {
           onStart: (id, machine) => this.#start(id, machine),
           onBuild: (digest, machine) => this.#build(digest, machine),
           onWipe: (id, machine) => this.#witness.onWipe(id, machine),
+          onRebooted: (machine) => this.#witness.onRebooted(machine),
           onDial: (machine) => this.#witness.onDial(machine),
           onDied: (agent) => faults.agentDied(agent),
         }),
