@@ -63,7 +63,8 @@ describe.each(ways)('by %s, frozen by %s', (tracking, freezing) => {
     const grow = 'while :; do sleep 0.2 & done';
     const { home } = await aStarted(executor, `sh -c '${grow}' & sh -c '${grow}' & echo >ready; wait`);
     await until('it grows', async () => (await executor.processes(home)).length > 20);
-    expect(await executor.freeze(home)).toMatchObject({ missed: [] });
+    // On a busy machine hundreds wait for their turn to stop; whoever was missed is stopped at the next look.
+    await until('it stands still', async () => (await executor.freeze(home)).missed.length === 0);
     const before = await executor.processes(home);
     await sleep(2 * aWhileMs); // longer than a `sleep` of the tree takes
     // Nobody came. One that was past its last word already, in the kernel, may be gone.
