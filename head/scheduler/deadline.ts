@@ -1,11 +1,12 @@
+import { farAhead } from './ahead.ts';
 import { lapsesAtMs } from './lease.ts';
-import { buildExclusionMs } from './limits.ts';
+import { buildExclusionMs, farAheadMaxMs } from './limits.ts';
 import { settlesUntilMs } from './numbers.ts';
 import { outlived } from './quarantine.ts';
 import type { ClusterState, Node } from './state.ts';
 
 /**
- * When something happens by itself next, on the head's clock: a lease, an exclusion, a rest or a quarantine runs out. `nowMs` is the
+ * When something happens by itself next, on the head's clock: a lease, an exclusion, a rest or a quarantine runs out, or what was given far ahead is asked back. `nowMs` is the
  * moment of the last turn: what a rest kept back before it has been looked at.
  */
 export function nextDeadlineMs(state: ClusterState, nowMs: number): number | undefined {
@@ -17,6 +18,8 @@ export function nextDeadlineMs(state: ClusterState, nowMs: number): number | und
   if (settledMs !== undefined) consider(settledMs);
   for (const node of state.nodes.values()) {
     for (const atMs of lapses(state, node)) consider(atMs);
+    for (const { sinceMs } of farAhead(state, node))
+      if (sinceMs + farAheadMaxMs > nowMs) consider(sinceMs + farAheadMaxMs);
     if (node.restsUntilMs > nowMs) consider(node.restsUntilMs);
     for (const { untilMs } of node.shortages.values()) if (untilMs > nowMs) consider(untilMs);
     if (node.quarantine && node.quarantine.untilMs > nowMs) consider(node.quarantine.untilMs);

@@ -10,6 +10,8 @@ export const buildFailuresMax = 3;
 export const buildsPerNodeMax = 10_000;
 /** Most jobs placed in one turn; the next turn goes on. */
 export const placementsMax = 512;
+/** Jobs that were given far ahead because they were thought to be short, and still wait after so long, are asked back; in milliseconds. */
+export const farAheadMaxMs = 4_000;
 /** An attempt that fails sooner than this, in milliseconds, may owe that to its machine. */
 export const quickFailureMs = 60_000;
 /** How many jobs must have failed quickly on a node and succeeded elsewhere before it is quarantined. */

@@ -1,10 +1,10 @@
 import type { NodeId } from '../../base/ids.ts';
-import { wavesAhead } from './ahead.ts';
+import { farAhead, wavesAhead } from './ahead.ts';
 import type { Attempt, AttemptRef } from './attempt.ts';
 import type { EndState, Event } from './event.ts';
 import { coresFor, coresTaken, fits, keptFree, suits } from './fit.ts';
 import { rowState } from './job-rows.ts';
-import { lapsedPatienceMs, placementsMax } from './limits.ts';
+import { farAheadMaxMs, lapsedPatienceMs, placementsMax } from './limits.ts';
 import { mayLoseAnother } from './losses.ts';
 import { lastNumber, settlesUntilMs } from './numbers.ts';
 import { PlanTrials } from './plan-trials.ts';
@@ -32,6 +32,7 @@ export function place(state: ClusterState, nowMs: number): Plan {
   table.fill('free');
   table.replaceLapsed('lately');
   table.fill('prefill');
+  table.recallFarAhead();
   // Last, for it counts promised room as taken.
   if (events.length + table.events.length === 0) table.recall();
   return { events: [...events, ...table.events], more: table.events.length >= placementsMax };
@@ -69,7 +70,7 @@ class Placement {
   /** Places jobs, the next always from the person who runs least, until nothing more fits. */
   fill(how: 'free' | 'prefill'): void {
     const open = openBatches(this.#state);
-    if (how === 'prefill') this.#waves = wavesAhead(open);
+    if (how === 'prefill') this.#waves = wavesAhead(open, this.#nowMs);
     const closed: Closed = { queues: new Set(), choosy: new Map() };
     while (this.events.length < placementsMax && this.#anyRoom(how)) {
       open.sort(
@@ -100,6 +101,14 @@ class Placement {
       if (node) this.#assign(batch, queue, attempt.ref.index, node);
       else if (batch && queue && when === 'long ago') this.#keepRoom(batch, queue, attempt.ref.index);
     }
+  }
+
+  /** Asks back what was given far ahead and is not as short as was thought. */
+  recallFarAhead(): void {
+    if (this.#waves > 1) return;
+    for (const node of this.#nodes)
+      for (const { ref, sinceMs } of farAhead(this.#state, node))
+        if (this.#nowMs - sinceMs >= farAheadMaxMs) this.events.push({ kind: 'attempt-recalled', attempt: ref });
   }
 
   /** Asks back jobs that only wait on their node while other nodes could start them now, the last assigned first. */

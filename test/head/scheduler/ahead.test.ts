@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { aConnect, aSubmit, batchNumber, liveOn, PureHead, someGroup, staged } from '../../kit/state.ts';
+import { nextDeadlineMs } from '../../../head/scheduler/deadline.ts';
+import { farAheadMaxMs } from '../../../head/scheduler/limits.ts';
+import { aConnect, aSubmit, batchNumber, liveOn, PureHead, returned, someGroup, staged } from '../../kit/state.ts';
 
 /** The jobs of one batch take so long each on a node of two cores, until so many have succeeded. */
 function headAfter(ends: number, jobMs: number): PureHead {
@@ -34,6 +36,22 @@ describe('jobs given ahead', () => {
     head.take(aConnect(2, { cpus: 2 }));
     endOne(head, 10);
     expect(liveOn(head, 2).length).toBeGreaterThan(0);
+  });
+
+  it('are asked back but for one wave when they turn out to take longer', () => {
+    const head = headAfter(100, 10);
+    const [one, two] = liveOn(head);
+    for (const { nodeId, ref } of [one, two].filter((attempt) => attempt !== undefined))
+      head.take({ kind: 'progress-attempt', nodeId, attempt: ref, phase: 'running', startedMsAgo: 0 });
+    const dueMs = nextDeadlineMs(head.state, head.nowMs);
+    expect(dueMs).toBeGreaterThan(head.nowMs);
+    head.nowMs = (dueMs ?? 0) + farAheadMaxMs;
+    head.take({ kind: 'tick' });
+    const asked = liveOn(head).filter(({ recalled }) => recalled);
+    expect(asked.map(({ ref }) => ref.index)).toEqual(Array.from({ length: 14 }, (_, at) => 104 + at));
+    for (const attempt of asked) head.take(returned(attempt, 'recalled'));
+    expect(liveOn(head)).toHaveLength(4);
+    expect(nextDeadlineMs(head.state, head.nowMs)).toBeUndefined();
   });
 
   it('are one wave again when somebody else waits, or a job fails', () => {
