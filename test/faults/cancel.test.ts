@@ -41,9 +41,9 @@ it('ends all processes of a running job, with a grace for those that want one, a
   expect(performance.now() - toldAt).toBeGreaterThanOrEqual(graceMs);
   expect(pids.filter(isAlive)).toEqual([]);
   expect(jobs[0]).toMatchObject({ state: 'cancelled', attempt: 1 });
+  expect(await metaOf(lab, 't/job/j')).toMatchObject({ state: 'cancelled', attempt: 1, node: 'n1' });
   const kept = (path: string) => readFileSync(join(lab.archive, 't/job/j', path), 'utf8');
   expect([kept('kept.txt'), kept('early')]).toEqual(['before\non TERM\n', 'early\n']);
-  expect(JSON.parse(kept('.labrun/meta.json'))).toMatchObject({ state: 'cancelled', attempt: 1, node: 'n1' });
   await lab.ok('pull', 't/job', '--to', lab.path('pulled'));
   expect(readFileSync(lab.path('pulled/job/jobs.csv'), 'utf8')).toMatch(/^j,cancelled,/m);
   expect(await lab.ok('results', 't/job', '--csv')).toMatch(/^j,cancelled/m);
@@ -160,8 +160,8 @@ it('takes a cancel for a node that is away, shows it, and ends the job when the 
   await lab.startAgent('n1');
   await lab.untilStatus('t/away', 'it is cancelled', ({ counts }) => counts.cancelled === 1);
   expect(isAlive(job)).toBe(false);
-  expect(readFileSync(join(lab.archive, 't/away/j/half'), 'utf8')).toBe('half\n');
   expect(await metaOf(lab, 't/away/j')).toMatchObject({ state: 'cancelled' });
+  expect(readFileSync(join(lab.archive, 't/away/j/half'), 'utf8')).toBe('half\n');
   await nothingIsLeft(lab);
 }, 60_000);
 
