@@ -36,6 +36,7 @@ it(`lets ${jobs} jobs end once each, whether the cancel or the end came first`, 
   });
   await lab.ok('submit', file);
   await cancelEach(lab, new SimRandom(seed));
+  await lab.labrun('wait', 't/race'); // then all that was kept is in its place, too
 
   const status = await lab.json('status', 't/race');
   const { succeeded, cancelled } = status.counts;
