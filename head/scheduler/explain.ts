@@ -38,10 +38,7 @@ export function explain(state: ClusterState, batch: Batch, index: number, nowMs:
           }));
     return back === undefined ? fit : { kind: 'later', reason: back };
   };
-  // Where a job could run that has ended is of no interest.
-  const waitsOrLives = ['queued', 'held', 'live'].includes(rowState(batch.rows, index));
-  const asked = waitsOrLives ? [...state.nodes.values()] : [];
-  const nodes = asked.map((node) => {
+  const nodes = [...state.nodes.values()].map((node) => {
     const fit = verdict(node);
     return {
       node: node.name,
